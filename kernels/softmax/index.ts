@@ -1,0 +1,140 @@
+/**
+ * Softmax attention without a Tq x Tk buffer (flash attention): `softmaxAttention` once, `planSoftmaxAttention` for hot
+ * loops. The way to the arithmetic: `plan.ts` chooses between `tiled.wgsl` and `split.wgsl` + `merge.wgsl`.
+ */
+import { CompiledPasses } from "../../src/dispatch/compiled-passes.js";
+import type { AttentionContext } from "../../src/dispatch/context.js";
+import type { Pass, PassCost } from "../../src/dispatch/pass.js";
+import type { Profiler } from "../../src/dispatch/profiler.js";
+import { bindTensors, type TensorSpec } from "../../src/dispatch/tensor-set.js";
+import type { TensorView } from "../../src/dispatch/tensor-view.js";
+import { checkBuffer, checkOptions } from "../../src/dispatch/validate.js";
+import { keyRangeTable } from "./key-range.js";
+import { planSoftmax } from "./plan.js";
+import { checkProblem, OPTION_NAMES, type SoftmaxOptions, type SoftmaxProblem } from "./problem.js";
+
+export type { PerBatch, SoftmaxOptions, SoftmaxProblem } from "./problem.js";
+
+/** Tensors of one `record`. Layouts are as planned; buffers may differ from call to call. */
+export interface SoftmaxTensors {
+  readonly q: TensorView;
+  readonly k: TensorView;
+  readonly v: TensorView;
+  /** Written. Its buffer is none of the inputs'. */
+  readonly out: TensorView;
+  /** Written, when the plan was made with `lse`. */
+  readonly lse?: TensorView;
+}
+
+/** Softmax attention for one problem: compiled, with immutable uniforms. Belongs to the caller: `destroy()` it. */
+export interface SoftmaxPlan {
+  /** The dispatches, as data: kernel, variant, constants, workgroups, cost. */
+  readonly passes: readonly Pass[];
+  /** Sum over the passes. */
+  readonly cost: PassCost;
+  /**
+   * Records the passes. Synchronous, submits nothing, and allocates nothing except bind groups for buffers that it has
+   * not seen among the last sixteen sets. Recording twice gives bitwise the same result.
+   *
+   * @throws AttentionError "shape", "dtype", "unsupported" or "limit" for tensors unlike the plan, "disposed", "device-lost"
+   */
+  record(
+    encoder: GPUCommandEncoder,
+    tensors: SoftmaxTensors,
+    options?: { readonly profiler?: Profiler },
+  ): void;
+  destroy(): void;
+}
+
+/**
+ * Plans softmax attention (FlashAttention, arXiv 2205.14135): out_i = sum_j softmax_j(scale q_i · k_j) v_j.
+ *
+ * Compiles what it needs; nothing is submitted. Rows that see no key give zeros and lse = -infinity.
+ *
+ * @throws AttentionError "shape", "dtype", "unsupported", "limit", "compile", "disposed", "device-lost"
+ */
+export async function planSoftmaxAttention(
+  ctx: AttentionContext,
+  problem: SoftmaxProblem,
+): Promise<SoftmaxPlan> {
+  const shape = checkProblem(problem, ctx.capabilities);
+  const keyRange = keyRangeTable(shape.batches, shape.tokensK, problem.keyStarts, problem.keyLengths);
+  await ctx.assertAlive();
+  const passes = planSoftmax(shape, ctx.capabilities);
+  const compiled = await CompiledPasses.compile(ctx, passes, { key_range: keyRange });
+  const { q, k, v, out, lse } = shape;
+  const specs: Record<string, TensorSpec> = {
+    q: { layout: q },
+    k: { layout: k },
+    v: { layout: v },
+    out: { layout: out, output: true },
+    ...(lse && { lse: { layout: lse, output: true } }),
+  };
+  return {
+    passes,
+    cost: {
+      flops: passes.reduce((sum, pass) => sum + pass.cost.flops, 0),
+      bytes: passes.reduce((sum, pass) => sum + pass.cost.bytes, 0),
+    },
+    record(encoder, tensors, options) {
+      ctx.assertUsable();
+      compiled.encode(encoder, bindTensors(specs, { ...tensors }, ctx.capabilities), options);
+    },
+    destroy() {
+      compiled.destroy();
+    },
+  };
+}
+
+export interface SoftmaxCallOptions extends SoftmaxOptions {
+  /** Where to write [B, Tq, Hq, Dv]; default a new dense tensor, whose buffer is the caller's to destroy. */
+  readonly out?: TensorView;
+  /** Where to write the log-sum-exp [B, Tq, Hq, 1]; `true` for a new tensor, likewise the caller's. Default none. */
+  readonly lse?: TensorView | boolean;
+}
+
+/**
+ * Softmax attention once: plans, records, submits. In a loop over one shape, `planSoftmaxAttention` saves the planning.
+ *
+ * @param q [B, Tq, Hq, D]
+ * @param k [B, Tk, Hkv, D]
+ * @param v [B, Tk, Hkv, Dv]
+ * @throws AttentionError as `planSoftmaxAttention` and `record`, before anything is submitted
+ */
+export async function softmaxAttention(
+  ctx: AttentionContext,
+  q: TensorView,
+  k: TensorView,
+  v: TensorView,
+  options: SoftmaxCallOptions = {},
+): Promise<{ out: TensorView; lse?: TensorView }> {
+  checkOptions("softmaxAttention", options, [...OPTION_NAMES, "out", "lse"]);
+  const problem: SoftmaxProblem = { ...options, q, k, v };
+  const shape = checkProblem(problem, ctx.capabilities);
+  for (const [name, view] of Object.entries({ q, k, v })) checkBuffer(name, view, ctx.capabilities);
+
+  const plan = await planSoftmaxAttention(ctx, problem);
+  const created: TensorView[] = [];
+  const allocate = (): TensorView => {
+    const view = ctx.empty([shape.batches, shape.tokensQ, shape.heads, shape.valueDim]);
+    created.push(view);
+    return view;
+  };
+  const allocateLse = (): TensorView => {
+    const { buffer } = ctx.empty([shape.batches, shape.heads, shape.tokensQ, 1]);
+    const view = { ...shape.lse!, buffer };
+    created.push(view);
+    return view;
+  };
+  try {
+    const out = options.out ?? allocate();
+    const lse = options.lse === true ? allocateLse() : options.lse || undefined;
+    await ctx.submitChecked((encoder) => plan.record(encoder, { q, k, v, out, ...(lse && { lse }) }));
+    return { out, ...(lse && { lse }) };
+  } catch (error) {
+    for (const { buffer } of created) buffer.destroy();
+    throw error;
+  } finally {
+    plan.destroy();
+  }
+}

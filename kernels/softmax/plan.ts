@@ -1,0 +1,199 @@
+import type { Capabilities } from "../../src/dispatch/capabilities.js";
+import type { ConstantValues, KernelModule } from "../../src/dispatch/kernel-module.js";
+import { type Pass, spreadWorkgroups } from "../../src/dispatch/pass.js";
+import { variantKey } from "../../src/dispatch/specialise.js";
+import { elementCount, stridesOf, type TensorLayout } from "../../src/dispatch/tensor-view.js";
+import type { UniformValues } from "../../src/dispatch/uniforms.js";
+import { bindingRange } from "../../src/dispatch/validate.js";
+import type { BINDINGS } from "./bindings.js";
+import merge from "./merge.wgsl";
+import type { SoftmaxShape } from "./problem.js";
+import split from "./split.wgsl";
+import tiled from "./tiled.wgsl";
+
+type Bindings<Kernel extends keyof typeof BINDINGS> = Record<
+  Exclude<(typeof BINDINGS)[Kernel][number], "params">,
+  Pass["bindings"][string]
+>;
+
+/** Query rows up to which the keys, not the rows, have to keep the GPU busy. */
+const DECODE_TOKENS = 8;
+/** Fewest keys worth a workgroup of their own in split decode: below, merging costs more than it gains. */
+const KEYS_PER_SPLIT = 256;
+/** Workgroups that a decode step aims at: a few for each core of a large GPU. */
+const DECODE_WORKGROUPS = 64;
+const SPLIT_THREADS = 64;
+
+/** Chooses passes, variants and constants for a checked problem. Pure: the same problem gives the same passes. */
+export function planSoftmax(shape: SoftmaxShape, capabilities: Capabilities): Pass[] {
+  return shape.tokensQ <= DECODE_TOKENS ? planDecode(shape, capabilities) : planPrefill(shape, capabilities);
+}
+
+function planPrefill(shape: SoftmaxShape, capabilities: Capabilities): Pass[] {
+  const { batches, heads, tokensQ, valueDim } = shape;
+  const tile = tileSizes(valueDim, tokensQ);
+  const tiles = Math.ceil(tokensQ / (tile.GROUPS * tile.ROWS));
+  return [
+    {
+      name: "softmax/tiled",
+      kernel: tiled,
+      variant: variantKey(tiled, layoutConditions(shape, capabilities)),
+      constants: { ...problemConstants(shape, tiled), ...tile },
+      workgroups: spreadWorkgroups(
+        tiles * heads * batches,
+        capabilities.limits.maxComputeWorkgroupsPerDimension,
+      ),
+      bindings: {
+        q: { tensor: "q" },
+        k: { tensor: "k" },
+        v: { tensor: "v" },
+        out: { tensor: "out" },
+        lse: lseBinding(shape),
+        key_range: { table: "key_range" },
+      } satisfies Bindings<"tiled">,
+      uniforms: { params: problemUniforms(shape, capabilities) },
+      cost: { flops: attentionFlops(shape), bytes: bytesOf(shape.q, shape.k, shape.v, shape.out, shape.lse) },
+    },
+  ];
+}
+
+/**
+ * Threads and registers of a tile. Lanes share the value columns, so there are as many as keep a thread's accumulators
+ * (ROWS x columns vec4) at 16 or fewer, and no more than there are columns. 64 threads and at most 5 KiB of workgroup
+ * memory fit every device.
+ */
+function tileSizes(
+  valueDim: number,
+  tokensQ: number,
+): { GROUPS: number; LANES: number; ROWS: number; KEYS: number } {
+  const columns = Math.ceil(valueDim / 4);
+  const lanes = columns > 16 ? 16 : columns > 4 ? 8 : 4;
+  return { GROUPS: 64 / lanes, LANES: lanes, ROWS: tokensQ > 16 ? 4 : 2, KEYS: lanes === 16 ? 2 : 4 };
+}
+
+function planDecode(shape: SoftmaxShape, capabilities: Capabilities): Pass[] {
+  const { batches, heads, kvHeads, tokensQ, tokensK, valueDim } = shape;
+  const rows = (heads / kvHeads) * tokensQ;
+  const blockRows = Math.min(8, 2 ** Math.ceil(Math.log2(rows)));
+  const blocks = Math.ceil(rows / blockRows) * kvHeads * batches;
+  const splits = Math.max(
+    1,
+    Math.min(Math.ceil(tokensK / KEYS_PER_SPLIT), Math.ceil(DECODE_WORKGROUPS / blocks)),
+  );
+
+  const columns = Math.ceil(valueDim / 4);
+  const allRows = batches * heads * tokensQ;
+  const partialOut = { scratch: 0, bytes: 16 * allRows * splits * columns } as const;
+  const partialState = { scratch: 1, bytes: 8 * allRows * splits } as const;
+  const conditions = layoutConditions(shape, capabilities);
+  const uniforms = { params: problemUniforms(shape, capabilities) };
+  const { maxComputeWorkgroupsPerDimension } = capabilities.limits;
+  return [
+    {
+      name: "softmax/split",
+      kernel: split,
+      variant: variantKey(split, conditions),
+      constants: {
+        ...problemConstants(shape, split),
+        ROWS: blockRows,
+        COLUMN_THREADS: Math.min(SPLIT_THREADS, 2 ** Math.ceil(Math.log2(columns))),
+        SPLITS: splits,
+      },
+      workgroups: spreadWorkgroups(splits * blocks, maxComputeWorkgroupsPerDimension),
+      bindings: {
+        q: { tensor: "q" },
+        k: { tensor: "k" },
+        v: { tensor: "v" },
+        key_range: { table: "key_range" },
+        partial_out: partialOut,
+        partial_state: partialState,
+      } satisfies Bindings<"split">,
+      uniforms,
+      cost: {
+        flops: attentionFlops(shape),
+        bytes: bytesOf(shape.q, shape.k, shape.v) + partialOut.bytes + partialState.bytes,
+      },
+    },
+    {
+      name: "softmax/merge",
+      kernel: merge,
+      variant: variantKey(merge, conditions),
+      constants: { ...problemConstants(shape, merge), SPLITS: splits },
+      workgroups: spreadWorkgroups(allRows, maxComputeWorkgroupsPerDimension),
+      bindings: {
+        out: { tensor: "out" },
+        lse: lseBinding(shape),
+        partial_out: partialOut,
+        partial_state: partialState,
+      } satisfies Bindings<"merge">,
+      uniforms,
+      cost: {
+        flops: 2 * allRows * splits * (valueDim + 1),
+        bytes: bytesOf(shape.out, shape.lse) + partialOut.bytes + partialState.bytes,
+      },
+    },
+  ];
+}
+
+/** The constants of `problem.wgsl`, as far as a kernel uses them: the linker drops the others. */
+function problemConstants(shape: SoftmaxShape, kernel: KernelModule): ConstantValues {
+  const values = {
+    HEAD_DIM: shape.headDim,
+    VALUE_DIM: shape.valueDim,
+    CAUSAL: shape.causal,
+    WRITE_LSE: shape.lse !== undefined,
+    ALIGN_TO_LENGTH: shape.alignToLength,
+  };
+  const { constants } = kernel.variants.base!;
+  return Object.fromEntries(Object.entries(values).filter(([name]) => name in constants));
+}
+
+function problemUniforms(shape: SoftmaxShape, capabilities: Capabilities): UniformValues {
+  const lse = shape.lse ?? { dtype: "f32", shape: [1, 1, 1, 1] };
+  const tensors = { q: shape.q, k: shape.k, v: shape.v, out: shape.out, lse };
+  const layouts = Object.entries(tensors).flatMap(([name, layout]) => [
+    [`strides_${name}`, stridesOf(layout)],
+    [`base_${name}`, bindingRange(layout, capabilities).base],
+  ]);
+  return {
+    ...(Object.fromEntries(layouts) as Record<string, number | readonly number[]>),
+    batches: shape.batches,
+    tokens_q: shape.tokensQ,
+    tokens_k: shape.tokensK,
+    heads: shape.heads,
+    heads_per_kv: shape.heads / shape.kvHeads,
+    query_offset: shape.queryOffset,
+    scale: shape.scale,
+  };
+}
+
+function lseBinding(shape: SoftmaxShape) {
+  return shape.lse ? ({ tensor: "lse" } as const) : ({ unused: "write" } as const);
+}
+
+/** `vec4` where every row of every tensor starts at a multiple of four elements and its channels are neighbours. */
+function layoutConditions({ q, k, v, out }: SoftmaxShape, capabilities: Capabilities): string[] {
+  const aligned = [q, k, v, out].every((layout) => {
+    const [sb, st, sh, sd] = stridesOf(layout);
+    const dim = layout.shape[3];
+    return (
+      sd === 1 && [dim, sb, st, sh, bindingRange(layout, capabilities).base].every((value) => value % 4 === 0)
+    );
+  });
+  return aligned ? ["vec4"] : [];
+}
+
+/** 2 D for a dot product, 2 Dv for its share of the output, over the (query, key) pairs that a causal mask leaves. */
+function attentionFlops(shape: SoftmaxShape): number {
+  const { batches, heads, tokensQ, tokensK, headDim, valueDim, causal, queryOffset } = shape;
+  let pairs = tokensQ * tokensK;
+  if (causal) {
+    pairs = 0;
+    for (let i = 0; i < tokensQ; i++) pairs += Math.min(Math.max(i + queryOffset + 1, 0), tokensK);
+  }
+  return batches * heads * pairs * 2 * (headDim + valueDim);
+}
+
+function bytesOf(...layouts: (TensorLayout | undefined)[]): number {
+  return layouts.reduce((sum, layout) => sum + (layout ? 4 * elementCount(layout.shape) : 0), 0);
+}

@@ -1,0 +1,139 @@
+// Flash attention over tiles (arXiv 2205.14135, algorithm 1; row sums kept per thread and joined at the end).
+//
+// A workgroup owns TILE_Q query rows of one head and walks over the keys in tiles of TILE_K. Its threads form GROUPS row
+// groups of LANES threads: a group shares ROWS rows. In phase 1 a lane takes every LANES-th key, in phase 3 every
+// LANES-th value column, and the weights change hands through workgroup memory.
+import package::_shared::online_softmax::{ NO_KEY, rescale, softmax_weight };
+import package::_shared::workgroup_index::{ ceil_div, workgroup_index };
+import super::problem::{ HEAD_DIM4, VALUE_DIM4, end_key, first_key, load_k, load_q, load_v, logit, params };
+import super::problem::{ row_k, row_q, row_v, store_lse, store_out };
+
+const GROUPS: u32 = 8u;
+const LANES: u32 = 8u;
+/// Query rows of a thread.
+const ROWS: u32 = 4u;
+/// Keys of a thread in a tile.
+const KEYS: u32 = 4u;
+
+const THREADS = GROUPS * LANES;
+const TILE_Q = GROUPS * ROWS;
+const TILE_K = LANES * KEYS;
+/// vec4 columns of the values that a thread accumulates.
+const COLUMNS = (VALUE_DIM4 + LANES - 1u) / LANES;
+
+var<workgroup> weights: array<f32, TILE_Q * TILE_K>;   // [TILE_Q, TILE_K]
+var<workgroup> lane_value: array<f32, TILE_Q * LANES>; // [TILE_Q, LANES], maxima in the loop, sums after it
+
+@compute @workgroup_size(THREADS)
+fn main(
+  @builtin(workgroup_id) group_id: vec3u,
+  @builtin(num_workgroups) group_counts: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let tiles = ceil_div(params.tokens_q, TILE_Q);
+  let index = workgroup_index(group_id, group_counts);
+  if (index >= tiles * params.heads * params.batches) {
+    return;
+  }
+  // The last tile of a causal problem has the most keys: start it first.
+  let first_row = (tiles - 1u - index % tiles) * TILE_Q;
+  let head = index / tiles % params.heads;
+  let batch = index / (tiles * params.heads);
+  let kv_head = head / params.heads_per_kv;
+
+  let lane = thread % LANES;
+  let group = thread / LANES;
+  let own_row = group * ROWS;
+  let last_token = params.tokens_q - 1u;
+
+  var row_max = array<f32, ROWS>();
+  var row_sum = array<f32, ROWS>();
+  var acc = array<array<vec4f, COLUMNS>, ROWS>();
+  for (var r = 0u; r < ROWS; r++) {
+    row_max[r] = NO_KEY;
+  }
+
+  let keys_end = end_key(batch, min(first_row + TILE_Q - 1u, last_token));
+  for (var tile = first_key(batch); tile < keys_end; tile += TILE_K) {
+    // 1. scores = q kᵀ of the lane's own keys, as logits
+    var scores = array<array<f32, KEYS>, ROWS>();
+    for (var c = 0u; c < HEAD_DIM4; c++) {
+      var keys = array<vec4f, KEYS>();
+      for (var n = 0u; n < KEYS; n++) {
+        keys[n] = load_k(row_k(batch, min(tile + n * LANES + lane, params.tokens_k - 1u), kv_head), c);
+      }
+      for (var r = 0u; r < ROWS; r++) {
+        let query = load_q(row_q(batch, min(first_row + own_row + r, last_token), head), c);
+        for (var n = 0u; n < KEYS; n++) {
+          scores[r][n] += dot(query, keys[n]);
+        }
+      }
+    }
+    for (var r = 0u; r < ROWS; r++) {
+      var highest = NO_KEY;
+      for (var n = 0u; n < KEYS; n++) {
+        let key = tile + n * LANES + lane;
+        scores[r][n] = logit(scores[r][n], batch, head, min(first_row + own_row + r, last_token), key);
+        highest = max(highest, scores[r][n]);
+      }
+      lane_value[(own_row + r) * LANES + lane] = highest;
+    }
+    workgroupBarrier();
+
+    // 2. fold into the running (max, sum)
+    for (var r = 0u; r < ROWS; r++) {
+      var new_max = row_max[r];
+      for (var other = 0u; other < LANES; other++) {
+        new_max = max(new_max, lane_value[(own_row + r) * LANES + other]);
+      }
+      let factor = rescale(row_max[r], new_max);
+      row_max[r] = new_max;
+      row_sum[r] *= factor;
+      for (var c = 0u; c < COLUMNS; c++) {
+        acc[r][c] *= factor;
+      }
+      for (var n = 0u; n < KEYS; n++) {
+        let weight = softmax_weight(scores[r][n], new_max);
+        row_sum[r] += weight;
+        weights[(own_row + r) * TILE_K + n * LANES + lane] = weight;
+      }
+    }
+    workgroupBarrier();
+
+    // 3. acc += weights v over the lane's own columns
+    let tile_keys = min(TILE_K, keys_end - tile);
+    for (var n = 0u; n < tile_keys; n++) {
+      let value_row = row_v(batch, tile + n, kv_head);
+      for (var c = 0u; c < COLUMNS; c++) {
+        let value = load_v(value_row, min(c * LANES + lane, VALUE_DIM4 - 1u));
+        for (var r = 0u; r < ROWS; r++) {
+          acc[r][c] += weights[(own_row + r) * TILE_K + n] * value;
+        }
+      }
+    }
+    workgroupBarrier();
+  }
+
+  for (var r = 0u; r < ROWS; r++) {
+    lane_value[(own_row + r) * LANES + lane] = row_sum[r];
+  }
+  workgroupBarrier();
+  for (var r = 0u; r < ROWS; r++) {
+    let token = first_row + own_row + r;
+    if (token <= last_token) {
+      var sum = 0.0;
+      for (var other = 0u; other < LANES; other++) {
+        sum += lane_value[(own_row + r) * LANES + other];
+      }
+      let norm = select(1.0 / sum, 0.0, sum == 0.0);
+      for (var c = 0u; c < COLUMNS; c++) {
+        if (c * LANES + lane < VALUE_DIM4) {
+          store_out(batch, token, head, c * LANES + lane, acc[r][c] * norm);
+        }
+      }
+      if (lane == 0u) {
+        store_lse(batch, token, head, row_max[r], sum);
+      }
+    }
+  }
+}

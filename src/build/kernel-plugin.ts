@@ -1,0 +1,73 @@
+import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { basename, dirname, join, relative, resolve, sep } from "node:path";
+import { fileURLToPath } from "node:url";
+import { type Plugin, transformWithOxc } from "vite";
+import { compileKernel, readKernelSources } from "./compile-kernel.js";
+import { KernelBuildError } from "./kernel-build-error.js";
+import { closeTint } from "./tint.js";
+
+const KERNELS = resolve(dirname(fileURLToPath(import.meta.url)), "../../kernels");
+
+/**
+ * Compiles one `.wgsl` file below `kernels/` as the plugin does.
+ *
+ * @throws KernelBuildError with file and line
+ */
+export async function compileKernelFile(file: string, root = KERNELS) {
+  const sources = readKernelSources(root);
+  const path = `./${relative(root, file).split(sep).join("/")}`;
+  if (!(path in sources.files)) throw new KernelBuildError(`no such kernel below ${root}`, file, 1);
+  return compileKernel(sources, path, await declaredBindings(file));
+}
+
+/**
+ * Vite plugin: importing a `.wgsl` file gives its `KernelModule` (linked, reflected, validated, all variants).
+ *
+ * The names that TypeScript binds stand in the folder's `bindings.ts` as `BINDINGS = { tiled: ["params", ...] }`; the
+ * build fails where they and the WGSL differ, and TypeScript's own check makes every dispatch supply exactly these names.
+ */
+export function kernelPlugin(options: { root?: string } = {}): Plugin {
+  const root = options.root ?? KERNELS;
+  return {
+    name: "webgpu-attention:kernels",
+    enforce: "pre",
+    async load(id) {
+      const file = id.split("?")[0]!;
+      if (!file.endsWith(".wgsl") || id.includes("?raw")) return null;
+      try {
+        const { kernel, dependencies } = await compileKernelFile(file, root);
+        for (const path of dependencies) this.addWatchFile(join(root, path));
+        const bindings = join(dirname(file), "bindings.ts");
+        if (existsSync(bindings)) this.addWatchFile(bindings);
+        return { code: `export default ${JSON.stringify(kernel)};`, map: null, moduleType: "js" };
+      } catch (error) {
+        if (error instanceof KernelBuildError) {
+          this.error({
+            message: error.message,
+            id: error.file,
+            loc: { file: error.file, line: error.line, column: 0 },
+          });
+        }
+        throw error;
+      }
+    },
+    async buildEnd() {
+      await closeTint();
+    },
+  };
+}
+
+/** `bindings.ts` holds plain data without imports, so that the build can evaluate it by itself. */
+async function declaredBindings(kernelFile: string): Promise<readonly string[] | undefined> {
+  const file = join(dirname(kernelFile), "bindings.ts");
+  if (!existsSync(file)) return undefined;
+  const { code } = await transformWithOxc(await readFile(file, "utf8"), file);
+  const module = (await import(`data:text/javascript,${encodeURIComponent(code)}`)) as {
+    BINDINGS?: Record<string, readonly string[]>;
+  };
+  const kernel = basename(kernelFile, ".wgsl");
+  const declared = module.BINDINGS?.[kernel];
+  if (!declared) throw new KernelBuildError(`BINDINGS has no entry "${kernel}"`, file, 1);
+  return declared;
+}

@@ -1,0 +1,192 @@
+import { BufferUsage } from "./buffer-usage.js";
+import type { AttentionContext } from "./context.js";
+import { AttentionError } from "./errors.js";
+import type { BindingSource, Pass } from "./pass.js";
+import type { CompiledKernel } from "./pipeline-cache.js";
+import type { Profiler } from "./profiler.js";
+import { packUniforms } from "./uniforms.js";
+import type { BufferRange } from "./validate.js";
+
+/** Bind groups for this many different sets of buffers are kept: a double-buffered application uses two. */
+const KEPT_TENSOR_SETS = 16;
+
+interface TensorSet {
+  readonly key: readonly (GPUBuffer | number)[];
+  readonly groups: readonly GPUBindGroup[];
+}
+
+/** u32 data of a plan: given values, or a buffer of the application's that is copied in at every `record`. */
+export interface Table {
+  readonly values: Uint32Array<ArrayBuffer>;
+  readonly copies?: readonly { readonly from: GPUBuffer; readonly to: number; readonly count: number }[];
+}
+
+/**
+ * Passes with their pipelines, uniforms and bind groups. `encode` neither submits nor allocates, except that a set of
+ * buffers seen for the first time gets its bind groups.
+ */
+export class CompiledPasses {
+  readonly passes: readonly Pass[];
+  readonly #context: AttentionContext;
+  readonly #kernels: readonly CompiledKernel[];
+  readonly #uniforms: ReadonlyMap<string, GPUBuffer>;
+  readonly #tables: ReadonlyMap<string, { buffer: GPUBuffer; table: Table }>;
+  #sets: TensorSet[] = [];
+  #destroyed = false;
+
+  static async compile(
+    context: AttentionContext,
+    passes: readonly Pass[],
+    tables: Readonly<Record<string, Table>> = {},
+  ): Promise<CompiledPasses> {
+    const kernels = await Promise.all(passes.map((pass) => context.pipelines.get(pass)));
+    return new CompiledPasses(context, passes, kernels, tables);
+  }
+
+  private constructor(
+    context: AttentionContext,
+    passes: readonly Pass[],
+    kernels: readonly CompiledKernel[],
+    tables: Readonly<Record<string, Table>>,
+  ) {
+    const { device } = context;
+    this.#context = context;
+    this.passes = passes;
+    this.#kernels = kernels;
+    this.#uniforms = new Map(
+      passes.flatMap((pass, index) =>
+        Object.entries(pass.uniforms).map(([name, values]) => {
+          const layout = pass.kernel.variants[pass.variant]!.uniforms[name];
+          if (!layout) throw new Error(`${pass.kernel.name} has no uniform ${name}`);
+          return [
+            `${index}.${name}`,
+            filledBuffer(device, packUniforms(layout, values), BufferUsage.UNIFORM),
+          ] as const;
+        }),
+      ),
+    );
+    this.#tables = new Map(
+      Object.entries(tables).map(([name, table]) => {
+        const usage = BufferUsage.STORAGE | BufferUsage.COPY_DST;
+        return [name, { table, buffer: filledBuffer(device, table.values.buffer, usage) }] as const;
+      }),
+    );
+  }
+
+  /**
+   * Records all passes. Tensors are given by the names that the passes' bindings use.
+   *
+   * @throws AttentionError "disposed" or "device-lost"
+   */
+  encode(
+    encoder: GPUCommandEncoder,
+    tensors: Readonly<Record<string, BufferRange>>,
+    options: { readonly profiler?: Profiler | undefined } = {},
+  ): void {
+    this.#context.assertUsable();
+    if (this.#destroyed) {
+      throw new AttentionError("disposed", {
+        subject: "plan",
+        expected: "a plan in use",
+        got: "a plan after destroy()",
+        fix: "Make a new plan.",
+      });
+    }
+    const groups = this.#groups(tensors);
+    for (const { table, buffer } of this.#tables.values()) {
+      for (const { from, to, count } of table.copies ?? [])
+        encoder.copyBufferToBuffer(from, 0, buffer, 4 * to, 4 * count);
+    }
+    if (options.profiler) {
+      this.passes.forEach((pass, index) => {
+        const timestampWrites = options.profiler!.next(pass.name);
+        const compute = encoder.beginComputePass({
+          label: pass.name,
+          ...(timestampWrites && { timestampWrites }),
+        });
+        this.#dispatch(compute, index, groups);
+        compute.end();
+      });
+    } else {
+      // Dispatches of one compute pass run in order and see each other's writes; a pass each would only cost time.
+      const compute = encoder.beginComputePass({ label: "webgpu-attention" });
+      this.passes.forEach((_, index) => {
+        this.#dispatch(compute, index, groups);
+      });
+      compute.end();
+    }
+  }
+
+  /** Frees the plan's uniforms and tables. Pipelines and scratch belong to the context. */
+  destroy(): void {
+    this.#destroyed = true;
+    this.#sets = [];
+    for (const buffer of this.#uniforms.values()) buffer.destroy();
+    for (const { buffer } of this.#tables.values()) buffer.destroy();
+  }
+
+  #dispatch(compute: GPUComputePassEncoder, index: number, groups: readonly GPUBindGroup[]): void {
+    compute.setPipeline(this.#kernels[index]!.pipeline);
+    compute.setBindGroup(0, groups[index]!);
+    compute.dispatchWorkgroups(...this.passes[index]!.workgroups);
+  }
+
+  /** Bind groups for these buffers: from the last sets seen, else made now. */
+  #groups(tensors: Readonly<Record<string, BufferRange>>): readonly GPUBindGroup[] {
+    const scratch = new Map<number, GPUBuffer>();
+    for (const source of this.passes.flatMap((pass) => Object.values(pass.bindings))) {
+      if ("scratch" in source)
+        scratch.set(source.scratch, this.#context.scratch.acquire(source.scratch, source.bytes));
+    }
+    const key = [
+      ...Object.values(tensors).flatMap(({ buffer, offset, size }) => [buffer, offset, size]),
+      ...scratch.values(),
+    ];
+    const known = this.#sets.find(
+      (set) => set.key.length === key.length && set.key.every((part, i) => part === key[i]),
+    );
+    if (known) return known.groups;
+    const groups = this.passes.map((pass, index) => this.#bindGroup(pass, index, tensors, scratch));
+    this.#sets = [{ key, groups }, ...this.#sets].slice(0, KEPT_TENSOR_SETS);
+    return groups;
+  }
+
+  #bindGroup(
+    pass: Pass,
+    index: number,
+    tensors: Readonly<Record<string, BufferRange>>,
+    scratch: ReadonlyMap<number, GPUBuffer>,
+  ): GPUBindGroup {
+    const resource = (name: string, source: BindingSource): GPUBufferBinding => {
+      if ("scratch" in source) return { buffer: scratch.get(source.scratch)!, size: source.bytes };
+      if ("table" in source) return { buffer: this.#tables.get(source.table)!.buffer };
+      if ("unused" in source) return { buffer: this.#context.unusedBuffer(source.unused) };
+      const range = tensors[source.tensor];
+      if (!range) throw new Error(`${pass.name}: no tensor ${source.tensor} for binding ${name}`);
+      return range;
+    };
+    const { bindings } = pass.kernel.variants[pass.variant]!;
+    return this.#context.device.createBindGroup({
+      label: pass.name,
+      layout: this.#kernels[index]!.layout,
+      entries: bindings.map(({ name, binding, type }) => {
+        if (type === "uniform")
+          return { binding, resource: { buffer: this.#uniforms.get(`${index}.${name}`)! } };
+        const source = pass.bindings[name];
+        if (!source) throw new Error(`${pass.name}: binding ${name} was not planned`);
+        return { binding, resource: resource(name, source) };
+      }),
+    });
+  }
+}
+
+function filledBuffer(device: GPUDevice, bytes: ArrayBuffer, usage: number): GPUBuffer {
+  const buffer = device.createBuffer({
+    size: Math.ceil(bytes.byteLength / 4) * 4,
+    usage,
+    mappedAtCreation: true,
+  });
+  new Uint8Array(buffer.getMappedRange()).set(new Uint8Array(bytes));
+  buffer.unmap();
+  return buffer;
+}

@@ -1,0 +1,266 @@
+import { BufferUsage } from "./buffer-usage.js";
+import { type Capabilities, capabilitiesOf, deviceRequirements } from "./capabilities.js";
+import { AttentionError } from "./errors.js";
+import { PipelineCache } from "./pipeline-cache.js";
+import { Profiler } from "./profiler.js";
+import { ScratchArena } from "./scratch.js";
+import { elementCount, extentOf, type Shape4, stridesOf, type TensorView } from "./tensor-view.js";
+import { bindingRange, checkLayout } from "./validate.js";
+
+/**
+ * Everything the library keeps for one `GPUDevice` of the application's: compiled pipelines, scratch memory, and the
+ * knowledge of whether the device still lives. Make one per device and share it.
+ *
+ * The context borrows the device. It never requests or destroys one, and submits only in the one-shot helpers
+ * (`softmaxAttention`, `read`, ...), never in `plan.record`.
+ */
+export class AttentionContext {
+  readonly device: GPUDevice;
+  readonly capabilities: Capabilities;
+  /** @internal Pipelines by kernel, variant and constants. */
+  readonly pipelines: PipelineCache;
+  /** @internal Memory that passes share. */
+  readonly scratch: ScratchArena;
+  readonly #unused: { read?: GPUBuffer; write?: GPUBuffer } = {};
+  #lost: GPUDeviceLostInfo | undefined;
+  #destroyed = false;
+  readonly #onDestroy = new Set<() => void>();
+
+  private constructor(device: GPUDevice) {
+    this.device = device;
+    this.capabilities = capabilitiesOf(device);
+    this.pipelines = new PipelineCache(device);
+    this.scratch = new ScratchArena(device);
+    device.lost.then((info) => {
+      this.#lost = info;
+    });
+  }
+
+  /**
+   * @param device the application's device; ideally requested with `AttentionContext.requirements(adapter)`, but any works
+   * @throws AttentionError "unsupported" when `device` is no GPUDevice, "device-lost" when it is lost already
+   */
+  static async create(device: GPUDevice): Promise<AttentionContext> {
+    if (typeof device?.createComputePipelineAsync !== "function") {
+      throw new AttentionError("unsupported", {
+        subject: "AttentionContext.create",
+        expected: "a GPUDevice",
+        got: String(device),
+        fix: "Request one: (await navigator.gpu.requestAdapter()).requestDevice(AttentionContext.requirements(adapter)).",
+      });
+    }
+    const context = new AttentionContext(device);
+    await context.assertAlive();
+    return context;
+  }
+
+  /** What to pass to `adapter.requestDevice` so that kernels may use all that this adapter has. */
+  static requirements(adapter: GPUAdapter): ReturnType<typeof deviceRequirements> {
+    return deviceRequirements(adapter);
+  }
+
+  /**
+   * Uploads f32 data as a dense tensor. The buffer is the caller's to destroy (`view.buffer.destroy()`); it has STORAGE,
+   * COPY_SRC and COPY_DST usage.
+   *
+   * @param shape [batch, tokens, heads, dim]
+   * @throws AttentionError "shape" when data and shape differ in size, "limit" when the device takes no such buffer
+   */
+  fromArray(data: ArrayLike<number>, shape: Shape4): TensorView {
+    this.assertUsable();
+    checkLayout("shape", { dtype: "f32", shape }, ["f32"]);
+    if (data.length !== elementCount(shape)) {
+      throw new AttentionError("shape", {
+        subject: "fromArray data",
+        expected: `${elementCount(shape)} numbers for shape [${shape}]`,
+        got: `${data.length}`,
+        fix: "Shapes are [batch, tokens, heads, dim] in elements.",
+      });
+    }
+    const view = this.empty(shape);
+    const array =
+      data instanceof Float32Array ? (data as Float32Array<ArrayBuffer>) : Float32Array.from(data);
+    this.device.queue.writeBuffer(view.buffer, 0, array);
+    return view;
+  }
+
+  /** A dense f32 tensor of zeros, in a buffer of the caller's as with `fromArray`. */
+  empty(shape: Shape4): TensorView {
+    this.assertUsable();
+    checkLayout("shape", { dtype: "f32", shape }, ["f32"]);
+    const size = 4 * elementCount(shape);
+    const { maxBufferSize } = this.capabilities.limits;
+    if (size > maxBufferSize) {
+      throw new AttentionError("limit", {
+        subject: `tensor [${shape}]`,
+        expected: `at most ${maxBufferSize} bytes (the device's maxBufferSize)`,
+        got: `${size} bytes`,
+        fix: "Request the device with AttentionContext.requirements(adapter), or split the tensor.",
+      });
+    }
+    const usage = BufferUsage.STORAGE | BufferUsage.COPY_SRC | BufferUsage.COPY_DST;
+    return { buffer: this.device.createBuffer({ size, usage }), dtype: "f32", shape };
+  }
+
+  /**
+   * Reads a tensor back, in logical order whatever its strides. Submits a copy and waits for it, and with it for all
+   * work submitted before.
+   *
+   * @returns batch * tokens * heads * dim numbers, dim fastest
+   * @throws AttentionError "unsupported" without COPY_SRC usage, "shape", "dtype", "disposed", "device-lost"
+   */
+  async read(view: TensorView): Promise<Float32Array<ArrayBuffer>> {
+    await this.assertAlive();
+    checkLayout("view", view, ["f32"]);
+    if (!(view.buffer.usage & BufferUsage.COPY_SRC)) {
+      throw new AttentionError("unsupported", {
+        subject: "read view.buffer.usage",
+        expected: `GPUBufferUsage.COPY_SRC (${BufferUsage.COPY_SRC})`,
+        got: `usage ${view.buffer.usage}`,
+        fix: "Create the buffer with GPUBufferUsage.COPY_SRC added to its usage.",
+      });
+    }
+    const { end } = extentOf(view);
+    if (4 * end > view.buffer.size) {
+      throw new AttentionError("shape", {
+        subject: "read view.buffer",
+        expected: `at least ${4 * end} bytes`,
+        got: `${view.buffer.size} bytes`,
+        fix: "Correct shape, strides or offset of the view.",
+      });
+    }
+    const { offset, size, base } = bindingRange(view, this.capabilities);
+    const readable = this.device.createBuffer({ size, usage: BufferUsage.MAP_READ | BufferUsage.COPY_DST });
+    try {
+      await this.submitChecked((encoder) =>
+        encoder.copyBufferToBuffer(view.buffer, offset, readable, 0, size),
+      );
+      await readable.mapAsync(1 /* READ */);
+      return gather(new Float32Array(readable.getMappedRange()), view, base);
+    } catch (error) {
+      await this.assertAlive();
+      throw error;
+    } finally {
+      readable.destroy();
+    }
+  }
+
+  /** Times passes on the GPU; see `Profiler`. The caller destroys it. */
+  createProfiler(capacity?: number): Profiler {
+    this.assertUsable();
+    return new Profiler(this.device, capacity);
+  }
+
+  /** Bytes of GPU memory that the context holds, and how many pipelines. Tensors and plans are the caller's. */
+  memory(): { scratchBytes: number; pipelines: number } {
+    return { scratchBytes: this.scratch.bytes, pipelines: this.pipelines.size };
+  }
+
+  /** Fills all scratch memory, present and future, with one value. For tests: NaN shows reads of stale data. */
+  fillScratch(value: number): void {
+    this.assertUsable();
+    this.scratch.fill(value);
+  }
+
+  /** Frees the context's memory; the device stays the application's. Plans of this context can no longer record. */
+  destroy(): void {
+    if (this.#destroyed) return;
+    this.#destroyed = true;
+    for (const dispose of this.#onDestroy) dispose();
+    this.#onDestroy.clear();
+    this.pipelines.clear();
+    this.scratch.destroy();
+    this.#unused.read?.destroy();
+    this.#unused.write?.destroy();
+  }
+
+  /** @internal Runs `dispose` when the context is destroyed. */
+  onDestroy(dispose: () => void): void {
+    this.#onDestroy.add(dispose);
+  }
+
+  /** @internal A small buffer for bindings that a problem does not use. Read and write need two: WebGPU forbids both at once. */
+  unusedBuffer(access: "read" | "write"): GPUBuffer {
+    this.#unused[access] ??= this.device.createBuffer({ size: 256, usage: BufferUsage.STORAGE });
+    return this.#unused[access];
+  }
+
+  /** @internal @throws AttentionError "disposed" or "device-lost", as far as it is known at once. */
+  assertUsable(): void {
+    if (this.#destroyed) {
+      throw new AttentionError("disposed", {
+        subject: "context",
+        expected: "a context in use",
+        got: "a context after destroy()",
+        fix: "Make a new one with AttentionContext.create(device).",
+      });
+    }
+    if (this.#lost) {
+      throw new AttentionError("device-lost", {
+        subject: "device",
+        expected: "a live GPUDevice",
+        got: `a device lost (${this.#lost.reason || "unknown"}${this.#lost.message ? `: ${this.#lost.message}` : ""})`,
+        fix: "Request a new device, make a new context, and upload the tensors again.",
+      });
+    }
+  }
+
+  /** @internal Like `assertUsable`, after the promise of a loss that already happened has had the time to settle. */
+  async assertAlive(): Promise<void> {
+    if (!this.#lost && !this.#destroyed) await settled(this.device.lost);
+    this.assertUsable();
+  }
+
+  /**
+   * @internal Records and submits, and turns what the driver says about it into a typed error: a buffer that was
+   * destroyed or belongs to another device shows up only there.
+   */
+  async submitChecked(record: (encoder: GPUCommandEncoder) => void): Promise<void> {
+    const { device } = this;
+    device.pushErrorScope("out-of-memory");
+    device.pushErrorScope("validation");
+    const encoder = device.createCommandEncoder({ label: "webgpu-attention" });
+    let thrown: unknown;
+    try {
+      record(encoder);
+      device.queue.submit([encoder.finish()]);
+    } catch (error) {
+      thrown = error;
+    }
+    const scopes = Promise.all([device.popErrorScope(), device.popErrorScope()]);
+    const [validation, memory] = await scopes.catch(() => [null, null] as const);
+    if (thrown) throw thrown;
+    if (validation || memory) {
+      await this.assertAlive();
+      throw new AttentionError(validation ? "disposed" : "limit", {
+        subject: "submit",
+        expected: validation ? "live buffers of the context's own device" : "enough GPU memory",
+        got: (validation ?? memory)!.message,
+        fix: validation
+          ? "Keep buffers alive until the work is done, and use buffers of this device only."
+          : "Free buffers, or split the work.",
+      });
+    }
+  }
+}
+
+/** Waits as long as an already resolved promise needs to tell; device loss is delivered by a task, not a microtask. */
+async function settled(promise: Promise<unknown>): Promise<void> {
+  await Promise.race([promise, new Promise((resolve) => setTimeout(resolve, 0))]);
+}
+
+function gather(source: Float32Array, view: TensorView, base: number): Float32Array<ArrayBuffer> {
+  const [batch, tokens, heads, dim] = view.shape;
+  const [sb, st, sh, sd] = stridesOf(view);
+  const result = new Float32Array(elementCount(view.shape));
+  let next = 0;
+  for (let b = 0; b < batch; b++) {
+    for (let t = 0; t < tokens; t++) {
+      for (let h = 0; h < heads; h++) {
+        const row = base + b * sb + t * st + h * sh;
+        for (let d = 0; d < dim; d++) result[next++] = source[row + d * sd]!;
+      }
+    }
+  }
+  return result;
+}

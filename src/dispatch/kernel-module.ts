@@ -1,0 +1,60 @@
+/**
+ * What the kernel plugin makes of a `.wgsl` file at build time (see `src/build/kernel-plugin.ts`): linked text,
+ * reflected bindings and uniform layouts, lifted constants and named slots. Plain data, no GPU.
+ */
+export interface KernelModule {
+  /** Folder and file, `"softmax/tiled"`. */
+  readonly name: string;
+  /** The `@if(...)` conditions that the file or its imports use, sorted: `["f16", "vec4"]`. */
+  readonly conditions: readonly string[];
+  /** Hash of all variants, so that stored tuning results die with the kernel that they measured. */
+  readonly hash: string;
+  /** Key: the conditions that hold, joined with `+`; `"base"` when none does. */
+  readonly variants: Readonly<Record<string, KernelVariant>>;
+}
+
+export interface KernelVariant {
+  /** Linked WGSL without `enable` lines and without the lifted constants. */
+  readonly code: string;
+  /** `enable` directives that this variant needs. */
+  readonly enables: readonly string[];
+  readonly entryPoint: string;
+  readonly bindings: readonly KernelBinding[];
+  /** Per uniform binding: its struct. */
+  readonly uniforms: Readonly<Record<string, UniformLayout>>;
+  readonly constants: Readonly<Record<string, KernelConstant>>;
+  readonly slots: Readonly<Record<string, KernelSlot>>;
+}
+
+export interface KernelBinding {
+  readonly name: string;
+  readonly group: number;
+  readonly binding: number;
+  readonly type: "uniform" | "storage" | "read-only-storage";
+}
+
+export type UniformType = "u32" | "i32" | "f32" | "vec4u";
+
+export interface UniformLayout {
+  /** Struct size in bytes. */
+  readonly size: number;
+  readonly fields: Readonly<Record<string, { readonly offset: number; readonly type: UniformType }>>;
+}
+
+/** A `const NAME: type = literal;` of the WGSL, which run time may give another value. */
+export interface KernelConstant {
+  readonly type: "u32" | "i32" | "f32" | "bool";
+  readonly default: number | boolean;
+}
+
+/** A function whose body run time may replace. Offsets are character positions in `code` of the whole declaration. */
+export interface KernelSlot {
+  readonly start: number;
+  readonly end: number;
+  /** `fn score_mod(score: f32, b: u32, h: u32, i: u32, j: u32) -> f32` */
+  readonly signature: string;
+}
+
+export type ConstantValues = Readonly<Record<string, number | boolean>>;
+/** WGSL function bodies by slot name. */
+export type SlotBodies = Readonly<Record<string, string>>;

@@ -1,0 +1,101 @@
+import { AttentionError } from "./errors.js";
+import type { ConstantValues, KernelModule, SlotBodies } from "./kernel-module.js";
+import { specialise } from "./specialise.js";
+
+/** A kernel with everything that its machine code depends on. */
+export interface PipelineRequest {
+  readonly kernel: KernelModule;
+  readonly variant: string;
+  readonly constants: ConstantValues;
+  readonly slots?: SlotBodies;
+}
+
+export interface CompiledKernel {
+  readonly pipeline: GPUComputePipeline;
+  readonly layout: GPUBindGroupLayout;
+}
+
+/** Pipelines of one device. A pipeline is at most some hundred kilobytes, and a busy application needs a few dozen. */
+const CAPACITY = 256;
+
+/**
+ * Compiles kernels asynchronously, so that the page never stalls, and shares results: a request for what is being
+ * compiled already waits for that compilation. The least recently used pipeline goes first when the cache is full.
+ */
+export class PipelineCache {
+  readonly #device: GPUDevice;
+  readonly #capacity: number;
+  readonly #entries = new Map<string, Promise<CompiledKernel>>();
+
+  constructor(device: GPUDevice, capacity = CAPACITY) {
+    this.#device = device;
+    this.#capacity = capacity;
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  get(request: PipelineRequest): Promise<CompiledKernel> {
+    const key = pipelineKey(request);
+    const cached = this.#entries.get(key);
+    this.#entries.delete(key);
+    const entry = cached ?? this.#compile(request);
+    this.#entries.set(key, entry);
+    if (!cached) {
+      // A failure is not kept: the next request tries again (the device may have been short of memory).
+      entry.catch(() => this.#entries.get(key) === entry && this.#entries.delete(key));
+      while (this.#entries.size > this.#capacity) this.#entries.delete(this.#entries.keys().next().value!);
+    }
+    return entry;
+  }
+
+  clear(): void {
+    this.#entries.clear();
+  }
+
+  async #compile(request: PipelineRequest): Promise<CompiledKernel> {
+    const variant = request.kernel.variants[request.variant];
+    if (!variant) throw new Error(`${request.kernel.name} has no variant ${request.variant}`);
+    const label = `${request.kernel.name}:${request.variant}`;
+    const layout = this.#device.createBindGroupLayout({
+      label,
+      entries: variant.bindings.map(({ binding, type }) => ({
+        binding,
+        visibility: 4 /* COMPUTE */,
+        buffer: { type },
+      })),
+    });
+    const module = this.#device.createShaderModule({
+      label,
+      code: specialise(variant, request.constants, request.slots),
+    });
+    try {
+      const pipeline = await this.#device.createComputePipelineAsync({
+        label,
+        layout: this.#device.createPipelineLayout({ label, bindGroupLayouts: [layout] }),
+        compute: { module, entryPoint: variant.entryPoint },
+      });
+      return { pipeline, layout };
+    } catch (cause) {
+      const { messages } = await module.getCompilationInfo();
+      const errors = messages.filter((message) => message.type === "error");
+      const first = errors[0]
+        ? `${errors[0].lineNum}:${errors[0].linePos} ${errors[0].message}`
+        : String(cause);
+      throw new AttentionError("compile", {
+        subject: label,
+        expected: "a kernel that the driver compiles",
+        got: first,
+        fix: "Report this with the adapter's name and driver version; another variant may work meanwhile.",
+        cause,
+      });
+    }
+  }
+}
+
+export function pipelineKey({ kernel, variant, constants, slots }: PipelineRequest): string {
+  const sorted = (record: object) =>
+    JSON.stringify(Object.entries(record).sort(([a], [b]) => (a < b ? -1 : 1)));
+  return `${kernel.name}#${kernel.hash}:${variant}:${sorted(constants)}:${sorted(slots ?? {})}`;
+}

@@ -1,0 +1,68 @@
+import { BufferUsage } from "./buffer-usage.js";
+import { AttentionError } from "./errors.js";
+
+/**
+ * Buffers for what passes hand to each other. Slot n is one buffer that grows in powers of two and is shared by all
+ * plans of the context: passes of a queue run in order, and no plan expects its scratch to survive.
+ *
+ * An outgrown buffer may still be in a command buffer that the application has not submitted, so it lives until
+ * `trim()` or `destroy()`. Doubling bounds the sum of outgrown buffers by the size of the current one.
+ */
+export class ScratchArena {
+  readonly #device: GPUDevice;
+  readonly #slots: GPUBuffer[] = [];
+  #outgrown: GPUBuffer[] = [];
+  #fill: number | undefined;
+
+  constructor(device: GPUDevice) {
+    this.#device = device;
+  }
+
+  /** The buffer of a slot, at least `bytes` long. Allocates only when the slot has to grow. */
+  acquire(slot: number, bytes: number): GPUBuffer {
+    const current = this.#slots[slot];
+    if (current && current.size >= bytes) return current;
+    const limit = this.#device.limits.maxBufferSize;
+    if (bytes > limit) {
+      throw new AttentionError("limit", {
+        subject: "scratch memory",
+        expected: `at most ${limit} bytes (the device's maxBufferSize)`,
+        got: `${bytes} bytes`,
+        fix: "Split the batch or the heads over several calls.",
+      });
+    }
+    const size = Math.min(limit, Math.max(4096, 2 ** Math.ceil(Math.log2(bytes))));
+    const usage = BufferUsage.STORAGE | BufferUsage.COPY_SRC | BufferUsage.COPY_DST;
+    const buffer = this.#device.createBuffer({ label: `webgpu-attention scratch ${slot}`, size, usage });
+    if (this.#fill !== undefined) this.#write(buffer, this.#fill);
+    if (current) this.#outgrown.push(current);
+    this.#slots[slot] = buffer;
+    return buffer;
+  }
+
+  get bytes(): number {
+    return [...this.#slots, ...this.#outgrown].reduce((sum, buffer) => sum + (buffer?.size ?? 0), 0);
+  }
+
+  /** Fills all scratch, and whatever is allocated later, with one f32 value: tests use NaN to catch reads of stale data. */
+  fill(value: number): void {
+    this.#fill = value;
+    for (const buffer of this.#slots) if (buffer) this.#write(buffer, value);
+  }
+
+  /** Frees outgrown buffers. Call when everything recorded so far has been submitted. */
+  trim(): void {
+    for (const buffer of this.#outgrown) buffer.destroy();
+    this.#outgrown = [];
+  }
+
+  destroy(): void {
+    this.trim();
+    for (const buffer of this.#slots) buffer?.destroy();
+    this.#slots.length = 0;
+  }
+
+  #write(buffer: GPUBuffer, value: number): void {
+    this.#device.queue.writeBuffer(buffer, 0, new Float32Array(Math.floor(buffer.size / 4)).fill(value));
+  }
+}

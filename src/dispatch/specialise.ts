@@ -1,0 +1,50 @@
+import type { ConstantValues, KernelModule, KernelVariant, SlotBodies } from "./kernel-module.js";
+
+/** The variant of a kernel in which exactly these conditions hold; conditions the kernel does not know are ignored. */
+export function variantKey(kernel: KernelModule, conditions: readonly string[]): string {
+  return kernel.conditions.filter((name) => conditions.includes(name)).join("+") || "base";
+}
+
+/**
+ * The final WGSL of a variant: `enable` lines, constants with the given values (or their defaults), and slot functions
+ * with the given bodies.
+ *
+ * Unknown names are a programming error of a plan, not of a user, hence a plain `Error`.
+ */
+export function specialise(
+  variant: KernelVariant,
+  constants: ConstantValues = {},
+  slots: SlotBodies = {},
+): string {
+  for (const name of Object.keys(constants)) {
+    if (!(name in variant.constants)) throw new Error(`kernel has no constant ${name}`);
+  }
+  for (const name of Object.keys(slots)) {
+    if (!(name in variant.slots)) throw new Error(`kernel has no slot ${name}`);
+  }
+  const enables = variant.enables.map((name) => `enable ${name};\n`);
+  const declarations = Object.entries(variant.constants).map(
+    ([name, constant]) =>
+      `const ${name}: ${constant.type} = ${literal(constant.type, constants[name] ?? constant.default)};\n`,
+  );
+  return enables.join("") + declarations.join("") + withSlots(variant, slots);
+}
+
+function withSlots(variant: KernelVariant, bodies: SlotBodies): string {
+  // From the last to the first, so that earlier positions stay valid.
+  const replaced = Object.entries(variant.slots)
+    .filter(([name]) => name in bodies)
+    .sort(([, a], [, b]) => b.start - a.start);
+  return replaced.reduce(
+    (code, [name, slot]) =>
+      `${code.slice(0, slot.start)}${slot.signature} {\n${bodies[name]}\n}${code.slice(slot.end)}`,
+    variant.code,
+  );
+}
+
+function literal(type: "u32" | "i32" | "f32" | "bool", value: number | boolean): string {
+  if (type === "bool") return String(Boolean(value));
+  if (type === "u32") return `${value}u`;
+  if (type === "i32") return `${value}i`;
+  return `f32(${value})`;
+}

@@ -1,0 +1,6 @@
+export type { AdapterDescription, Capabilities, CapabilityLimits } from "./dispatch/capabilities.js";
+export { AttentionContext } from "./dispatch/context.js";
+export { AttentionError, type AttentionErrorCode, type AttentionErrorDetails } from "./dispatch/errors.js";
+export type { Pass, PassCost } from "./dispatch/pass.js";
+export type { PassTiming, Profiler } from "./dispatch/profiler.js";
+export type { DType, Shape4, TensorLayout, TensorView } from "./dispatch/tensor-view.js";

@@ -1,0 +1,77 @@
+import { existsSync } from "node:fs";
+import { playwright } from "@vitest/browser-playwright";
+import { defineConfig, type TestProjectConfiguration } from "vitest/config";
+import { kernelPlugin } from "./src/build/kernel-plugin.js";
+import { findVulkanCpuDriver } from "./test/support/vulkan-driver.js";
+import { findBrowser } from "./tools/browser/find-browser.js";
+import { adapterKinds, launchFlags } from "./tools/browser/launch-flags.js";
+
+const GPU_TESTS = ["{src,kernels,test}/**/*.gpu.test.ts"];
+const PAGE_TESTS = ["test/pages/**/*.test.ts"];
+const PACKAGE_TESTS = ["test/package/**/*.test.ts"];
+
+const shared = { extends: true as const };
+
+/** No GPU, no browser: plans, references, readers, tools. Seconds. */
+const unit: TestProjectConfiguration = {
+  ...shared,
+  test: {
+    name: "unit",
+    environment: "node",
+    include: ["{src,kernels,test,tools,demo}/**/*.test.ts"],
+    exclude: [...GPU_TESTS, ...PAGE_TESTS, ...PACKAGE_TESTS],
+    testTimeout: 30_000,
+  },
+};
+
+/** The same GPU tests twice: Dawn in Node (the quick loop) and Chromium, which is started once for all files. */
+const nodeGpu: TestProjectConfiguration = {
+  ...shared,
+  test: {
+    name: "node-gpu",
+    environment: "node",
+    include: GPU_TESTS,
+    pool: "forks",
+    fileParallelism: false,
+    testTimeout: 120_000,
+  },
+};
+
+const chromium: TestProjectConfiguration = {
+  ...shared,
+  test: {
+    name: "chromium",
+    include: GPU_TESTS,
+    testTimeout: 120_000,
+    fileParallelism: false,
+    browser: {
+      enabled: true,
+      headless: true,
+      screenshotFailures: false,
+      provider: playwright({
+        launchOptions: { executablePath: findBrowser(), args: launchFlags(adapterKinds()[0]!) },
+      }),
+      instances: [{ browser: "chromium" }],
+    },
+  },
+};
+
+/** The demo pages, used as a person would use them. */
+const pages: TestProjectConfiguration = {
+  ...shared,
+  test: {
+    name: "pages",
+    environment: "node",
+    include: PAGE_TESTS,
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
+  },
+};
+
+const hasNodeGpu = existsSync("/dev/dri") || findVulkanCpuDriver() !== undefined;
+
+export default defineConfig({
+  plugins: [kernelPlugin()],
+  resolve: { tsconfigPaths: true },
+  test: { projects: [unit, ...(hasNodeGpu ? [nodeGpu] : []), chromium, pages] },
+});
