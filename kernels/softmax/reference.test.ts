@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { difference } from "../../test/support/compare.js";
 import { goldenFiles } from "../../test/support/golden.js";
 import type { SafetensorsTensor } from "../../test/support/safetensors.js";
 import { type DenseTensor, type SoftmaxReferenceInputs, softmaxAttentionReference } from "./reference.js";
@@ -29,15 +30,6 @@ function swapHeadsAndTokens(tensor: SafetensorsTensor): DenseTensor {
   return { data, shape: [b, n, h, d] };
 }
 
-/** Largest difference, relative to the largest finite expected value; equal infinities match. */
-function relativeError(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
-  const values = Array.from(expected);
-  const largest = Math.max(...values.filter(Number.isFinite).map(Math.abs), 0);
-  return (
-    Math.max(...values.map((value, i) => (value === actual[i] ? 0 : Math.abs(value - actual[i]!)))) / largest
-  );
-}
-
 describe("softmaxAttentionReference", () => {
   it.each(goldenFiles("softmax"))("agrees with the authors' code: $file", ({ metadata, tensors }) => {
     const params = JSON.parse(metadata.params!) as GoldenParams;
@@ -58,8 +50,12 @@ describe("softmaxAttentionReference", () => {
       sinkLogits: optional("sinks"),
     });
     // What remains is the float32 rounding of the authors' code.
-    expect(relativeError(result.out, swapHeadsAndTokens(tensors.get("out")!).data)).toBeLessThan(2e-6);
-    expect(relativeError(result.lse, swapHeadsAndTokens(tensors.get("lse")!).data)).toBeLessThan(2e-6);
+    expect(difference(result.out, swapHeadsAndTokens(tensors.get("out")!).data).maxRelative).toBeLessThan(
+      2e-6,
+    );
+    expect(difference(result.lse, swapHeadsAndTokens(tensors.get("lse")!).data).maxRelative).toBeLessThan(
+      2e-6,
+    );
   });
 
   // One query at the last of three keys with scores 0, so that every visible key weighs the same.

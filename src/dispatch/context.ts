@@ -205,9 +205,14 @@ export class AttentionContext {
     }
   }
 
-  /** @internal Like `assertUsable`, after the promise of a loss that already happened has had the time to settle. */
+  /**
+   * @internal Like `assertUsable`, after one round trip to the GPU process: a loss that has already happened is known
+   * here only once the message about it has arrived, and messages arrive in order.
+   */
   async assertAlive(): Promise<void> {
-    if (!this.#lost && !this.#destroyed) await settled(this.device.lost);
+    this.assertUsable();
+    this.device.pushErrorScope("validation");
+    await this.device.popErrorScope().catch(() => null);
     this.assertUsable();
   }
 
@@ -242,11 +247,6 @@ export class AttentionContext {
       });
     }
   }
-}
-
-/** Waits as long as an already resolved promise needs to tell; device loss is delivered by a task, not a microtask. */
-async function settled(promise: Promise<unknown>): Promise<void> {
-  await Promise.race([promise, new Promise((resolve) => setTimeout(resolve, 0))]);
 }
 
 function gather(source: Float32Array, view: TensorView, base: number): Float32Array<ArrayBuffer> {
