@@ -1,0 +1,100 @@
+import { describe, expect, test } from "vitest";
+import type { Shape4, TensorLayout } from "../../src/dispatch/tensor-view.js";
+import { minimumCapabilities } from "../../test/support/capabilities.js";
+import { SOFTMAX_CASES, shapesOf } from "./cases.js";
+import { planSoftmax } from "./plan.js";
+import { checkProblem, type SoftmaxProblem } from "./problem.js";
+
+const capabilities = minimumCapabilities();
+const layout = (...shape: Shape4): TensorLayout => ({ dtype: "f32", shape });
+const plan = (problem: SoftmaxProblem) => planSoftmax(checkProblem(problem, capabilities), capabilities);
+
+/** [B, T, H, D] of q, of k; passes "name variant workgroups" */
+const PLANS: readonly [string, Shape4, Shape4, readonly string[]][] = [
+  ["prefill", [1, 512, 8, 64], [1, 512, 8, 64], ["softmax/tiled vec4 128,1,1"]],
+  ["nine queries are no decode", [1, 9, 8, 64], [1, 512, 8, 64], ["softmax/tiled vec4 8,1,1"]],
+  ["odd head dim", [1, 64, 8, 15], [1, 64, 8, 15], ["softmax/tiled base 8,1,1"]],
+  ["decode", [1, 1, 8, 64], [1, 2048, 8, 64], ["softmax/split vec4 64,1,1", "softmax/merge vec4 8,1,1"]],
+  [
+    "decode, grouped heads share keys",
+    [1, 1, 8, 64],
+    [1, 2048, 2, 64],
+    ["softmax/split vec4 16,1,1", "softmax/merge vec4 8,1,1"],
+  ],
+  ["decode, short", [1, 1, 8, 64], [1, 100, 8, 64], ["softmax/split vec4 8,1,1", "softmax/merge vec4 8,1,1"]],
+  [
+    "decode of eight",
+    [1, 8, 4, 64],
+    [1, 1024, 1, 64],
+    ["softmax/split vec4 16,1,1", "softmax/merge vec4 32,1,1"],
+  ],
+  [
+    "more workgroups than a dimension takes",
+    [2000, 40, 40, 4],
+    [2000, 40, 40, 4],
+    ["softmax/tiled vec4 40000,2,1"],
+  ],
+];
+
+describe("the planner", () => {
+  test.each(PLANS)("%s", (_name, q, k, expected) => {
+    const passes = plan({ q: layout(...q), k: layout(...k), v: layout(...k) });
+    expect(passes.map(({ name, variant, workgroups }) => `${name} ${variant} ${workgroups}`)).toEqual(
+      expected,
+    );
+  });
+
+  test.each([
+    ["strides", { strides: [1024, 66, 64, 1] as Shape4 }],
+    ["channel stride", { strides: [4096, 64, 64, 2] as Shape4 }],
+    ["offset", { offset: 2 }],
+  ])("takes the scalar variant when the %s of one tensor is not aligned", (_name, change) => {
+    const q = layout(1, 16, 1, 64);
+    expect(plan({ q: { ...q, ...change }, k: q, v: q })[0]!.variant).toBe("base");
+    expect(plan({ q, k: q, v: { ...q, ...change } })[0]!.variant).toBe("base");
+    expect(plan({ q, k: q, v: q, out: { ...q, ...change } })[0]!.variant).toBe("base");
+    expect(plan({ q, k: q, v: q })[0]!.variant).toBe("vec4");
+  });
+
+  test("counts the work that a causal mask leaves", () => {
+    const q = layout(1, 100, 2, 32);
+    const [full, causal] = [plan({ q, k: q, v: q })[0]!.cost, plan({ q, k: q, v: q, causal: true })[0]!.cost];
+    expect(full.flops).toBe(2 * 100 * 100 * 2 * 64);
+    expect(causal.flops).toBe((2 * 100 * 101 * 2 * 64) / 2);
+    expect(full.bytes).toBe(4 * 4 * 100 * 2 * 32);
+  });
+
+  test("never holds anything of the size Tq x Tk", () => {
+    const [q, k] = [layout(1, 8, 2, 64), layout(1, 100_000, 2, 64)];
+    const scratch = plan({ q, k, v: k })
+      .flatMap((pass) => Object.values(pass.bindings))
+      .reduce((sum, source) => sum + ("bytes" in source ? source.bytes : 0), 0);
+    expect(scratch).toBeLessThan(2 * 8 * 64 * (64 + 2) * 4 * 2 + 1);
+  });
+
+  test("stays within WebGPU's minimum limits for every case", () => {
+    for (const problem of SOFTMAX_CASES) {
+      const { q, k, v } = shapesOf(problem);
+      const { keyStarts: _s, keyLengths: _l, ...options } = problem.options;
+      for (const pass of plan({ q: layout(...q), k: layout(...k), v: layout(...v), ...options })) {
+        const {
+          GROUPS = 1,
+          LANES = 64,
+          ROWS = 1,
+          KEYS = 1,
+          HEAD_DIM = 0,
+        } = pass.constants as Record<string, number>;
+        const tile = GROUPS * ROWS * LANES;
+        const bytes =
+          pass.name === "softmax/tiled"
+            ? 4 * (tile * KEYS + tile)
+            : 16 * ROWS * Math.ceil(HEAD_DIM / 4) + 4 * ROWS * (64 + 8) + 16 * 64;
+        expect(GROUPS * LANES, problem.name).toBeLessThanOrEqual(256);
+        expect(bytes, problem.name).toBeLessThanOrEqual(capabilities.limits.maxComputeWorkgroupStorageSize);
+        expect(
+          pass.kernel.variants[pass.variant]!.bindings.filter(({ type }) => type !== "uniform").length,
+        ).toBeLessThanOrEqual(8);
+      }
+    }
+  });
+});
