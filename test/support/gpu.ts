@@ -22,7 +22,7 @@ export async function testGpu(): Promise<GPU> {
 /** A fresh device, with everything the adapter has unless `descriptor` asks for less. */
 export async function testDevice(descriptor?: GPUDeviceDescriptor): Promise<GPUDevice> {
   const adapter = await (await testGpu()).requestAdapter();
-  if (!adapter) throw new Error("no WebGPU adapter for the tests; see docs/testing.md");
+  if (!adapter) throw new Error("no WebGPU adapter for the tests; see CONTRIBUTING.md");
   return adapter.requestDevice(descriptor ?? AttentionContext.requirements(adapter));
 }
 
