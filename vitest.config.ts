@@ -68,10 +68,22 @@ const pages: TestProjectConfiguration = {
   },
 };
 
+/** What a user gets: the packed tarball in a scratch project. Needs a build; `npm run test:package` makes it. */
+const packed: TestProjectConfiguration = {
+  ...shared,
+  test: {
+    name: "package",
+    environment: "node",
+    include: PACKAGE_TESTS,
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
+  },
+};
+
 const hasNodeGpu = existsSync("/dev/dri") || findVulkanCpuDriver() !== undefined;
 
 export default defineConfig({
   plugins: [kernelPlugin()],
   resolve: { tsconfigPaths: true },
-  test: { projects: [unit, ...(hasNodeGpu ? [nodeGpu] : []), chromium, pages] },
+  test: { projects: [unit, ...(hasNodeGpu ? [nodeGpu] : []), chromium, pages, packed] },
 });

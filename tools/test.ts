@@ -9,7 +9,9 @@ import { ensureBrowser } from "./browser/install-system.js";
 
 const vitest = join(dirname(createRequire(import.meta.url).resolve("vitest/package.json")), "vitest.mjs");
 const given = process.argv.slice(2);
-const projects = given.includes("--project") ? [] : ["unit", "node-gpu", "chromium", "pages"].flatMap((name) => ["--project", name]);
+const projects = given.includes("--project")
+  ? []
+  : ["unit", "node-gpu", "chromium", "pages"].flatMap((name) => ["--project", name]);
 
 process.env.CHROME_PATH ??= ensureBrowser();
 const { status } = spawnSync(process.execPath, [vitest, "run", ...projects, ...given], { stdio: "inherit" });

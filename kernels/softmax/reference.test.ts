@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { difference } from "../../test/support/compare.js";
 import { goldenFiles } from "../../test/support/golden.js";
 import type { SafetensorsTensor } from "../../test/support/safetensors.js";
+import { swapAxes } from "../../test/support/swap-axes.js";
 import { type DenseTensor, type SoftmaxReferenceInputs, softmaxAttentionReference } from "./reference.js";
 
 interface GoldenParams {
@@ -14,20 +15,9 @@ interface GoldenParams {
 }
 
 /** The golden files are [B, H, N, D]; the reference takes [B, N, H, D]. */
-function swapHeadsAndTokens(tensor: SafetensorsTensor): DenseTensor {
-  const [b, h, n, d = 1] = tensor.shape as [number, number, number, number?];
-  const source = tensor.data as Float32Array;
-  const data = new Float64Array(source.length);
-  for (let i = 0; i < source.length; i++) {
-    const [x, y, z, w] = [
-      Math.floor(i / (h * n * d)),
-      Math.floor(i / (n * d)) % h,
-      Math.floor(i / d) % n,
-      i % d,
-    ];
-    data[((x * n + z) * h + y) * d + w] = source[i]!;
-  }
-  return { data, shape: [b, n, h, d] };
+function swapHeadsAndTokens({ shape, data }: SafetensorsTensor): DenseTensor {
+  const [b, h, n, d = 1] = shape as [number, number, number, number?];
+  return { data: swapAxes(data as Float32Array, [b, h, n, d]), shape: [b, n, h, d] };
 }
 
 describe("softmaxAttentionReference", () => {

@@ -1,7 +1,7 @@
 import { AttentionError } from "../../src/dispatch/errors.js";
 import { float16ToNumber } from "./float16.js";
 
-export type SafetensorsData =
+type SafetensorsData =
   | Float64Array
   | Float32Array
   | BigInt64Array

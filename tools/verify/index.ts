@@ -1,0 +1,61 @@
+/**
+ * `npm run verify -- --cases DIR`: runs published test vectors through the public API in a real browser.
+ * Exit code 0: nothing failed, 1: something did, 2: wrong usage.
+ */
+import { writeFileSync } from "node:fs";
+import { launchBrowser } from "../browser/launch-browser.js";
+import { readArguments, USAGE, UsageError, type VerifyArguments } from "./arguments.js";
+import { type CaseReport, formatReport } from "./case-report.js";
+import { CaseRunner } from "./case-runner.js";
+import { startPageServer } from "./page-server.js";
+
+async function verify({ folder, files }: VerifyArguments): Promise<CaseReport[]> {
+  const server = await startPageServer(folder, files);
+  try {
+    const { browser, adapter } = await launchBrowser();
+    console.log(`${files.length} cases on ${adapter}`);
+    try {
+      const runner = new CaseRunner(browser, server);
+      const reports: CaseReport[] = [];
+      for (const file of files) {
+        const report = await runner.run(file);
+        console.log(formatReport(report));
+        reports.push(report);
+      }
+      return reports;
+    } finally {
+      await browser.close();
+    }
+  } finally {
+    await server.close();
+  }
+}
+
+async function main(): Promise<number> {
+  let args: VerifyArguments;
+  try {
+    args = readArguments(process.argv.slice(2));
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    console.error(`${error.message}\n${USAGE}`);
+    return 2;
+  }
+  const reports = await verify(args);
+  const count = (status: CaseReport["status"]) => reports.filter((report) => report.status === status).length;
+  const [passed, failed, skipped] = [count("passed"), count("failed"), count("skipped")];
+  if (args.json)
+    writeFileSync(args.json, `${JSON.stringify({ passed, failed, skipped, cases: reports }, null, 2)}\n`);
+  if (skipped > 0) console.log(`${skipped} skipped`);
+  console.log(`${passed} passed, ${failed} failed`);
+  return failed > 0 ? 1 : 0;
+}
+
+main().then(
+  (code) => {
+    process.exitCode = code;
+  },
+  (error: unknown) => {
+    console.error(error instanceof Error ? error.message : error);
+    process.exitCode = 1;
+  },
+);
