@@ -12,3 +12,8 @@ fn softmax_weight(score: f32, row_max: f32) -> f32 {
 fn rescale(old_max: f32, new_max: f32) -> f32 {
   return select(exp(old_max - new_max), 1.0, old_max <= ANY_KEY);
 }
+
+/// (max, sum) of a row that has seen nothing but a sink logit, which joins the denominator only.
+fn sink_state(sink: f32) -> vec2f {
+  return select(vec2f(sink, 1.0), vec2f(NO_KEY, 0.0), sink <= ANY_KEY);
+}

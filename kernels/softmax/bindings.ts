@@ -1,6 +1,6 @@
 /** The names that the softmax passes bind. The build fails where a kernel's WGSL and its list here differ. */
 export const BINDINGS = {
-  tiled: ["params", "q", "k", "v", "out", "lse", "key_range"],
-  split: ["params", "q", "k", "v", "key_range", "partial_out", "partial_state"],
+  tiled: ["params", "q", "k", "v", "out", "lse", "terms", "bias", "key_mask"],
+  split: ["params", "q", "k", "v", "terms", "bias", "key_mask", "partial_out", "partial_state"],
   merge: ["params", "out", "lse", "partial_out", "partial_state"],
 } as const;

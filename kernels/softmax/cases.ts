@@ -1,7 +1,7 @@
 import type { Shape4 } from "../../src/dispatch/tensor-view.js";
-import type { SoftmaxOptions } from "./problem.js";
+import type { RotaryOptions } from "./options.js";
 
-/** A problem that tests, benchmarks and pages all read. Sizes, not data. */
+/** A problem that tests, benchmarks and pages all read. Sizes and choices, not data: `case-inputs.ts` makes that. */
 export interface SoftmaxCase {
   readonly name: string;
   readonly batches: number;
@@ -11,16 +11,37 @@ export interface SoftmaxCase {
   readonly kvHeads: number;
   readonly headDim: number;
   readonly valueDim: number;
-  readonly options: Pick<SoftmaxOptions, "causal" | "queryOffset" | "scale"> & {
-    readonly keyStarts?: readonly number[];
-    readonly keyLengths?: readonly number[];
-  };
+  /** Storage of q and out, and of k and v. */
+  readonly dtype: "f32" | "f16";
+  readonly kvDtype: "f32" | "f16";
+  readonly options: CaseOptions;
+}
+
+/** As in `SoftmaxOptions`, with `true` or a pattern where data has to be made. */
+export interface CaseOptions {
+  readonly causal?: boolean;
+  readonly queryOffset?: number | "end";
+  readonly window?: { readonly left?: number; readonly right?: number };
+  readonly scale?: number;
+  readonly softcap?: number;
+  readonly alibiSlopes?: boolean;
+  /** Which of the axes [batch, heads, queries, keys] the bias has; the others are broadcast. */
+  readonly bias?: readonly [boolean, boolean, boolean, boolean];
+  readonly keyStarts?: readonly number[];
+  readonly keyLengths?: readonly number[];
+  /** `random`: half of the keys; `blocks`: runs of 40 hidden and 24 visible keys; `none`: all hidden for batch entry 0. */
+  readonly keyMask?: "random" | "blocks" | "none";
+  readonly sinkLogits?: boolean;
+  readonly rope?: RotaryOptions;
 }
 
 /** Largest error of f32 storage, relative to the largest reference value. */
 export const TOLERANCE_F32 = 1e-5;
 
-const base = {
+/** The same for f16 storage, against the reference on rounded inputs: half a unit of the eleventh bit, and a little. */
+export const TOLERANCE_F16 = 2e-3;
+
+const base: Omit<SoftmaxCase, "name"> = {
   batches: 1,
   tokensQ: 33,
   tokensK: 33,
@@ -28,15 +49,61 @@ const base = {
   kvHeads: 2,
   headDim: 32,
   valueDim: 32,
+  dtype: "f32",
+  kvDtype: "f32",
   options: {},
 };
 
-function define(name: string, changes: Partial<Omit<SoftmaxCase, "name">>): SoftmaxCase {
+function define(name: string, changes: Partial<typeof base>): SoftmaxCase {
   return { ...base, ...changes, name };
 }
 
 /** Every head dimension has its own register and remainder layout; these are the ones at the edges and in the field. */
 const HEAD_DIMS = [1, 2, 3, 4, 5, 15, 16, 17, 40, 63, 64, 65, 72, 80, 96, 127, 128, 129, 160, 192, 255, 256];
+
+/** Every option by itself. */
+export const SINGLE_OPTIONS: Readonly<Record<string, CaseOptions>> = {
+  causal: { causal: true },
+  offset: { queryOffset: 3, window: { right: 6 } },
+  "left window": { window: { left: 5 } },
+  "both windows": { window: { left: 9, right: 4 } },
+  scale: { scale: 0.3 },
+  softcap: { softcap: 2 },
+  ALiBi: { alibiSlopes: true },
+  bias: { bias: [true, true, true, true] },
+  "broadcast bias": { bias: [false, true, false, true] },
+  starts: { keyStarts: [3, 0] },
+  lengths: { keyLengths: [29, 40] },
+  "key mask": { keyMask: "random" },
+  "block mask": { keyMask: "blocks" },
+  sinks: { sinkLogits: true },
+  rope: { rope: {} },
+};
+
+/**
+ * Each option alone, and sets of options in which every two of them meet: set n holds the options whose number has bit n,
+ * and those whose number has not (a binary code separates, hence joins, any two), and one set holds all.
+ */
+function optionCases(): SoftmaxCase[] {
+  const options = Object.entries(SINGLE_OPTIONS);
+  const sizes = { batches: 2, heads: 4, headDim: 8, valueDim: 12 };
+  const sets: [string, CaseOptions][] = [...options];
+  const join = (name: string, chosen: typeof options) =>
+    sets.push([name, Object.assign({}, ...chosen.map(([, option]) => option)) as CaseOptions]);
+  for (let bit = 0; 2 ** bit < options.length; bit++) {
+    for (const value of [0, 1]) {
+      join(
+        `options with bit ${bit} = ${value}`,
+        options.filter((_, index) => ((index >> bit) & 1) === value),
+      );
+    }
+  }
+  join("all options", options);
+  return sets.flatMap(([name, set]) => [
+    define(`${name}, tiled`, { ...sizes, tokensQ: 21, tokensK: 45, options: set }),
+    define(`${name}, split`, { ...sizes, tokensQ: 3, tokensK: 90, options: set }),
+  ]);
+}
 
 export const SOFTMAX_CASES: readonly SoftmaxCase[] = [
   ...HEAD_DIMS.map((dim) =>
@@ -115,6 +182,69 @@ export const SOFTMAX_CASES: readonly SoftmaxCase[] = [
     tokensK: 64,
     options: { causal: true, queryOffset: "end", keyLengths: [64, 25] },
   }),
+  ...[15, 40, 64, 256].flatMap((dim) =>
+    (["f16 f16", "f32 f16", "f16 f32"] as const).flatMap((types) => {
+      const [dtype, kvDtype] = types.split(" ") as ["f16", "f32"];
+      const sizes = { headDim: dim, valueDim: dim, dtype, kvDtype, heads: 4 };
+      return [
+        define(`${types}, head dim ${dim}`, {
+          ...sizes,
+          tokensQ: 19,
+          tokensK: 37,
+          options: { causal: true },
+        }),
+        define(`${types}, decode, head dim ${dim}`, { ...sizes, tokensQ: 1, tokensK: 300 }),
+      ];
+    }),
+  ),
+  define("f16, odd sizes", {
+    headDim: 5,
+    valueDim: 3,
+    tokensQ: 11,
+    tokensK: 13,
+    dtype: "f16",
+    kvDtype: "f16",
+  }),
+  define("every key masked", { batches: 2, options: { keyMask: "none" } }),
+  define("every key masked, with sinks", { batches: 2, options: { keyMask: "none", sinkLogits: true } }),
+  define("every key masked, decode", {
+    batches: 2,
+    tokensQ: 2,
+    tokensK: 100,
+    options: { keyMask: "none", sinkLogits: true },
+  }),
+  define("window of one", { tokensQ: 40, tokensK: 40, options: { window: { left: 0, right: 0 } } }),
+  define("causal window 16", {
+    tokensQ: 70,
+    tokensK: 70,
+    heads: 4,
+    options: { causal: true, window: { left: 15 } },
+  }),
+  define("window far from the keys", {
+    tokensQ: 12,
+    tokensK: 12,
+    options: { queryOffset: 40, window: { left: 5 } },
+  }),
+  define("rope of some channels", { headDim: 24, options: { causal: true, rope: { dim: 10, theta: 500 } } }),
+  define("rope, interleaved", { headDim: 15, options: { rope: { dim: 14, interleaved: true } } }),
+  define("rope, interleaved decode", {
+    headDim: 64,
+    tokensQ: 1,
+    tokensK: 130,
+    options: { rope: { interleaved: true } },
+  }),
+  define("rope with given frequencies", {
+    headDim: 8,
+    options: { rope: { frequencies: [1, 0.5, 0.01, 0] } },
+  }),
+  define("rope far out", { headDim: 16, tokensQ: 9, options: { queryOffset: 100_000, rope: {} } }),
+  define('rope, "end" aligned', {
+    batches: 2,
+    tokensQ: 3,
+    tokensK: 80,
+    options: { causal: true, queryOffset: "end", keyLengths: [80, 17], rope: {} },
+  }),
+  ...optionCases(),
   define("long decode", { tokensQ: 1, tokensK: 5000, heads: 1, kvHeads: 1, headDim: 64, valueDim: 64 }),
 ];
 

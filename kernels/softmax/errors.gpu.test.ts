@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import {
   AttentionContext,
   AttentionError,
@@ -23,6 +23,10 @@ beforeAll(async () => {
     v: ctx.empty([2, 20, 2, 16]),
     out: ctx.empty([2, 10, 4, 16]),
   };
+});
+
+afterEach(() => {
+  vi.restoreAllMocks();
 });
 
 afterAll(() => {
@@ -81,11 +85,67 @@ const BAD_CALLS: readonly [string, () => Call, AttentionErrorCode, RegExp][] = [
     /q\.strides\[1\].*-32/,
   ],
   ["negative offset", () => ({ q: { ...good.q, offset: -4 } }), "shape", /q\.offset.*-4/],
+  ["q8 queries", () => ({ q: { ...good.q, dtype: "q8" } }), "dtype", /q\.dtype.*"f32" or "f16".*"q8"/],
   [
-    "f16 that is not built yet",
-    () => ({ q: { ...good.q, dtype: "f16" } }),
+    "k and v of different types",
+    () => ({ k: { ...good.k, dtype: "f16" } }),
     "dtype",
-    /q\.dtype.*"f32".*"f16"/,
+    /v\.dtype.*"f16".*"f32"/,
+  ],
+  [
+    "an out of another type",
+    () => ({ options: { out: { ...good.out, dtype: "f16" } } }),
+    "dtype",
+    /out\.dtype/,
+  ],
+  ["a softcap of 0", () => ({ options: { softcap: 0 } }), "shape", /softcap.*above 0/],
+  ["a negative window", () => ({ options: { window: { left: -1 } } }), "shape", /window\.left.*-1/],
+  [
+    "a misspelt window side",
+    () => ({ options: { window: { lift: 1 } } }),
+    "unsupported",
+    /"lift".*left, right/,
+  ],
+  ["a window that is a number", () => ({ options: { window: 5 } }), "shape", /window.*left\?/],
+  ["too few slopes", () => ({ options: { alibiSlopes: [1] } }), "shape", /alibiSlopes.*4 values/],
+  [
+    "a slope of NaN",
+    () => ({ options: { alibiSlopes: [1, 1, Number.NaN, 1] } }),
+    "shape",
+    /alibiSlopes\[2\]/,
+  ],
+  ["too many sinks", () => ({ options: { sinkLogits: [0, 0, 0, 0, 0] } }), "shape", /sinkLogits.*4 values/],
+  ["a key mask of the wrong length", () => ({ options: { keyMask: [1, 0] } }), "shape", /keyMask.*40 values/],
+  [
+    "a key mask buffer too small",
+    () => ({ options: { keyMask: ctx.device.createBuffer({ size: 4, usage: STORAGE | 4 }) } }),
+    "shape",
+    /keyMask buffer.*8 bytes/,
+  ],
+  [
+    "a bias that does not broadcast",
+    () => ({ options: { bias: ctx.empty([2, 4, 10, 19]) } }),
+    "shape",
+    /bias\.shape\[3\].*1 or 20/,
+  ],
+  [
+    "a bias buffer without STORAGE",
+    () => ({
+      options: {
+        bias: { ...ctx.empty([1, 1, 1, 20]), buffer: ctx.device.createBuffer({ size: 80, usage: COPY_DST }) },
+      },
+    }),
+    "unsupported",
+    /bias\.buffer\.usage/,
+  ],
+  ["an odd rotary dim", () => ({ options: { rope: { dim: 3 } } }), "shape", /rope\.dim.*even/],
+  ["a rotary dim beyond the head", () => ({ options: { rope: { dim: 10 } } }), "shape", /rope\.dim.*8.*10/],
+  ["an unknown rotary option", () => ({ options: { rope: { base: 10 } } }), "unsupported", /"base".*theta/],
+  [
+    "too few rotary frequencies",
+    () => ({ options: { rope: { frequencies: [1] } } }),
+    "shape",
+    /rope\.frequencies.*4 values/,
   ],
   ["an unknown dtype", () => ({ k: { ...good.k, dtype: "f64" } }), "dtype", /"f64"/],
   ["no dtype", () => ({ k: { ...good.k, dtype: undefined } }), "dtype", /undefined/],
@@ -122,7 +182,7 @@ const BAD_CALLS: readonly [string, () => Call, AttentionErrorCode, RegExp][] = [
   ["an infinite scale", () => ({ options: { scale: Number.POSITIVE_INFINITY } }), "shape", /scale.*finite/],
   ["a scale that is a string", () => ({ options: { scale: "0.1" } }), "shape", /scale/],
   ["a fractional query offset", () => ({ options: { queryOffset: 0.5 } }), "shape", /queryOffset.*0\.5/],
-  ["too few key lengths", () => ({ options: { keyLengths: [3] } }), "shape", /keyLengths.*2 integers.*got 1/],
+  ["too few key lengths", () => ({ options: { keyLengths: [3] } }), "shape", /keyLengths.*2 values.*got 1/],
   [
     "a key length beyond the keys",
     () => ({ options: { keyLengths: [3, 21] } }),
@@ -200,7 +260,6 @@ describe("a wrong call is a typed error before anything is submitted", () => {
     expect(error.message).toMatch(message);
     expect(error.details.fix).not.toBe("");
     expect(spy).not.toHaveBeenCalled();
-    spy.mockRestore();
   });
 
   test("head dimensions beyond 256", async () => {

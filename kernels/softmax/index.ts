@@ -9,17 +9,21 @@ import type { Profiler } from "../../src/dispatch/profiler.js";
 import { bindTensors, type TensorSpec } from "../../src/dispatch/tensor-set.js";
 import type { TensorView } from "../../src/dispatch/tensor-view.js";
 import { checkBuffer, checkOptions } from "../../src/dispatch/validate.js";
-import { keyRangeTable } from "./key-range.js";
+import { OPTION_NAMES, type SoftmaxOptions } from "./options.js";
 import { planSoftmax } from "./plan.js";
-import { checkProblem, OPTION_NAMES, type SoftmaxOptions, type SoftmaxProblem } from "./problem.js";
+import { checkProblem, type SoftmaxProblem } from "./problem.js";
+import { softmaxTables } from "./tables.js";
 
-export type { PerBatch, SoftmaxOptions, SoftmaxProblem } from "./problem.js";
+export type { PerBatch, RotaryOptions, SoftmaxOptions } from "./options.js";
+export type { SoftmaxProblem } from "./problem.js";
 
 /** Tensors of one `record`. Layouts are as planned; buffers may differ from call to call. */
 export interface SoftmaxTensors {
   readonly q: TensorView;
   readonly k: TensorView;
   readonly v: TensorView;
+  /** When the plan was made with one. */
+  readonly bias?: TensorView;
   /** Written. Its buffer is none of the inputs'. */
   readonly out: TensorView;
   /** Written, when the plan was made with `lse`. */
@@ -58,15 +62,16 @@ export async function planSoftmaxAttention(
   problem: SoftmaxProblem,
 ): Promise<SoftmaxPlan> {
   const shape = checkProblem(problem, ctx.capabilities);
-  const keyRange = keyRangeTable(shape.batches, shape.tokensK, problem.keyStarts, problem.keyLengths);
+  const tables = softmaxTables(shape, problem);
   await ctx.assertAlive();
   const passes = planSoftmax(shape, ctx.capabilities);
-  const compiled = await CompiledPasses.compile(ctx, passes, { key_range: keyRange });
+  const compiled = await CompiledPasses.compile(ctx, passes, tables);
   const { q, k, v, out, lse } = shape;
   const specs: Record<string, TensorSpec> = {
     q: { layout: q },
     k: { layout: k },
     v: { layout: v },
+    ...(problem.bias && { bias: { layout: problem.bias } }),
     out: { layout: out, output: true },
     ...(lse && { lse: { layout: lse, output: true } }),
   };
@@ -86,7 +91,9 @@ export async function planSoftmaxAttention(
   };
 }
 
-export interface SoftmaxCallOptions extends SoftmaxOptions {
+export interface SoftmaxCallOptions extends Omit<SoftmaxOptions, "bias"> {
+  /** [1 or B, 1 or Hq, 1 or Tq, 1 or Tk] f32, added to the score; -infinity masks. */
+  readonly bias?: TensorView;
   /** Where to write [B, Tq, Hq, Dv]; default a new dense tensor, whose buffer is the caller's to destroy. */
   readonly out?: TensorView;
   /** Where to write the log-sum-exp [B, Tq, Hq, 1]; `true` for a new tensor, likewise the caller's. Default none. */
@@ -111,12 +118,14 @@ export async function softmaxAttention(
   checkOptions("softmaxAttention", options, [...OPTION_NAMES, "out", "lse"]);
   const problem: SoftmaxProblem = { ...options, q, k, v };
   const shape = checkProblem(problem, ctx.capabilities);
-  for (const [name, view] of Object.entries({ q, k, v })) checkBuffer(name, view, ctx.capabilities);
+  for (const [name, view] of Object.entries({ q, k, v, ...(options.bias && { bias: options.bias }) })) {
+    checkBuffer(name, view, ctx.capabilities);
+  }
 
   const plan = await planSoftmaxAttention(ctx, problem);
   const created: TensorView[] = [];
   const allocate = (): TensorView => {
-    const view = ctx.empty([shape.batches, shape.tokensQ, shape.heads, shape.valueDim]);
+    const view = ctx.empty(shape.out.shape, shape.out.dtype);
     created.push(view);
     return view;
   };
@@ -129,7 +138,16 @@ export async function softmaxAttention(
   try {
     const out = options.out ?? allocate();
     const lse = options.lse === true ? allocateLse() : options.lse || undefined;
-    await ctx.submitChecked((encoder) => plan.record(encoder, { q, k, v, out, ...(lse && { lse }) }));
+    await ctx.submitChecked((encoder) =>
+      plan.record(encoder, {
+        q,
+        k,
+        v,
+        out,
+        ...(lse && { lse }),
+        ...(options.bias && { bias: options.bias }),
+      }),
+    );
     return { out, ...(lse && { lse }) };
   } catch (error) {
     for (const { buffer } of created) buffer.destroy();

@@ -2,8 +2,10 @@
 // One workgroup a query row, one thread a value column.
 import package::_shared::online_softmax::{ NO_KEY, rescale };
 import package::_shared::workgroup_index::workgroup_index;
+import super::lse::store_lse;
+import super::params::{ VALUE_DIM4, params };
 import super::partials::{ partial_place, partial_out, partial_state };
-import super::problem::{ VALUE_DIM4, params, store_lse, store_out };
+import super::tensors::store_out;
 
 const SPLITS: u32 = 1u;
 const THREADS = 64u;
@@ -14,8 +16,8 @@ fn main(
   @builtin(num_workgroups) group_counts: vec3u,
   @builtin(local_invocation_index) column: u32,
 ) {
-  let index = workgroup_index(group_id, group_counts);
-  if (index >= params.batches * params.heads * params.tokens_q || column >= VALUE_DIM4) {
+  let index = params.first_group + workgroup_index(group_id, group_counts);
+  if (index >= params.first_group + params.groups || column >= VALUE_DIM4) {
     return;
   }
   let token = index % params.tokens_q;

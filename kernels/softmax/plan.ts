@@ -1,12 +1,19 @@
 import type { Capabilities } from "../../src/dispatch/capabilities.js";
-import type { ConstantValues, KernelModule } from "../../src/dispatch/kernel-module.js";
-import { type Pass, spreadWorkgroups } from "../../src/dispatch/pass.js";
+import type { ConstantValues, KernelModule, SlotBodies } from "../../src/dispatch/kernel-module.js";
+import { type BindingSource, type Pass, spreadWorkgroups } from "../../src/dispatch/pass.js";
 import { variantKey } from "../../src/dispatch/specialise.js";
-import { elementCount, stridesOf, type TensorLayout } from "../../src/dispatch/tensor-view.js";
+import {
+  bytesPerElement,
+  elementCount,
+  stridesOf,
+  type TensorLayout,
+} from "../../src/dispatch/tensor-view.js";
 import type { UniformValues } from "../../src/dispatch/uniforms.js";
 import { bindingRange } from "../../src/dispatch/validate.js";
 import type { BINDINGS } from "./bindings.js";
 import merge from "./merge.wgsl";
+import alibi from "./mods/alibi.wgsl?mod";
+import softCap from "./mods/soft-cap.wgsl?mod";
 import type { SoftmaxShape } from "./problem.js";
 import split from "./split.wgsl";
 import tiled from "./tiled.wgsl";
@@ -32,27 +39,28 @@ export function planSoftmax(shape: SoftmaxShape, capabilities: Capabilities): Pa
 function planPrefill(shape: SoftmaxShape, capabilities: Capabilities): Pass[] {
   const { batches, heads, tokensQ, valueDim } = shape;
   const tile = tileSizes(valueDim, tokensQ);
-  const tiles = Math.ceil(tokensQ / (tile.GROUPS * tile.ROWS));
+  const groups = Math.ceil(tokensQ / (tile.GROUPS * tile.ROWS)) * heads * batches;
   return [
     {
       name: "softmax/tiled",
       kernel: tiled,
       variant: variantKey(tiled, layoutConditions(shape, capabilities)),
       constants: { ...problemConstants(shape, tiled), ...tile },
-      workgroups: spreadWorkgroups(
-        tiles * heads * batches,
-        capabilities.limits.maxComputeWorkgroupsPerDimension,
-      ),
+      slots: scoreSlots(shape),
+      workgroups: spreadWorkgroups(groups, capabilities.limits.maxComputeWorkgroupsPerDimension),
       bindings: {
         q: { tensor: "q" },
         k: { tensor: "k" },
         v: { tensor: "v" },
         out: { tensor: "out" },
         lse: lseBinding(shape),
-        key_range: { table: "key_range" },
+        ...maskBindings(shape),
       } satisfies Bindings<"tiled">,
-      uniforms: { params: problemUniforms(shape, capabilities) },
-      cost: { flops: attentionFlops(shape), bytes: bytesOf(shape.q, shape.k, shape.v, shape.out, shape.lse) },
+      uniforms: { params: problemUniforms(shape, capabilities, 0, groups) },
+      cost: {
+        flops: attentionFlops(shape),
+        bytes: bytesOf(shape.q, shape.k, shape.v, shape.out, shape.lse, shape.bias),
+      },
     },
   ];
 }
@@ -86,7 +94,6 @@ function planDecode(shape: SoftmaxShape, capabilities: Capabilities): Pass[] {
   const partialOut = { scratch: 0, bytes: 16 * allRows * splits * columns } as const;
   const partialState = { scratch: 1, bytes: 8 * allRows * splits } as const;
   const conditions = layoutConditions(shape, capabilities);
-  const uniforms = { params: problemUniforms(shape, capabilities) };
   const { maxComputeWorkgroupsPerDimension } = capabilities.limits;
   return [
     {
@@ -99,19 +106,20 @@ function planDecode(shape: SoftmaxShape, capabilities: Capabilities): Pass[] {
         COLUMN_THREADS: Math.min(SPLIT_THREADS, 2 ** Math.ceil(Math.log2(columns))),
         SPLITS: splits,
       },
+      slots: scoreSlots(shape),
       workgroups: spreadWorkgroups(splits * blocks, maxComputeWorkgroupsPerDimension),
       bindings: {
         q: { tensor: "q" },
         k: { tensor: "k" },
         v: { tensor: "v" },
-        key_range: { table: "key_range" },
+        ...maskBindings(shape),
         partial_out: partialOut,
         partial_state: partialState,
       } satisfies Bindings<"split">,
-      uniforms,
+      uniforms: { params: problemUniforms(shape, capabilities, 0, splits * blocks) },
       cost: {
         flops: attentionFlops(shape),
-        bytes: bytesOf(shape.q, shape.k, shape.v) + partialOut.bytes + partialState.bytes,
+        bytes: bytesOf(shape.q, shape.k, shape.v, shape.bias) + partialOut.bytes + partialState.bytes,
       },
     },
     {
@@ -126,7 +134,7 @@ function planDecode(shape: SoftmaxShape, capabilities: Capabilities): Pass[] {
         partial_out: partialOut,
         partial_state: partialState,
       } satisfies Bindings<"merge">,
-      uniforms,
+      uniforms: { params: problemUniforms(shape, capabilities, 0, allRows) },
       cost: {
         flops: 2 * allRows * splits * (valueDim + 1),
         bytes: bytesOf(shape.out, shape.lse) + partialOut.bytes + partialState.bytes,
@@ -135,23 +143,44 @@ function planDecode(shape: SoftmaxShape, capabilities: Capabilities): Pass[] {
   ];
 }
 
-/** The constants of `problem.wgsl`, as far as a kernel uses them: the linker drops the others. */
+/** The constants of the shared WGSL files, as far as a kernel uses them: the linker drops the others. */
 function problemConstants(shape: SoftmaxShape, kernel: KernelModule): ConstantValues {
   const values = {
     HEAD_DIM: shape.headDim,
     VALUE_DIM: shape.valueDim,
-    CAUSAL: shape.causal,
-    WRITE_LSE: shape.lse !== undefined,
+    BOUND_LEFT: shape.windowLeft !== undefined,
+    BOUND_RIGHT: shape.windowRight !== undefined,
     ALIGN_TO_LENGTH: shape.alignToLength,
+    HAS_KEY_MASK: shape.keyMask,
+    HAS_BIAS: shape.bias !== undefined,
+    HAS_SINK: shape.sinks,
+    WRITE_LSE: shape.lse !== undefined,
+    ...(shape.rotary && {
+      ROTARY: true,
+      ROTARY_DIM: shape.rotary.dim,
+      ROTARY_INTERLEAVED: shape.rotary.interleaved,
+    }),
   };
   const { constants } = kernel.variants.base!;
   return Object.fromEntries(Object.entries(values).filter(([name]) => name in constants));
 }
 
-function problemUniforms(shape: SoftmaxShape, capabilities: Capabilities): UniformValues {
-  const lse = shape.lse ?? { dtype: "f32", shape: [1, 1, 1, 1] };
-  const tensors = { q: shape.q, k: shape.k, v: shape.v, out: shape.out, lse };
-  const layouts = Object.entries(tensors).flatMap(([name, layout]) => [
+/** The order of the score's terms: soft cap, then ALiBi. */
+function scoreSlots(shape: SoftmaxShape): SlotBodies {
+  const mods = [...(shape.softcap === undefined ? [] : [softCap]), ...(shape.alibi ? [alibi] : [])];
+  return mods.length > 0 ? { score_mod: mods.map((mod) => mod.body) } : {};
+}
+
+/** Uniforms of a dispatch that takes `groups` workgroups of the problem, from `firstGroup` on. */
+function problemUniforms(
+  shape: SoftmaxShape,
+  capabilities: Capabilities,
+  firstGroup: number,
+  groups: number,
+): UniformValues {
+  const one: TensorLayout = { dtype: "f32", shape: [1, 1, 1, 1] };
+  const { q, k, v, out, lse = one, bias = one } = shape;
+  const layouts = Object.entries({ q, k, v, out, lse, bias }).flatMap(([name, layout]) => [
     [`strides_${name}`, stridesOf(layout)],
     [`base_${name}`, bindingRange(layout, capabilities).base],
   ]);
@@ -163,7 +192,20 @@ function problemUniforms(shape: SoftmaxShape, capabilities: Capabilities): Unifo
     heads: shape.heads,
     heads_per_kv: shape.heads / shape.kvHeads,
     query_offset: shape.queryOffset,
+    window_left: shape.windowLeft ?? 0,
+    window_right: shape.windowRight ?? 0,
     scale: shape.scale,
+    softcap: shape.softcap ?? 0,
+    first_group: firstGroup,
+    groups,
+  };
+}
+
+function maskBindings(shape: SoftmaxShape): Record<"terms" | "key_mask" | "bias", BindingSource> {
+  return {
+    terms: { table: "terms" },
+    key_mask: { table: "key_mask" },
+    bias: shape.bias ? { tensor: "bias" } : { unused: "read" },
   };
 }
 
@@ -171,7 +213,10 @@ function lseBinding(shape: SoftmaxShape) {
   return shape.lse ? ({ tensor: "lse" } as const) : ({ unused: "write" } as const);
 }
 
-/** `vec4` where every row of every tensor starts at a multiple of four elements and its channels are neighbours. */
+/**
+ * `vec4` where every row of every tensor starts at a multiple of four elements and its channels are neighbours; `half_q` and
+ * `half_kv` by the storage types.
+ */
 function layoutConditions({ q, k, v, out }: SoftmaxShape, capabilities: Capabilities): string[] {
   const aligned = [q, k, v, out].every((layout) => {
     const [sb, st, sh, sd] = stridesOf(layout);
@@ -180,20 +225,31 @@ function layoutConditions({ q, k, v, out }: SoftmaxShape, capabilities: Capabili
       sd === 1 && [dim, sb, st, sh, bindingRange(layout, capabilities).base].every((value) => value % 4 === 0)
     );
   });
-  return aligned ? ["vec4"] : [];
+  return [
+    ...(aligned ? ["vec4"] : []),
+    ...(q.dtype === "f16" ? ["half_q"] : []),
+    ...(k.dtype === "f16" ? ["half_kv"] : []),
+  ];
 }
 
-/** 2 D for a dot product, 2 Dv for its share of the output, over the (query, key) pairs that a causal mask leaves. */
+/** 2 D for a dot product, 2 Dv for its share of the output, over the (query, key) pairs that the windows leave. */
 function attentionFlops(shape: SoftmaxShape): number {
-  const { batches, heads, tokensQ, tokensK, headDim, valueDim, causal, queryOffset } = shape;
+  const { batches, heads, tokensQ, tokensK, headDim, valueDim, queryOffset, windowLeft, windowRight } = shape;
   let pairs = tokensQ * tokensK;
-  if (causal) {
+  if (windowLeft !== undefined || windowRight !== undefined) {
     pairs = 0;
-    for (let i = 0; i < tokensQ; i++) pairs += Math.min(Math.max(i + queryOffset + 1, 0), tokensK);
+    for (let i = 0; i < tokensQ; i++) {
+      const begin = Math.max(i + queryOffset - (windowLeft ?? Number.POSITIVE_INFINITY), 0);
+      const end = Math.min(i + queryOffset + (windowRight ?? Number.POSITIVE_INFINITY) + 1, tokensK);
+      pairs += Math.max(end - begin, 0);
+    }
   }
   return batches * heads * pairs * 2 * (headDim + valueDim);
 }
 
 function bytesOf(...layouts: (TensorLayout | undefined)[]): number {
-  return layouts.reduce((sum, layout) => sum + (layout ? 4 * elementCount(layout.shape) : 0), 0);
+  return layouts.reduce(
+    (sum, layout) => sum + (layout ? bytesPerElement(layout.dtype) * elementCount(layout.shape) : 0),
+    0,
+  );
 }

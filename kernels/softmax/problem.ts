@@ -1,39 +1,20 @@
 import type { Capabilities } from "../../src/dispatch/capabilities.js";
-import { AttentionError, type AttentionErrorCode } from "../../src/dispatch/errors.js";
-import type { Shape4, TensorLayout } from "../../src/dispatch/tensor-view.js";
+import { type DType, type Shape4, stridesOf, type TensorLayout } from "../../src/dispatch/tensor-view.js";
 import { bindingRange, checkLayout, checkOptions } from "../../src/dispatch/validate.js";
-
-/** Per-batch integers: values, or a u32 buffer of [batch] with COPY_SRC usage that is read at every `record`. */
-export type PerBatch = ArrayLike<number> | GPUBuffer;
-
-/** Options of softmax attention; defaults are those of the paper's plain form. */
-export interface SoftmaxOptions {
-  /** Query row i sees keys j <= its position, row index + `queryOffset`. Default false. */
-  readonly causal?: boolean;
-  /**
-   * Position of query row 0 among the keys, for causal masks. Default Tk - Tq: both sequences end together.
-   * `"end"` aligns with the end of each batch's own keys (`keyLengths`), found on the GPU: for a cache that grows.
-   */
-  readonly queryOffset?: number | "end";
-  /** Factor of q · k. Default 1 / sqrt(D). */
-  readonly scale?: number;
-  /** First visible key of each batch entry (left padding). Default 0. */
-  readonly keyStarts?: PerBatch;
-  /** One past the last visible key of each batch entry, counted from key 0 (right padding, cache fill). Default Tk. */
-  readonly keyLengths?: PerBatch;
-}
+import { checkBoolean, checkLength, checkNumber, expectEqual, fail } from "./check.js";
+import { OPTION_NAMES, type RotaryOptions, type SoftmaxOptions } from "./options.js";
 
 /** What to plan for: tensor layouts (a `TensorView` is one) and options. */
 export interface SoftmaxProblem extends SoftmaxOptions {
-  /** [B, Tq, Hq, D], D from 1 to 256 */
+  /** [B, Tq, Hq, D] f32 or f16, D from 1 to 256 */
   readonly q: TensorLayout;
-  /** [B, Tk, Hkv, D]; Hq is a multiple of Hkv, and query head h reads key head floor(h / (Hq / Hkv)) */
+  /** [B, Tk, Hkv, D] f32 or f16; Hq is a multiple of Hkv, and query head h reads key head floor(h / (Hq / Hkv)) */
   readonly k: TensorLayout;
-  /** [B, Tk, Hkv, Dv], Dv from 1 to 256 */
+  /** [B, Tk, Hkv, Dv] of k's type, Dv from 1 to 256 */
   readonly v: TensorLayout;
-  /** [B, Tq, Hq, Dv]. Default dense. */
+  /** [B, Tq, Hq, Dv] of q's type. Default dense. */
   readonly out?: TensorLayout;
-  /** [B, Tq, Hq, 1] log-sum-exp of each row's logits. `true`: dense per head, strides [Hq*Tq, 1, Tq, 1]. Default none. */
+  /** [B, Tq, Hq, 1] f32 log-sum-exp of each row's logits. `true`: dense per head, strides [Hq*Tq, 1, Tq, 1]. Default none. */
   readonly lse?: TensorLayout | boolean;
 }
 
@@ -46,29 +27,36 @@ export interface SoftmaxShape {
   readonly kvHeads: number;
   readonly headDim: number;
   readonly valueDim: number;
-  readonly causal: boolean;
   readonly alignToLength: boolean;
   readonly queryOffset: number;
+  /** Keys seen before and after the position; `undefined` is all. Causal is a right window of 0. */
+  readonly windowLeft?: number;
+  readonly windowRight?: number;
   readonly scale: number;
+  readonly softcap?: number;
+  readonly alibi: boolean;
+  readonly sinks: boolean;
+  readonly keyMask: boolean;
+  readonly rotary?: {
+    readonly dim: number;
+    readonly interleaved: boolean;
+    readonly frequencies: readonly number[];
+  };
   readonly q: TensorLayout;
   readonly k: TensorLayout;
   readonly v: TensorLayout;
   readonly out: TensorLayout;
   readonly lse?: TensorLayout;
+  /** [B, Hq, Tq, Tk] with stride 0 along broadcast axes. */
+  readonly bias?: TensorLayout;
 }
 
-export const OPTION_NAMES = [
-  "causal",
-  "queryOffset",
-  "scale",
-  "keyStarts",
-  "keyLengths",
-] as const satisfies (keyof SoftmaxOptions)[];
 const TENSOR_NAMES = ["q", "k", "v", "out", "lse"] as const;
+const STORAGE: readonly DType[] = ["f32", "f16"];
 const MAX_HEAD_DIM = 256;
 
 /** Layout of `lse: true`: each head's rows side by side. */
-export function defaultLse([batch, tokens, heads]: Shape4): TensorLayout {
+function defaultLse([batch, tokens, heads]: Shape4): TensorLayout {
   return { dtype: "f32", shape: [batch, tokens, heads, 1], strides: [heads * tokens, 1, tokens, 1] };
 }
 
@@ -80,42 +68,133 @@ export function defaultLse([batch, tokens, heads]: Shape4): TensorLayout {
 export function checkProblem(problem: SoftmaxProblem, capabilities: Capabilities): SoftmaxShape {
   checkOptions("softmaxAttention", problem, [...TENSOR_NAMES, ...OPTION_NAMES]);
   const { q, k, v } = problem;
-  for (const [name, layout] of Object.entries({ q, k, v })) checkLayout(name, layout, ["f32"]);
+  checkInputs(q, k, v);
   const [batches, tokensQ, heads, headDim] = q.shape;
   const [, tokensK, kvHeads] = k.shape;
   const valueDim = v.shape[3];
 
-  expect("shape", "k.shape[0] (batch)", k.shape[0], batches, "the batch size of q");
-  expect("shape", "k.shape[3] (dim)", k.shape[3], headDim, "the head dimension of q");
-  expect("shape", "v.shape[0] (batch)", v.shape[0], batches, "the batch size of q");
-  expect("shape", "v.shape[1] (tokens)", v.shape[1], tokensK, "the number of keys");
-  expect("shape", "v.shape[2] (heads)", v.shape[2], kvHeads, "the number of key heads");
-  if (heads % kvHeads !== 0) {
+  const outShape: Shape4 = [batches, tokensQ, heads, valueDim];
+  const out = problem.out ?? { dtype: q.dtype, shape: outShape };
+  checkOutputLayout("out", out, outShape, q.dtype);
+  const lse = problem.lse === true ? defaultLse(q.shape) : problem.lse || undefined;
+  if (lse) checkOutputLayout("lse", lse, [batches, tokensQ, heads, 1], "f32");
+  const bias = problem.bias && broadcastBias(problem.bias, [batches, heads, tokensQ, tokensK]);
+  checkBindingSizes({ q, k, v, out, lse, bias }, capabilities);
+
+  const {
+    causal = false,
+    scale = 1 / Math.sqrt(headDim),
+    queryOffset = tokensK - tokensQ,
+    softcap,
+    rope,
+  } = problem;
+  checkBoolean("causal", causal);
+  checkNumber("scale", scale);
+  if (softcap !== undefined) checkNumber("softcap", softcap, 0);
+  const alignToLength = queryOffset === "end";
+  if (!alignToLength && !(Number.isInteger(queryOffset) && Math.abs(queryOffset) + tokensQ < 2 ** 30)) {
+    fail(
+      "shape",
+      "queryOffset",
+      'an integer or "end"',
+      queryOffset,
+      "It is the position of query row 0 among the keys.",
+    );
+  }
+  const windowLeft = checkedWindow("left", problem.window);
+  const windowRight = causal ? 0 : checkedWindow("right", problem.window);
+  return {
+    batches,
+    tokensQ,
+    tokensK,
+    heads,
+    kvHeads,
+    headDim,
+    valueDim,
+    alignToLength,
+    queryOffset: alignToLength ? tokensK - tokensQ : queryOffset,
+    scale,
+    alibi: problem.alibiSlopes !== undefined,
+    sinks: problem.sinkLogits !== undefined,
+    keyMask: problem.keyMask !== undefined,
+    q,
+    k,
+    v,
+    out,
+    ...(windowLeft !== undefined && { windowLeft }),
+    ...(windowRight !== undefined && { windowRight }),
+    ...(softcap !== undefined && { softcap }),
+    ...(rope && { rotary: checkedRotary(rope, headDim) }),
+    ...(lse && { lse }),
+    ...(bias && { bias }),
+  };
+}
+
+function checkInputs(q: TensorLayout, k: TensorLayout, v: TensorLayout): void {
+  checkLayout("q", q, STORAGE);
+  checkLayout("k", k, STORAGE);
+  checkLayout("v", v, STORAGE);
+  if (v.dtype !== k.dtype)
+    fail("dtype", "v.dtype", `"${k.dtype}", the type of k`, `"${v.dtype}"`, "Convert one of the two.");
+  expectEqual("k.shape[0] (batch)", k.shape[0], q.shape[0], "the batch size of q");
+  expectEqual("k.shape[3] (dim)", k.shape[3], q.shape[3], "the head dimension of q");
+  expectEqual("v.shape[0] (batch)", v.shape[0], q.shape[0], "the batch size of q");
+  expectEqual("v.shape[1] (tokens)", v.shape[1], k.shape[1], "the number of keys");
+  expectEqual("v.shape[2] (heads)", v.shape[2], k.shape[2], "the number of key heads");
+  if (q.shape[2] % k.shape[2] !== 0) {
     fail(
       "shape",
       "q.shape[2] (heads)",
-      `a multiple of the ${kvHeads} key heads`,
-      heads,
+      `a multiple of the ${k.shape[2]} key heads`,
+      q.shape[2],
       "Every key head serves the same number of query heads.",
     );
   }
-  for (const [name, dim] of [
-    ["q.shape[3] (dim)", headDim],
-    ["v.shape[3] (dim)", valueDim],
-  ] as const) {
-    if (dim > MAX_HEAD_DIM)
-      fail("unsupported", name, `at most ${MAX_HEAD_DIM}`, dim, "Split wide heads into several.");
+  for (const [name, { shape }] of Object.entries({ q, v })) {
+    if (shape[3] > MAX_HEAD_DIM) {
+      fail(
+        "unsupported",
+        `${name}.shape[3] (dim)`,
+        `at most ${MAX_HEAD_DIM}`,
+        shape[3],
+        "Split wide heads into several.",
+      );
+    }
   }
+}
 
-  const outShape: Shape4 = [batches, tokensQ, heads, valueDim];
-  const out = problem.out ?? { dtype: "f32", shape: outShape };
-  checkOutputLayout("out", out, outShape);
-  const lse = problem.lse === true ? defaultLse(q.shape) : problem.lse || undefined;
-  if (lse) checkOutputLayout("lse", lse, [batches, tokensQ, heads, 1]);
+function checkOutputLayout(name: string, layout: TensorLayout, shape: Shape4, dtype: DType): void {
+  checkLayout(name, layout, [dtype]);
+  layout.shape.forEach((size, axis) => {
+    expectEqual(`${name}.shape[${axis}]`, size, shape[axis]!, `shape [${shape}]`);
+  });
+}
 
+function broadcastBias(bias: TensorLayout, full: Shape4): TensorLayout {
+  checkLayout("bias", bias, ["f32"]);
+  const strides = stridesOf(bias).map((stride, axis) => {
+    const size = bias.shape[axis]!;
+    if (size !== 1 && size !== full[axis]) {
+      fail(
+        "shape",
+        `bias.shape[${axis}]`,
+        `1 or ${full[axis]}`,
+        size,
+        "A bias has the axes [batch, heads, queries, keys].",
+      );
+    }
+    return size === 1 ? 0 : stride;
+  });
+  return { dtype: "f32", shape: bias.shape, strides: strides as unknown as Shape4, offset: bias.offset ?? 0 };
+}
+
+function checkBindingSizes(
+  layouts: Record<string, TensorLayout | undefined>,
+  capabilities: Capabilities,
+): void {
   const limit = capabilities.limits.maxStorageBufferBindingSize;
-  for (const [name, layout] of Object.entries({ q, k, v, out, ...(lse && { lse }) })) {
-    const { size } = bindingRange(layout, capabilities);
+  for (const [name, layout] of Object.entries(layouts)) {
+    const size = layout ? bindingRange(layout, capabilities).size : 0;
     if (size <= limit) continue;
     fail(
       "limit",
@@ -125,61 +204,50 @@ export function checkProblem(problem: SoftmaxProblem, capabilities: Capabilities
       "Request the device with AttentionContext.requirements(adapter), or split heads or batch over several calls.",
     );
   }
+}
 
-  const { causal = false, scale = 1 / Math.sqrt(headDim), queryOffset = tokensK - tokensQ } = problem;
-  if (typeof causal !== "boolean")
-    fail("shape", "causal", "true or false", causal, "Leave it out for full attention.");
-  if (typeof scale !== "number" || !Number.isFinite(scale)) {
-    fail("shape", "scale", "a finite number", scale, "Leave it out for 1 / sqrt(headDim).");
-  }
-  const alignToLength = queryOffset === "end";
-  if (!alignToLength && !(Number.isInteger(queryOffset) && Math.abs(queryOffset) + tokensQ < 2 ** 31)) {
+function checkedWindow(side: "left" | "right", window: SoftmaxOptions["window"]): number | undefined {
+  if (window === undefined) return undefined;
+  if (typeof window !== "object" || window === null)
+    fail("shape", "window", "{ left?, right? }", window, "Leave it out for none.");
+  checkOptions("window", window, ["left", "right"]);
+  const value = window[side];
+  if (value === undefined || value === Number.POSITIVE_INFINITY) return undefined;
+  if (!Number.isInteger(value) || value < 0) {
     fail(
       "shape",
-      "queryOffset",
-      'an integer or "end"',
-      queryOffset,
-      "It is the position of query row 0 among the keys.",
+      `window.${side}`,
+      "an integer of at least 0",
+      value,
+      "It counts keys beside the query's own position.",
     );
   }
-  return {
-    batches,
-    tokensQ,
-    tokensK,
-    heads,
-    kvHeads,
-    headDim,
-    valueDim,
-    causal,
-    alignToLength,
-    scale,
-    queryOffset: alignToLength ? tokensK - tokensQ : queryOffset,
-    q,
-    k,
-    v,
-    out,
-    ...(lse && { lse }),
-  };
+  return Math.min(value, 2 ** 30);
 }
 
-function checkOutputLayout(name: string, layout: TensorLayout, shape: Shape4): void {
-  checkLayout(name, layout, ["f32"]);
-  layout.shape.forEach((size, axis) => {
-    expect("shape", `${name}.shape[${axis}]`, size, shape[axis]!, `shape [${shape}]`);
-  });
-}
-
-function expect(
-  code: AttentionErrorCode,
-  subject: string,
-  got: number,
-  expected: number,
-  meaning: string,
-): void {
-  if (got !== expected)
-    fail(code, subject, `${expected} (${meaning})`, got, "Shapes are [batch, tokens, heads, dim].");
-}
-
-function fail(code: AttentionErrorCode, subject: string, expected: string, got: unknown, fix: string): never {
-  throw new AttentionError(code, { subject, expected, got: String(got), fix });
+function checkedRotary(rope: RotaryOptions, headDim: number): NonNullable<SoftmaxShape["rotary"]> {
+  if (typeof rope !== "object")
+    fail("shape", "rope", "{ theta?, dim?, interleaved?, frequencies? }", rope, "Leave it out for none.");
+  checkOptions("rope", rope, ["theta", "dim", "interleaved", "frequencies"]);
+  const { theta = 10_000, dim = headDim, interleaved = false } = rope;
+  checkNumber("rope.theta", theta, 0);
+  checkBoolean("rope.interleaved", interleaved);
+  if (!Number.isInteger(dim) || dim < 2 || dim > headDim || dim % 2 !== 0) {
+    fail(
+      "shape",
+      "rope.dim",
+      `an even number from 2 to the head dimension ${headDim}`,
+      dim,
+      "Rotation takes channels in pairs.",
+    );
+  }
+  if (rope.frequencies) {
+    checkLength("rope.frequencies", rope.frequencies, dim / 2, "one for each pair of channels");
+    Array.from(rope.frequencies).forEach((value, pair) => {
+      checkNumber(`rope.frequencies[${pair}]`, value);
+    });
+  }
+  const frequencies =
+    rope.frequencies ?? Array.from({ length: dim / 2 }, (_, pair) => theta ** ((-2 * pair) / dim));
+  return { dim, interleaved, frequencies: Array.from(frequencies) };
 }

@@ -14,8 +14,8 @@ export interface SoftmaxReferenceInputs {
   /** [B, Tk, Hkv, Dv] */
   readonly v: DenseTensor;
   readonly causal?: boolean;
-  /** Position of query row 0 among the keys; default Tk − Tq (aligned at the end). */
-  readonly queryOffset?: number;
+  /** Position of query row 0 among the keys; default Tk − Tq (aligned at the end). "end": keyLengths[b] − Tq. */
+  readonly queryOffset?: number | "end";
   /** Keys visible on either side of the query's position, itself not counted; default all. */
   readonly window?: { readonly left?: number; readonly right?: number };
   /** Default 1 / √D. */
@@ -34,6 +34,19 @@ export interface SoftmaxReferenceInputs {
   readonly keyMask?: ArrayLike<number>;
   /** [Hq] logits that join the denominator only: neither scaled, capped nor masked. */
   readonly sinkLogits?: ArrayLike<number>;
+  /** Rotates q and k by their positions before the scores. */
+  readonly rope?: ReferenceRotary;
+}
+
+export interface ReferenceRotary {
+  /** Default 10000. */
+  readonly theta?: number;
+  /** Default D. */
+  readonly dim?: number;
+  /** Pairs (2n, 2n + 1) instead of (n, n + dim / 2). */
+  readonly interleaved?: boolean;
+  /** [dim / 2] radians per token, instead of theta^(−2n / dim). */
+  readonly frequencies?: ArrayLike<number>;
 }
 
 export interface SoftmaxReferenceResult {
@@ -47,13 +60,13 @@ export interface SoftmaxReferenceResult {
  * Softmax attention in float64 straight from its equations, all scores of a row at once. The specification of this
  * folder's kernels; never shipped.
  */
-export function softmaxAttentionReference(inputs: SoftmaxReferenceInputs): SoftmaxReferenceResult {
+export function softmaxAttentionReference(given: SoftmaxReferenceInputs): SoftmaxReferenceResult {
+  checkShapes(given);
+  const inputs = given.rope ? rotated(given, given.rope) : given;
   const { q, k, v, sinkLogits } = inputs;
-  checkShapes(inputs);
   const [batches, queries, heads] = q.shape;
   const [, keys, kvHeads] = k.shape;
   const valueDim = v.shape[3];
-  const queryOffset = inputs.queryOffset ?? keys - queries;
   const out = new Float64Array(batches * queries * heads * valueDim);
   const lse = new Float64Array(batches * queries * heads);
 
@@ -61,7 +74,7 @@ export function softmaxAttentionReference(inputs: SoftmaxReferenceInputs): Softm
     for (let i = 0; i < queries; i++) {
       for (let h = 0; h < heads; h++) {
         const kvHead = Math.floor(h / (heads / kvHeads));
-        const position = i + queryOffset;
+        const position = i + offsetOf(inputs, b);
         const sink = sinkLogits?.[h] ?? -Infinity;
 
         const scores = new Float64Array(keys).fill(-Infinity);
@@ -89,6 +102,35 @@ export function softmaxAttentionReference(inputs: SoftmaxReferenceInputs): Softm
     }
   }
   return { out, lse };
+}
+
+function offsetOf({ q, k, queryOffset, keyLengths }: SoftmaxReferenceInputs, b: number): number {
+  if (queryOffset === "end") return (keyLengths?.[b] ?? k.shape[1]) - q.shape[1];
+  return queryOffset ?? k.shape[1] - q.shape[1];
+}
+
+/** Queries turned by their position, keys by their index (RoFormer, equation 34). */
+function rotated(inputs: SoftmaxReferenceInputs, rope: ReferenceRotary): SoftmaxReferenceInputs {
+  const turn = (tensor: DenseTensor, positionOf: (b: number, token: number) => number): DenseTensor => {
+    const [, tokens, heads, width] = tensor.shape;
+    const { theta = 10_000, dim = width, interleaved = false, frequencies } = rope;
+    const data = Float64Array.from(tensor.data);
+    for (let row = 0; row < data.length / width; row++) {
+      const token = Math.floor(row / heads) % tokens;
+      const position = positionOf(Math.floor(row / (heads * tokens)), token);
+      for (let n = 0; n < dim / 2; n++) {
+        const angle = position * (frequencies?.[n] ?? theta ** ((-2 * n) / dim));
+        const first = row * width + (interleaved ? 2 * n : n);
+        const second = first + (interleaved ? 1 : dim / 2);
+        const [x, y] = [tensor.data[first]!, tensor.data[second]!];
+        data[first] = x * Math.cos(angle) - y * Math.sin(angle);
+        data[second] = x * Math.sin(angle) + y * Math.cos(angle);
+      }
+    }
+    return { data, shape: tensor.shape };
+  };
+  const q = turn(inputs.q, (b, i) => i + offsetOf(inputs, b));
+  return { ...inputs, q, k: turn(inputs.k, (_b, j) => j) };
 }
 
 function isVisible(inputs: SoftmaxReferenceInputs, b: number, position: number, j: number): boolean {

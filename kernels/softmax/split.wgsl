@@ -1,11 +1,15 @@
 // Split decode ("flash decoding"): few query rows, many keys. The keys are cut into `splits` ranges, a workgroup takes one
 // range for up to ROWS query rows that share a key head, and merge.wgsl joins the ranges by log-sum-exp.
-import package::_shared::online_softmax::{ NO_KEY, rescale, softmax_weight };
+import package::_shared::online_softmax::{ NO_KEY, rescale, sink_state, softmax_weight };
 import package::_shared::workgroup_index::{ ceil_div, workgroup_index };
+import super::logits::logit;
+import super::params::{ HEAD_DIM4, VALUE_DIM4, params, sink_logit };
 import super::partials::{ partial_place, partial_out, partial_state };
-import super::problem::{ HEAD_DIM4, VALUE_DIM4, end_key, first_key, load_k, load_q, load_v, logit, params };
-import super::problem::{ row_k, row_q, row_v };
+import super::rotary::{ key_channels, query_channels };
+import super::tensors::{ load_v, row_k, row_q, row_v };
+import super::visibility::{ query_position, visible_range };
 
+const HAS_SINK: bool = false;
 /// Query rows of a workgroup: tokens of the query heads that share one key head.
 const ROWS: u32 = 1u;
 /// Threads side by side over the value columns, a power of two; the others share out the keys of a tile.
@@ -32,8 +36,8 @@ fn main(
   let rows = params.heads_per_kv * params.tokens_q;
   let blocks = ceil_div(rows, ROWS);
   let kv_heads = params.heads / params.heads_per_kv;
-  let index = workgroup_index(group_id, group_counts);
-  if (index >= SPLITS * blocks * kv_heads * params.batches) {
+  let index = params.first_group + workgroup_index(group_id, group_counts);
+  if (index >= params.first_group + params.groups) {
     return;
   }
   let split = index % SPLITS;
@@ -43,13 +47,15 @@ fn main(
 
   for (var n = thread; n < ROWS * HEAD_DIM4; n += THREADS) {
     let row = min(first_row + n / HEAD_DIM4, rows - 1u);
-    queries[n] = load_q(row_q(batch, row % params.tokens_q, kv_head * params.heads_per_kv + row / params.tokens_q), n % HEAD_DIM4);
+    let token = row % params.tokens_q;
+    let place = row_q(batch, token, kv_head * params.heads_per_kv + row / params.tokens_q);
+    queries[n] = query_channels(place, n % HEAD_DIM4, query_position(batch, token));
   }
   workgroupBarrier();
 
-  // Equal ranges of whole tiles over what the longest row may see.
-  let visible_begin = first_key(batch);
-  let visible_end = max(end_key(batch, params.tokens_q - 1u), visible_begin);
+  // Equal ranges of whole tiles over what the rows may see between them.
+  let visible_begin = visible_range(batch, 0u).x;
+  let visible_end = max(visible_range(batch, params.tokens_q - 1u).y, visible_begin);
   let range = ceil_div(ceil_div(visible_end - visible_begin, SPLITS), THREADS) * THREADS;
   let begin = min(visible_begin + split * range, visible_end);
   let end = min(begin + range, visible_end);
@@ -59,17 +65,27 @@ fn main(
   var row_max = array<f32, ROWS>();
   var row_sum = array<f32, ROWS>();
   var acc = array<vec4f, ROWS>();
+  var ranges = array<vec2u, ROWS>();
   for (var r = 0u; r < ROWS; r++) {
+    let row = min(first_row + r, rows - 1u);
     row_max[r] = NO_KEY;
+    if (HAS_SINK) {
+      // The first split has the sink, and its first thread sums it.
+      let state = sink_state(sink_logit(kv_head * params.heads_per_kv + row / params.tokens_q));
+      row_max[r] = select(NO_KEY, state.x, split == 0u);
+      row_sum[r] = select(0.0, state.y, split == 0u && thread == 0u);
+    }
+    ranges[r] = visible_range(batch, row % params.tokens_q);
   }
 
   for (var tile = begin; tile < end; tile += THREADS) {
     // 1. scores of the thread's own key
     let key = tile + thread;
-    let key_row = row_k(batch, min(key, params.tokens_k - 1u), kv_head);
+    let safe_key = min(key, params.tokens_k - 1u);
+    let key_row = row_k(batch, safe_key, kv_head);
     var scores = array<f32, ROWS>();
     for (var c = 0u; c < HEAD_DIM4; c++) {
-      let channels = load_k(key_row, c);
+      let channels = key_channels(key_row, c, i32(safe_key));
       for (var r = 0u; r < ROWS; r++) {
         scores[r] += dot(queries[r * HEAD_DIM4 + c], channels);
       }
@@ -77,7 +93,7 @@ fn main(
     for (var r = 0u; r < ROWS; r++) {
       let row = min(first_row + r, rows - 1u);
       let head = kv_head * params.heads_per_kv + row / params.tokens_q;
-      let masked = logit(scores[r], batch, head, row % params.tokens_q, key);
+      let masked = logit(scores[r], batch, head, row % params.tokens_q, key, ranges[r]);
       scores[r] = select(NO_KEY, masked, key < end);
       weights[r * THREADS + thread] = scores[r];
     }

@@ -3,11 +3,16 @@
 // A workgroup owns TILE_Q query rows of one head and walks over the keys in tiles of TILE_K. Its threads form GROUPS row
 // groups of LANES threads: a group shares ROWS rows. In phase 1 a lane takes every LANES-th key, in phase 3 every
 // LANES-th value column, and the weights change hands through workgroup memory.
-import package::_shared::online_softmax::{ NO_KEY, rescale, softmax_weight };
+import package::_shared::online_softmax::{ NO_KEY, rescale, sink_state, softmax_weight };
 import package::_shared::workgroup_index::{ ceil_div, workgroup_index };
-import super::problem::{ HEAD_DIM4, VALUE_DIM4, end_key, first_key, load_k, load_q, load_v, logit, params };
-import super::problem::{ row_k, row_q, row_v, store_lse, store_out };
+import super::logits::{ logit, open_logit, tile_open };
+import super::lse::store_lse;
+import super::params::{ VALUE_DIM4, HEAD_DIM4, params, sink_logit };
+import super::rotary::{ key_channels, query_channels };
+import super::tensors::{ load_v, row_k, row_q, row_v, store_out };
+import super::visibility::{ query_position, tile_hidden, visible_range };
 
+const HAS_SINK: bool = false;
 const GROUPS: u32 = 8u;
 const LANES: u32 = 8u;
 /// Query rows of a thread.
@@ -31,8 +36,8 @@ fn main(
   @builtin(local_invocation_index) thread: u32,
 ) {
   let tiles = ceil_div(params.tokens_q, TILE_Q);
-  let index = workgroup_index(group_id, group_counts);
-  if (index >= tiles * params.heads * params.batches) {
+  let index = params.first_group + workgroup_index(group_id, group_counts);
+  if (index >= params.first_group + params.groups) {
     return;
   }
   // The last tile of a causal problem has the most keys: start it first.
@@ -49,31 +54,51 @@ fn main(
   var row_max = array<f32, ROWS>();
   var row_sum = array<f32, ROWS>();
   var acc = array<array<vec4f, COLUMNS>, ROWS>();
+  var ranges = array<vec2u, ROWS>();
   for (var r = 0u; r < ROWS; r++) {
     row_max[r] = NO_KEY;
+    if (HAS_SINK) {
+      let state = sink_state(sink_logit(head));
+      row_max[r] = state.x;
+      row_sum[r] = select(0.0, state.y, lane == 0u);
+    }
+    ranges[r] = visible_range(batch, min(first_row + own_row + r, last_token));
   }
 
-  let keys_end = end_key(batch, min(first_row + TILE_Q - 1u, last_token));
-  for (var tile = first_key(batch); tile < keys_end; tile += TILE_K) {
+  let first_range = visible_range(batch, first_row);
+  let last_range = visible_range(batch, min(first_row + TILE_Q - 1u, last_token));
+  let keys_end = last_range.y;
+  for (var tile = first_range.x; tile < keys_end; tile += TILE_K) {
+    if (tile_hidden(batch, tile, min(tile + TILE_K, keys_end))) {
+      continue;
+    }
     // 1. scores = q kᵀ of the lane's own keys, as logits
     var scores = array<array<f32, KEYS>, ROWS>();
     for (var c = 0u; c < HEAD_DIM4; c++) {
       var keys = array<vec4f, KEYS>();
       for (var n = 0u; n < KEYS; n++) {
-        keys[n] = load_k(row_k(batch, min(tile + n * LANES + lane, params.tokens_k - 1u), kv_head), c);
+        let key = min(tile + n * LANES + lane, params.tokens_k - 1u);
+        keys[n] = key_channels(row_k(batch, key, kv_head), c, i32(key));
       }
       for (var r = 0u; r < ROWS; r++) {
-        let query = load_q(row_q(batch, min(first_row + own_row + r, last_token), head), c);
+        let token = min(first_row + own_row + r, last_token);
+        let query = query_channels(row_q(batch, token, head), c, query_position(batch, token));
         for (var n = 0u; n < KEYS; n++) {
           scores[r][n] += dot(query, keys[n]);
         }
       }
     }
+    let open = tile_open(tile, tile + TILE_K, first_range, last_range);
     for (var r = 0u; r < ROWS; r++) {
       var highest = NO_KEY;
       for (var n = 0u; n < KEYS; n++) {
         let key = tile + n * LANES + lane;
-        scores[r][n] = logit(scores[r][n], batch, head, min(first_row + own_row + r, last_token), key);
+        let token = min(first_row + own_row + r, last_token);
+        if (open) {
+          scores[r][n] = open_logit(scores[r][n], batch, head, token, key);
+        } else {
+          scores[r][n] = logit(scores[r][n], batch, head, token, key, ranges[r]);
+        }
         highest = max(highest, scores[r][n]);
       }
       lane_value[(own_row + r) * LANES + lane] = highest;

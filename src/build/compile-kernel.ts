@@ -43,15 +43,33 @@ export async function compileKernel(
   bindings?: readonly string[],
 ): Promise<{ kernel: KernelModule; dependencies: string[] }> {
   const reachable = reachableFiles(sources, path);
-  const conditions = [...new Set(reachable.flatMap((file) => conditionsIn(sources.files[file]!)))].sort();
+  const mentioned = [...new Set(reachable.flatMap((file) => conditionsIn(sources.files[file]!)))].sort();
+  const conditions: string[] = [];
+  for (const name of mentioned) if (await matters(name, mentioned, sources, path)) conditions.push(name);
   const variants: Record<string, KernelVariant> = {};
   for (const chosen of subsets(conditions)) {
-    const key = chosen.join("+") || "base";
-    variants[key] = await compileVariant(sources, path, reachable, chosen, bindings);
+    variants[chosen.join("+") || "base"] = await compileVariant(sources, path, reachable, chosen, bindings);
   }
   const name = path.replace(/^\.\//, "").replace(/\.wgsl$/, "");
   const hash = createHash("sha256").update(JSON.stringify(variants)).digest("hex").slice(0, 16);
   return { kernel: { name, conditions, hash, variants }, dependencies: reachable };
+}
+
+/** Whether a condition changes the linked text at all: an import may mention it only in what this kernel leaves unused. */
+async function matters(
+  name: string,
+  all: readonly string[],
+  sources: KernelSources,
+  path: string,
+): Promise<boolean> {
+  for (const chosen of subsets(all.filter((other) => other !== name))) {
+    const texts = [chosen, [...chosen, name]].map(
+      async (names) => (await linkVariant(sources, path, conditionsOf(names))).dest,
+    );
+    const [without, within] = await Promise.all(texts);
+    if (without !== within) return true;
+  }
+  return false;
 }
 
 async function compileVariant(
@@ -61,7 +79,7 @@ async function compileVariant(
   chosen: readonly string[],
   bindings: readonly string[] | undefined,
 ): Promise<KernelVariant> {
-  const linked = await linkVariant(sources, path, Object.fromEntries(chosen.map((name) => [name, true])));
+  const linked = await linkVariant(sources, path, conditionsOf(chosen));
   const enables = chosen.flatMap((name) => FEATURE_ENABLES[name] ?? []);
   const text = linked.dest;
 
@@ -181,6 +199,12 @@ function reachableFiles(sources: KernelSources, path: string): string[] {
   return [...found];
 }
 
+function conditionsOf(names: readonly string[]): Conditions {
+  return Object.fromEntries(names.map((name) => [name, true]));
+}
+
 function subsets(names: readonly string[]): string[][] {
-  return names.reduce<string[][]>((sets, name) => [...sets, ...sets.map((set) => [...set, name])], [[]]);
+  let sets: string[][] = [[]];
+  for (const name of names) sets = sets.concat(sets.map((set) => [...set, name]));
+  return sets;
 }

@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import { basename, dirname, join, relative, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Plugin, transformWithOxc } from "vite";
+import type { KernelMod } from "../dispatch/kernel-module.js";
 import { compileKernel, readKernelSources } from "./compile-kernel.js";
 import { KernelBuildError } from "./kernel-build-error.js";
 import { closeTint } from "./tint.js";
@@ -35,6 +36,14 @@ export function kernelPlugin(options: { root?: string } = {}): Plugin {
     async load(id) {
       const file = id.split("?")[0]!;
       if (!file.endsWith(".wgsl") || id.includes("?raw")) return null;
+      if (/\?mod\b/.test(id)) {
+        this.addWatchFile(file);
+        return {
+          code: `export default ${JSON.stringify(readMod(await readFile(file, "utf8"), file))};`,
+          map: null,
+          moduleType: "js",
+        };
+      }
       try {
         const { kernel, dependencies } = await compileKernelFile(file, root);
         for (const path of dependencies) this.addWatchFile(join(root, path));
@@ -55,6 +64,20 @@ export function kernelPlugin(options: { root?: string } = {}): Plugin {
     async buildEnd() {
       await closeTint();
     },
+  };
+}
+
+/** The slot function of a `?mod` file. Imports stand there for editors; the kernel that takes the body has them already. */
+function readMod(text: string, file: string): KernelMod {
+  const match = /fn (\w+_mod)\([^{]*\{([\s\S]*)\}\s*$/.exec(text.replace(/\/\/[^\n]*/g, ""));
+  if (!match) throw new KernelBuildError("a ?mod file ends with one function named *_mod", file, 1);
+  return {
+    slot: match[1]!,
+    body: match[2]!
+      .split("\n")
+      .map((line) => line.trim())
+      .filter(Boolean)
+      .join("\n"),
   };
 }
 

@@ -1,10 +1,19 @@
 import { BufferUsage } from "./buffer-usage.js";
 import { type Capabilities, capabilitiesOf, deviceRequirements } from "./capabilities.js";
 import { AttentionError } from "./errors.js";
+import { float16Words, float32FromHalves, float32Words } from "./float16.js";
 import { PipelineCache } from "./pipeline-cache.js";
 import { Profiler } from "./profiler.js";
 import { ScratchArena } from "./scratch.js";
-import { elementCount, extentOf, type Shape4, stridesOf, type TensorView } from "./tensor-view.js";
+import {
+  bytesPerElement,
+  type DType,
+  elementCount,
+  extentOf,
+  type Shape4,
+  stridesOf,
+  type TensorView,
+} from "./tensor-view.js";
 import { bindingRange, checkLayout } from "./validate.js";
 
 /**
@@ -60,15 +69,15 @@ export class AttentionContext {
   }
 
   /**
-   * Uploads f32 data as a dense tensor. The buffer is the caller's to destroy (`view.buffer.destroy()`); it has STORAGE,
+   * Uploads numbers as a dense tensor, f32 unless `dtype` says f16. The buffer is the caller's to destroy (`view.buffer.destroy()`); it has STORAGE,
    * COPY_SRC and COPY_DST usage.
    *
    * @param shape [batch, tokens, heads, dim]
    * @throws AttentionError "shape" when data and shape differ in size, "limit" when the device takes no such buffer
    */
-  fromArray(data: ArrayLike<number>, shape: Shape4): TensorView {
+  fromArray(data: ArrayLike<number>, shape: Shape4, dtype: DType = "f32"): TensorView {
     this.assertUsable();
-    checkLayout("shape", { dtype: "f32", shape }, ["f32"]);
+    checkLayout("fromArray", { dtype, shape }, ["f32", "f16"]);
     if (data.length !== elementCount(shape)) {
       throw new AttentionError("shape", {
         subject: "fromArray data",
@@ -77,18 +86,16 @@ export class AttentionContext {
         fix: "Shapes are [batch, tokens, heads, dim] in elements.",
       });
     }
-    const view = this.empty(shape);
-    const array =
-      data instanceof Float32Array ? (data as Float32Array<ArrayBuffer>) : Float32Array.from(data);
-    this.device.queue.writeBuffer(view.buffer, 0, array);
+    const view = this.empty(shape, dtype);
+    this.device.queue.writeBuffer(view.buffer, 0, dtype === "f16" ? float16Words(data) : float32Words(data));
     return view;
   }
 
-  /** A dense f32 tensor of zeros, in a buffer of the caller's as with `fromArray`. */
-  empty(shape: Shape4): TensorView {
+  /** A dense tensor of zeros, in a buffer of the caller's as with `fromArray`. */
+  empty(shape: Shape4, dtype: DType = "f32"): TensorView {
     this.assertUsable();
-    checkLayout("shape", { dtype: "f32", shape }, ["f32"]);
-    const size = 4 * elementCount(shape);
+    checkLayout("empty", { dtype, shape }, ["f32", "f16"]);
+    const size = Math.ceil((bytesPerElement(dtype) * elementCount(shape)) / 4) * 4;
     const { maxBufferSize } = this.capabilities.limits;
     if (size > maxBufferSize) {
       throw new AttentionError("limit", {
@@ -99,7 +106,7 @@ export class AttentionContext {
       });
     }
     const usage = BufferUsage.STORAGE | BufferUsage.COPY_SRC | BufferUsage.COPY_DST;
-    return { buffer: this.device.createBuffer({ size, usage }), dtype: "f32", shape };
+    return { buffer: this.device.createBuffer({ size, usage }), dtype, shape };
   }
 
   /**
@@ -111,7 +118,7 @@ export class AttentionContext {
    */
   async read(view: TensorView): Promise<Float32Array<ArrayBuffer>> {
     await this.assertAlive();
-    checkLayout("view", view, ["f32"]);
+    checkLayout("view", view, ["f32", "f16"]);
     if (!(view.buffer.usage & BufferUsage.COPY_SRC)) {
       throw new AttentionError("unsupported", {
         subject: "read view.buffer.usage",
@@ -120,11 +127,11 @@ export class AttentionContext {
         fix: "Create the buffer with GPUBufferUsage.COPY_SRC added to its usage.",
       });
     }
-    const { end } = extentOf(view);
-    if (4 * end > view.buffer.size) {
+    const needed = Math.ceil((bytesPerElement(view.dtype) * extentOf(view).end) / 4) * 4;
+    if (needed > view.buffer.size) {
       throw new AttentionError("shape", {
         subject: "read view.buffer",
-        expected: `at least ${4 * end} bytes`,
+        expected: `at least ${needed} bytes`,
         got: `${view.buffer.size} bytes`,
         fix: "Correct shape, strides or offset of the view.",
       });
@@ -136,7 +143,12 @@ export class AttentionContext {
         encoder.copyBufferToBuffer(view.buffer, offset, readable, 0, size),
       );
       await readable.mapAsync(1 /* READ */);
-      return gather(new Float32Array(readable.getMappedRange()), view, base);
+      const bytes = readable.getMappedRange();
+      return gather(
+        view.dtype === "f16" ? float32FromHalves(new Uint16Array(bytes)) : new Float32Array(bytes),
+        view,
+        base,
+      );
     } catch (error) {
       await this.assertAlive();
       throw error;

@@ -56,5 +56,15 @@ export interface KernelSlot {
 }
 
 export type ConstantValues = Readonly<Record<string, number | boolean>>;
-/** WGSL function bodies by slot name. */
-export type SlotBodies = Readonly<Record<string, string>>;
+/**
+ * WGSL function bodies by slot name. Several bodies of a slot are chained: each gets the result of the one before as its
+ * first argument; those of a slot that returns bool are joined by "and".
+ */
+export type SlotBodies = Readonly<Record<string, readonly string[]>>;
+
+/** A `.wgsl` file with one slot function, imported with `?mod`: a ready-made body for that slot. */
+export interface KernelMod {
+  /** `"score_mod"` */
+  readonly slot: string;
+  readonly body: string;
+}

@@ -37,9 +37,23 @@ function withSlots(variant: KernelVariant, bodies: SlotBodies): string {
     .sort(([, a], [, b]) => b.start - a.start);
   return replaced.reduce(
     (code, [name, slot]) =>
-      `${code.slice(0, slot.start)}${slot.signature} {\n${bodies[name]}\n}${code.slice(slot.end)}`,
+      `${code.slice(0, slot.start)}${chain(name, slot.signature, bodies[name]!)}${code.slice(slot.end)}`,
     variant.code,
   );
+}
+
+/** One function a body, and the slot itself that calls them in turn. */
+function chain(name: string, signature: string, bodies: readonly string[]): string {
+  const numbered = (index: number) => `${name}_${index + 1}`;
+  const functions = bodies.map(
+    (body, index) => `${signature.replace(name, numbered(index))} {\n${body}\n}\n`,
+  );
+  const parameters = [...signature.matchAll(/(\w+)\s*:/g)].map((match) => match[1]!);
+  const [first, ...rest] = parameters;
+  const call = /->\s*bool/.test(signature)
+    ? bodies.map((_, index) => `${numbered(index)}(${parameters.join(", ")})`).join(" && ")
+    : bodies.reduce((inner, _, index) => `${numbered(index)}(${[inner, ...rest].join(", ")})`, first!);
+  return `${functions.join("")}${signature} {\nreturn ${call};\n}`;
 }
 
 function literal(type: "u32" | "i32" | "f32" | "bool", value: number | boolean): string {

@@ -119,7 +119,8 @@ export function checkBuffer(name: string, view: TensorView, capabilities: Capabi
       "Upload the data with ctx.fromArray(data, shape).",
     );
   }
-  const bytes = extentOf(view).end * bytesPerElement(view.dtype);
+  // Bindings are multiples of four bytes, so an odd number of halves takes the next whole word.
+  const bytes = Math.ceil((extentOf(view).end * bytesPerElement(view.dtype)) / 4) * 4;
   if (bytes > buffer.size) {
     fail(
       "shape",

@@ -1,5 +1,5 @@
 import { AttentionError } from "../../src/dispatch/errors.js";
-import { float16ToNumber } from "./float16.js";
+import { float16ToNumber } from "../../src/dispatch/float16.js";
 
 type SafetensorsData =
   | Float64Array

@@ -1,6 +1,6 @@
 import { type SoftmaxReferenceInputs, softmaxAttentionReference } from "../../kernels/softmax/reference.js";
+import { float16ToNumber } from "../../src/dispatch/float16.js";
 import type { Shape4 } from "../../src/dispatch/tensor-view.js";
-import { float16ToNumber } from "./float16.js";
 import { normalArray, type randomSource } from "./random.js";
 import { type WritableTensor, writeSafetensors } from "./safetensors-writer.js";
 import { swapAxes } from "./swap-axes.js";

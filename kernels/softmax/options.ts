@@ -1,0 +1,69 @@
+import type { TensorLayout } from "../../src/dispatch/tensor-view.js";
+
+/** Integers per batch entry: values, or a u32 buffer of [batch] with COPY_SRC usage that is read at every `record`. */
+export type PerBatch = ArrayLike<number> | GPUBuffer;
+
+/** Rotary position embedding (RoFormer, arXiv 2104.09864), applied to q and k as they are read. */
+export interface RotaryOptions {
+  /** Base of the frequencies theta^(-2n / dim). Default 10000. */
+  readonly theta?: number;
+  /** Channels that are rotated, from the first; even, at most D. Default D. */
+  readonly dim?: number;
+  /** Pairs are (2n, 2n + 1) as in the paper (GPT-J); default false: (n, n + dim / 2), as in GPT-NeoX and Llama. */
+  readonly interleaved?: boolean;
+  /** [dim / 2] radians per token, instead of `theta`: for scaled embeddings. */
+  readonly frequencies?: ArrayLike<number>;
+}
+
+/**
+ * Options of softmax attention; the defaults are those of the plain form.
+ *
+ * Order of the score: scale, soft cap, ALiBi, bias, masks. A row that sees no key gives zeros and lse = -infinity.
+ */
+export interface SoftmaxOptions {
+  /** Query row i sees keys j <= its position, row index + `queryOffset`. Default false. */
+  readonly causal?: boolean;
+  /**
+   * Position of query row 0 among the keys. Default Tk - Tq: both sequences end together. `"end"` aligns with the end of
+   * each batch's own keys (`keyLengths`), found on the GPU: for a cache that grows between recordings.
+   */
+  readonly queryOffset?: number | "end";
+  /** Keys seen before and after a query's position, itself not counted. Default all. A causal window of W is `left: W - 1`. */
+  readonly window?: { readonly left?: number; readonly right?: number };
+  /** Factor of q · k. Default 1 / sqrt(D). */
+  readonly scale?: number;
+  /** c > 0: scores become c tanh(score / c). Default none. */
+  readonly softcap?: number;
+  /** [Hq] ALiBi: slope times distance is taken from the score (arXiv 2108.12409). Default none. */
+  readonly alibiSlopes?: ArrayLike<number>;
+  /** [1 or B, 1 or Hq, 1 or Tq, 1 or Tk] f32, added to the score; -infinity masks. Mind the order of axes. Default none. */
+  readonly bias?: TensorLayout;
+  /** First visible key of each batch entry (left padding). Default 0. */
+  readonly keyStarts?: PerBatch;
+  /** One past the last visible key of each batch entry, counted from key 0 (right padding, cache fill). Default Tk. */
+  readonly keyLengths?: PerBatch;
+  /**
+   * [B, Tk] nonzero = visible. A buffer holds a bit a key: [B, ceil(Tk / 32)] u32, lowest bit first, COPY_SRC usage, read at
+   * every `record`. Default all visible.
+   */
+  readonly keyMask?: ArrayLike<number | boolean> | GPUBuffer;
+  /** [Hq] logits that join the denominator only, neither scaled, capped nor masked. A buffer is f32 with COPY_SRC usage. */
+  readonly sinkLogits?: ArrayLike<number> | GPUBuffer;
+  /** Rotates q by its position (row index + `queryOffset`) and k by its index. Default none. */
+  readonly rope?: RotaryOptions;
+}
+
+export const OPTION_NAMES = [
+  "causal",
+  "queryOffset",
+  "window",
+  "scale",
+  "softcap",
+  "alibiSlopes",
+  "bias",
+  "keyStarts",
+  "keyLengths",
+  "keyMask",
+  "sinkLogits",
+  "rope",
+] as const satisfies readonly (keyof SoftmaxOptions)[];

@@ -1,0 +1,112 @@
+import { BufferUsage } from "../../src/dispatch/buffer-usage.js";
+import type { Table } from "../../src/dispatch/compiled-passes.js";
+import { checkLength, fail, isBuffer } from "./check.js";
+import type { SoftmaxOptions } from "./options.js";
+import type { SoftmaxShape } from "./problem.js";
+
+type Copy = NonNullable<Table["copies"]>[number];
+
+/**
+ * The plan's small data, as `params.wgsl` describes it: `terms` (key ranges, sinks, slopes, rotary frequencies) and the key
+ * mask. Given numbers are checked and stored; buffers are copied in at every `record`.
+ *
+ * @throws AttentionError "shape" for wrong lengths or values, "unsupported" for a buffer without COPY_SRC
+ */
+export function softmaxTables(
+  shape: SoftmaxShape,
+  options: SoftmaxOptions,
+): Record<"terms" | "key_mask", Table> {
+  return { terms: termsTable(shape, options), key_mask: keyMaskTable(shape, options.keyMask) };
+}
+
+function termsTable(shape: SoftmaxShape, options: SoftmaxOptions): Table {
+  const { batches, heads, tokensK, rotary } = shape;
+  const values = new Uint32Array(2 * batches + 2 * heads + 2 * (rotary ? rotary.dim / 2 : 0));
+  const floats = new Float32Array(values.buffer);
+  const copies: Copy[] = [];
+  values.fill(tokensK, batches, 2 * batches);
+
+  const perBatch = [
+    ["keyStarts", options.keyStarts, 0] as const,
+    ["keyLengths", options.keyLengths, batches] as const,
+  ];
+  for (const [name, given, to] of perBatch) {
+    if (given === undefined) continue;
+    if (isBuffer(given)) copies.push(copyOf(name, given, to, batches));
+    else values.set(checkedKeys(name, given, batches, tokensK), to);
+  }
+
+  const sinksAt = 2 * batches;
+  const { sinkLogits, alibiSlopes } = options;
+  if (isBuffer(sinkLogits)) copies.push(copyOf("sinkLogits", sinkLogits, sinksAt, heads));
+  else if (sinkLogits) floats.set(checkedPerHead("sinkLogits", sinkLogits, heads), sinksAt);
+  if (alibiSlopes) floats.set(checkedPerHead("alibiSlopes", alibiSlopes, heads), sinksAt + heads);
+
+  rotary?.frequencies.forEach((radians, pair) => {
+    const turns = (radians / (2 * Math.PI)) * 2 ** 32;
+    const step = Math.round(turns);
+    const place = sinksAt + 2 * heads + 2 * pair;
+    values[place] = ((step % 2 ** 32) + 2 ** 32) % 2 ** 32;
+    floats[place + 1] = (turns - step) / 2 ** 32;
+  });
+  return { values, copies };
+}
+
+function keyMaskTable({ batches, tokensK }: SoftmaxShape, keyMask: SoftmaxOptions["keyMask"]): Table {
+  if (keyMask === undefined) return { values: new Uint32Array(1) };
+  const words = Math.ceil(tokensK / 32);
+  const values = new Uint32Array(batches * words);
+  if (isBuffer(keyMask)) return { values, copies: [copyOf("keyMask", keyMask, 0, batches * words)] };
+  checkLength("keyMask", keyMask, batches * tokensK, `[${batches} batch entries, ${tokensK} keys]`);
+  for (let i = 0; i < keyMask.length; i++) {
+    const key = i % tokensK;
+    if (keyMask[i]) values[Math.floor(i / tokensK) * words + (key >> 5)]! |= 1 << (key & 31);
+  }
+  return { values };
+}
+
+function copyOf(name: string, buffer: GPUBuffer, to: number, count: number): Copy {
+  if (!(buffer.usage & BufferUsage.COPY_SRC)) {
+    fail(
+      "unsupported",
+      `${name} buffer usage`,
+      `GPUBufferUsage.COPY_SRC (${BufferUsage.COPY_SRC})`,
+      `usage ${buffer.usage}`,
+      "Create the buffer with GPUBufferUsage.COPY_SRC added to its usage.",
+    );
+  }
+  if (buffer.size < 4 * count) {
+    fail(
+      "shape",
+      `${name} buffer`,
+      `at least ${4 * count} bytes`,
+      `${buffer.size} bytes`,
+      "Make the buffer larger.",
+    );
+  }
+  return { from: buffer, to, count };
+}
+
+function checkedKeys(name: string, values: ArrayLike<number>, batches: number, tokensK: number): number[] {
+  checkLength(name, values, batches, "one for each batch entry");
+  return Array.from(values, (value, index) => {
+    if (Number.isInteger(value) && value >= 0 && value <= tokensK) return value;
+    return fail(
+      "shape",
+      `${name}[${index}]`,
+      `an integer from 0 to ${tokensK} (the number of keys)`,
+      value,
+      "Keys keyStarts[b] <= j < keyLengths[b] are visible, both counted from key 0.",
+    );
+  });
+}
+
+function checkedPerHead(name: string, values: ArrayLike<number>, heads: number): number[] {
+  checkLength(name, values, heads, "one for each query head");
+  return Array.from(values, (value, index) => {
+    // A sink of minus infinity is none.
+    if (typeof value === "number" && (Number.isFinite(value) || value === Number.NEGATIVE_INFINITY))
+      return Math.max(value, -3e38);
+    return fail("shape", `${name}[${index}]`, "a number", value, "Give one number for each query head.");
+  });
+}

@@ -1,0 +1,61 @@
+import super::params::{ params, terms };
+
+/// Whether queries see only so many keys before their position, and only so many after it (0 when causal).
+const BOUND_LEFT: bool = false;
+const BOUND_RIGHT: bool = false;
+/// Query positions count from the end of each batch's keys instead of from `params.query_offset`.
+const ALIGN_TO_LENGTH: bool = false;
+const HAS_KEY_MASK: bool = false;
+
+/// One bit a key, [batches, ceil(tokens_k / 32)] words, lowest bit first.
+@group(0) @binding(8) var<storage, read> key_mask: array<u32>;
+
+fn key_count(batch: u32) -> u32 {
+  return min(terms[params.batches + batch], params.tokens_k);
+}
+
+/// Position of a query row among the keys of its batch; negative when it stands before the first key.
+fn query_position(batch: u32, token: u32) -> i32 {
+  if (ALIGN_TO_LENGTH) {
+    return i32(token) + i32(key_count(batch)) - i32(params.tokens_q);
+  }
+  return i32(token) + params.query_offset;
+}
+
+/// The keys [x, y) that a query row may see; x is y or more when it sees none. Both grow with the row.
+fn visible_range(batch: u32, token: u32) -> vec2u {
+  let position = query_position(batch, token);
+  let count = i32(key_count(batch));
+  var begin = terms[batch];
+  var end = count;
+  if (BOUND_LEFT) {
+    begin = max(begin, u32(max(position - params.window_left, 0)));
+  }
+  if (BOUND_RIGHT) {
+    end = clamp(position + params.window_right + 1, 0, count);
+  }
+  return vec2u(begin, u32(end));
+}
+
+fn key_kept(batch: u32, key: u32) -> bool {
+  if (HAS_KEY_MASK) {
+    let words = (params.tokens_k + 31u) / 32u;
+    let word = key_mask[batch * words + min(key, params.tokens_k - 1u) / 32u];
+    return ((word >> (key % 32u)) & 1u) == 1u;
+  }
+  return true;
+}
+
+/// Whether the key mask hides every key from `begin` up to `end`, so that their tile can be skipped.
+fn tile_hidden(batch: u32, begin: u32, end: u32) -> bool {
+  if (HAS_KEY_MASK) {
+    let words = (params.tokens_k + 31u) / 32u;
+    for (var word = begin / 32u; word * 32u < end; word++) {
+      if (key_mask[batch * words + word] != 0u) {
+        return false;
+      }
+    }
+    return true;
+  }
+  return false;
+}
