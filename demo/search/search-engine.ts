@@ -1,0 +1,62 @@
+import { EncoderClient } from "./encoder-client.js";
+import { type SearchOptions, type SearchResult, SearchSession } from "./search-session.js";
+import type { SearchFailure } from "./worker-messages.js";
+
+export interface EngineSearchOptions extends SearchOptions {
+  /** The first search loads the model: bytes so far, of how many. */
+  readonly onLoad?: (loadedBytes: number, totalBytes: number) => void;
+}
+
+/** A device, the model on it, and what it has embedded so far. */
+export class SearchEngine {
+  /** Resolves when the device is lost; open a new engine then. */
+  readonly lost: Promise<SearchFailure>;
+  readonly #client: EncoderClient;
+  readonly #session: SearchSession;
+  readonly #modelUrl: string;
+  #loaded = false;
+
+  private constructor(
+    client: EncoderClient,
+    readonly adapter: string,
+    modelUrl: string,
+  ) {
+    this.#client = client;
+    this.#session = new SearchSession(client);
+    this.#modelUrl = modelUrl;
+    this.lost = client.lost;
+  }
+
+  /**
+   * Opens the device; the model waits for the first search, for it is large.
+   *
+   * @param modelUrl folder of the model's files, ends with "/"
+   * @throws SearchFailure "no-webgpu", "no-adapter"
+   */
+  static async open(modelUrl: string): Promise<SearchEngine> {
+    const client = new EncoderClient();
+    try {
+      return new SearchEngine(client, await client.open(), modelUrl);
+    } catch (error) {
+      client.destroy();
+      throw error;
+    }
+  }
+
+  /** @throws SearchFailure, "aborted" when `signal` fired; the engine can search again unless the device was lost */
+  async search(
+    passages: readonly string[],
+    query: string,
+    options: EngineSearchOptions,
+  ): Promise<SearchResult> {
+    if (!this.#loaded) {
+      await this.#client.load(this.#modelUrl, { signal: options.signal, onProgress: options.onLoad });
+      this.#loaded = true;
+    }
+    return this.#session.search(passages, query, options);
+  }
+
+  destroy(): void {
+    this.#client.destroy();
+  }
+}
