@@ -1,5 +1,6 @@
 /** The names that the softmax passes bind. The build fails where a kernel's WGSL and its list here differ. */
 export const BINDINGS = {
+  rows: ["params", "q", "k", "v", "out", "lse", "terms", "bias", "key_mask"],
   tiled: ["params", "q", "k", "v", "out", "lse", "terms", "bias", "key_mask"],
   split: ["params", "q", "k", "v", "terms", "bias", "key_mask", "partial_out", "partial_state"],
   merge: ["params", "out", "lse", "partial_out", "partial_state"],

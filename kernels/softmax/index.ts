@@ -9,11 +9,13 @@ import type { Profiler } from "../../src/dispatch/profiler.js";
 import { bindTensors, type TensorSpec } from "../../src/dispatch/tensor-set.js";
 import type { TensorView } from "../../src/dispatch/tensor-view.js";
 import { checkBuffer, checkOptions } from "../../src/dispatch/validate.js";
+import type { SoftmaxConfiguration } from "./configuration.js";
 import { OPTION_NAMES, type SoftmaxOptions } from "./options.js";
 import { planSoftmax } from "./plan.js";
 import { checkProblem, type SoftmaxProblem } from "./problem.js";
 import { softmaxTables } from "./tables.js";
 
+export type { RowsConfiguration, SoftmaxConfiguration, TiledConfiguration } from "./configuration.js";
 export type { PerBatch, RotaryOptions, SoftmaxOptions } from "./options.js";
 export type { SoftmaxProblem } from "./problem.js";
 
@@ -55,16 +57,18 @@ export interface SoftmaxPlan {
  *
  * Compiles what it needs; nothing is submitted. Rows that see no key give zeros and lse = -infinity.
  *
+ * @param options.configuration kernel and tile of the prefill; default what suits this kind of device
  * @throws AttentionError "shape", "dtype", "unsupported", "limit", "compile", "disposed", "device-lost"
  */
 export async function planSoftmaxAttention(
   ctx: AttentionContext,
   problem: SoftmaxProblem,
+  options: { readonly configuration?: SoftmaxConfiguration } = {},
 ): Promise<SoftmaxPlan> {
   const shape = checkProblem(problem, ctx.capabilities);
   const tables = softmaxTables(shape, problem);
   await ctx.assertAlive();
-  const passes = planSoftmax(shape, ctx.capabilities);
+  const passes = planSoftmax(shape, ctx.capabilities, options.configuration);
   const compiled = await CompiledPasses.compile(ctx, passes, tables);
   const { q, k, v, out, lse } = shape;
   const specs: Record<string, TensorSpec> = {

@@ -11,10 +11,12 @@ import {
 import type { UniformValues } from "../../src/dispatch/uniforms.js";
 import { bindingRange } from "../../src/dispatch/validate.js";
 import type { BINDINGS } from "./bindings.js";
+import { type SoftmaxConfiguration, tableConfiguration } from "./configuration.js";
 import merge from "./merge.wgsl";
 import alibi from "./mods/alibi.wgsl?mod";
 import softCap from "./mods/soft-cap.wgsl?mod";
 import type { SoftmaxShape } from "./problem.js";
+import rows from "./rows.wgsl";
 import split from "./split.wgsl";
 import tiled from "./tiled.wgsl";
 
@@ -31,22 +33,31 @@ const KEYS_PER_SPLIT = 256;
 const DECODE_WORKGROUPS = 64;
 const SPLIT_THREADS = 64;
 
-/** Chooses passes, variants and constants for a checked problem. Pure: the same problem gives the same passes. */
-export function planSoftmax(shape: SoftmaxShape, capabilities: Capabilities): Pass[] {
-  return shape.tokensQ <= DECODE_TOKENS ? planDecode(shape, capabilities) : planPrefill(shape, capabilities);
-}
-
-function planPrefill(shape: SoftmaxShape, capabilities: Capabilities): Pass[] {
+/**
+ * Chooses passes, variants and constants for a checked problem. Pure: the same problem gives the same passes.
+ *
+ * @param configuration of the prefill; default what the table has for this kind of device
+ */
+export function planSoftmax(
+  shape: SoftmaxShape,
+  capabilities: Capabilities,
+  configuration: SoftmaxConfiguration = tableConfiguration(shape, capabilities),
+): Pass[] {
+  if (shape.tokensQ <= DECODE_TOKENS) return planDecode(shape, capabilities);
   const { batches, heads, tokensQ, valueDim } = shape;
-  const tile = tileSizes(valueDim, tokensQ);
-  const groups = Math.ceil(tokensQ / (tile.GROUPS * tile.ROWS)) * heads * batches;
+  const { kernel, tileRows, columnParts, constants, unroll, conditions } = prefillKernel(
+    configuration,
+    valueDim,
+  );
+  const groups = Math.ceil(tokensQ / tileRows) * columnParts * heads * batches;
   return [
     {
-      name: "softmax/tiled",
-      kernel: tiled,
-      variant: variantKey(tiled, layoutConditions(shape, capabilities)),
-      constants: { ...problemConstants(shape, tiled), ...tile },
+      name: `softmax/${configuration.kernel}`,
+      kernel,
+      variant: variantKey(kernel, [...layoutConditions(shape, capabilities), ...conditions]),
+      constants: { ...problemConstants(shape, kernel), ...constants },
       slots: scoreSlots(shape),
+      unroll,
       workgroups: spreadWorkgroups(groups, capabilities.limits.maxComputeWorkgroupsPerDimension),
       bindings: {
         q: { tensor: "q" },
@@ -55,7 +66,7 @@ function planPrefill(shape: SoftmaxShape, capabilities: Capabilities): Pass[] {
         out: { tensor: "out" },
         lse: lseBinding(shape),
         ...maskBindings(shape),
-      } satisfies Bindings<"tiled">,
+      } satisfies Bindings<"tiled"> & Bindings<"rows">,
       uniforms: { params: problemUniforms(shape, capabilities, 0, groups) },
       cost: {
         flops: attentionFlops(shape),
@@ -65,18 +76,29 @@ function planPrefill(shape: SoftmaxShape, capabilities: Capabilities): Pass[] {
   ];
 }
 
-/**
- * Threads and registers of a tile. Lanes share the value columns, so there are as many as keep a thread's accumulators
- * (ROWS x columns vec4) at 16 or fewer, and no more than there are columns. 64 threads and at most 5 KiB of workgroup
- * memory fit every device.
- */
-function tileSizes(
-  valueDim: number,
-  tokensQ: number,
-): { GROUPS: number; LANES: number; ROWS: number; KEYS: number } {
-  const columns = Math.ceil(valueDim / 4);
-  const lanes = columns > 16 ? 16 : columns > 4 ? 8 : 4;
-  return { GROUPS: 64 / lanes, LANES: lanes, ROWS: tokensQ > 16 ? 4 : 2, KEYS: lanes === 16 ? 2 : 4 };
+interface PrefillKernel extends Required<Pick<Pass, "kernel" | "constants" | "unroll">> {
+  readonly tileRows: number;
+  /** Workgroups that share out the value columns of one tile. */
+  readonly columnParts: number;
+  readonly conditions: readonly string[];
+}
+
+/** What a configuration means to its kernel. */
+function prefillKernel(configuration: SoftmaxConfiguration, valueDim: number): PrefillKernel {
+  if (configuration.kernel === "tiled") {
+    const { groups: GROUPS, lanes: LANES, rows: ROWS, keys: KEYS } = configuration;
+    const constants = { GROUPS, LANES, ROWS, KEYS };
+    return { kernel: tiled, tileRows: GROUPS * ROWS, columnParts: 1, constants, unroll: {}, conditions: [] };
+  }
+  const { threads: THREADS, rows: ROWS, keys: KEYS, columns: COLUMNS, subgroups, unroll } = configuration;
+  return {
+    kernel: rows,
+    tileRows: THREADS * ROWS,
+    columnParts: Math.ceil(Math.ceil(valueDim / 4) / COLUMNS),
+    constants: { THREADS, ROWS, KEYS, COLUMNS },
+    unroll: unroll ? { ROWS, KEYS, COLUMNS, KEY_QUADS: KEYS / 4 } : {},
+    conditions: subgroups ? ["subgroups"] : [],
+  };
 }
 
 function planDecode(shape: SoftmaxShape, capabilities: Capabilities): Pass[] {

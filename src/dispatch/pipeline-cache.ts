@@ -8,6 +8,8 @@ export interface PipelineRequest {
   readonly variant: string;
   readonly constants: ConstantValues;
   readonly slots?: SlotBodies;
+  /** Loop bounds to unroll, by constant name, with their values. */
+  readonly unroll?: Readonly<Record<string, number>>;
 }
 
 export interface CompiledKernel {
@@ -68,7 +70,7 @@ export class PipelineCache {
     });
     const module = this.#device.createShaderModule({
       label,
-      code: specialise(variant, request.constants, request.slots),
+      code: specialise(variant, request.constants, request.slots, request.unroll),
     });
     try {
       const pipeline = await this.#device.createComputePipelineAsync({
@@ -94,8 +96,8 @@ export class PipelineCache {
   }
 }
 
-export function pipelineKey({ kernel, variant, constants, slots }: PipelineRequest): string {
+export function pipelineKey({ kernel, variant, constants, slots, unroll }: PipelineRequest): string {
   const sorted = (record: object) =>
     JSON.stringify(Object.entries(record).sort(([a], [b]) => (a < b ? -1 : 1)));
-  return `${kernel.name}#${kernel.hash}:${variant}:${sorted(constants)}:${sorted(slots ?? {})}`;
+  return `${kernel.name}#${kernel.hash}:${variant}:${sorted(constants)}:${sorted(slots ?? {})}:${sorted(unroll ?? {})}`;
 }

@@ -1,4 +1,5 @@
 import type { ConstantValues, KernelModule, KernelVariant, SlotBodies } from "./kernel-module.js";
+import { unrollLoops } from "./unroll.js";
 
 /** The variant of a kernel in which exactly these conditions hold; conditions the kernel does not know are ignored. */
 export function variantKey(kernel: KernelModule, conditions: readonly string[]): string {
@@ -6,8 +7,8 @@ export function variantKey(kernel: KernelModule, conditions: readonly string[]):
 }
 
 /**
- * The final WGSL of a variant: `enable` lines, constants with the given values (or their defaults), and slot functions
- * with the given bodies.
+ * The final WGSL of a variant: `enable` lines, constants with the given values (or their defaults), slot functions with the
+ * given bodies, and the loops over the given bounds unrolled.
  *
  * Unknown names are a programming error of a plan, not of a user, hence a plain `Error`.
  */
@@ -15,6 +16,7 @@ export function specialise(
   variant: KernelVariant,
   constants: ConstantValues = {},
   slots: SlotBodies = {},
+  unroll: Readonly<Record<string, number>> = {},
 ): string {
   for (const name of Object.keys(constants)) {
     if (!(name in variant.constants)) throw new Error(`kernel has no constant ${name}`);
@@ -27,7 +29,7 @@ export function specialise(
     ([name, constant]) =>
       `const ${name}: ${constant.type} = ${literal(constant.type, constants[name] ?? constant.default)};\n`,
   );
-  return enables.join("") + declarations.join("") + withSlots(variant, slots);
+  return enables.join("") + declarations.join("") + unrollLoops(withSlots(variant, slots), unroll);
 }
 
 function withSlots(variant: KernelVariant, bodies: SlotBodies): string {

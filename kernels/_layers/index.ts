@@ -1,0 +1,15 @@
+/**
+ * The layers around attention: embedding, layer normalisation, linear maps, pooling. f32, forward only. Each has a plan
+ * function and a kernel of its own; activations are [batch, tokens, 1, dim] views with strides.
+ */
+export {
+  type EmbeddingProblem,
+  type EmbeddingTensors,
+  planEmbedding,
+  sinusoidalPositions,
+} from "./embedding.js";
+export { type L2NormalizeProblem, type L2NormalizeTensors, planL2Normalize } from "./l2-normalize.js";
+export { type LayerNormProblem, type LayerNormTensors, planLayerNorm } from "./layer-norm.js";
+export type { LayerPlan } from "./layer-plan.js";
+export { type Activation, type LinearProblem, type LinearTensors, planLinear } from "./linear.js";
+export { type MeanPoolProblem, type MeanPoolTensors, planMeanPool } from "./mean-pool.js";

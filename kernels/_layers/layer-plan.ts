@@ -1,0 +1,43 @@
+import { CompiledPasses } from "../../src/dispatch/compiled-passes.js";
+import type { AttentionContext } from "../../src/dispatch/context.js";
+import type { Pass, PassCost } from "../../src/dispatch/pass.js";
+import type { Profiler } from "../../src/dispatch/profiler.js";
+import { bindTensors, type TensorSpec } from "../../src/dispatch/tensor-set.js";
+import type { TensorView } from "../../src/dispatch/tensor-view.js";
+
+/** A layer for one problem: compiled, with immutable uniforms. Belongs to the caller: `destroy()` it. */
+export interface LayerPlan<Tensors> {
+  /** The dispatches, as data: kernel, variant, constants, workgroups, cost. */
+  readonly passes: readonly Pass[];
+  /** Sum over the passes. */
+  readonly cost: PassCost;
+  /**
+   * Records the passes. Synchronous, submits nothing, and allocates nothing except bind groups for buffers that it has
+   * not seen among the last sixteen sets. Layouts are as planned; buffers may differ from call to call.
+   *
+   * @throws AttentionError "shape", "dtype", "unsupported" or "limit" for tensors unlike the plan, "disposed", "device-lost"
+   */
+  record(encoder: GPUCommandEncoder, tensors: Tensors, options?: { readonly profiler?: Profiler }): void;
+  destroy(): void;
+}
+
+/** Compiles the one pass of a layer. `specs` names every tensor that the pass binds. */
+export async function compileLayer<Names extends string>(
+  ctx: AttentionContext,
+  pass: Pass,
+  specs: Readonly<Record<string, TensorSpec>>,
+): Promise<LayerPlan<Partial<Record<Names, TensorView>>>> {
+  await ctx.assertAlive();
+  const compiled = await CompiledPasses.compile(ctx, [pass]);
+  return {
+    passes: compiled.passes,
+    cost: pass.cost,
+    record(encoder, tensors, options) {
+      ctx.assertUsable();
+      compiled.encode(encoder, bindTensors(specs, tensors, ctx.capabilities), options);
+    },
+    destroy() {
+      compiled.destroy();
+    },
+  };
+}

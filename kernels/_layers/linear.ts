@@ -1,0 +1,166 @@
+import type { Capabilities } from "../../src/dispatch/capabilities.js";
+import type { AttentionContext } from "../../src/dispatch/context.js";
+import { AttentionError } from "../../src/dispatch/errors.js";
+import { type Pass, spreadWorkgroups } from "../../src/dispatch/pass.js";
+import { variantKey } from "../../src/dispatch/specialise.js";
+import { stridesOf, type TensorLayout, type TensorView } from "../../src/dispatch/tensor-view.js";
+import { bindingRange, checkLayout, checkOptions } from "../../src/dispatch/validate.js";
+import { compileLayer, type LayerPlan } from "./layer-plan.js";
+import { bytesOf, checkBindable, checkRows, checkShape, isVec4 } from "./layouts.js";
+import kernel from "./linear.wgsl";
+import { isSoftware } from "./software-adapter.js";
+
+/** `gelu` is the tanh form (arXiv 1606.08415, section 2), `silu` x / (1 + e^-x). */
+export type Activation = "none" | "relu" | "tanh" | "gelu" | "silu";
+
+export interface LinearProblem {
+  /** [B, T, 1, in] */
+  readonly x: TensorLayout;
+  /** [1, 1, in, out]. A matrix stored [out, in] row-major is this with strides [0, 0, 1, in]. */
+  readonly weight: TensorLayout;
+  /** [1, 1, 1, out]. Default none. */
+  readonly bias?: TensorLayout;
+  /** [B, T, 1, out], added after the activation. Default none. */
+  readonly residual?: TensorLayout;
+  /** [B, T, 1, out]. Default dense. */
+  readonly out?: TensorLayout;
+  /** Default `"none"`. */
+  readonly activation?: Activation;
+}
+
+export interface LinearTensors {
+  readonly x: TensorView;
+  readonly weight: TensorView;
+  /** Given when it was planned. */
+  readonly bias?: TensorView;
+  /** Given when it was planned. */
+  readonly residual?: TensorView;
+  /** Written. Its buffer is none of the inputs'. */
+  readonly out: TensorView;
+}
+
+/** Numbers of `activation.wgsl`. */
+const ACTIVATIONS: readonly Activation[] = ["none", "relu", "tanh", "gelu", "silu"];
+
+/** 64 threads: four groups of rows where they may leave early, else one, so that few rows keep few threads waiting. */
+const TILE = { columnThreads: 16, rowThreads: 4, rows: 8 };
+const QUAD_TILE = { columnThreads: 32, rowThreads: 1, rows: 16 };
+/** Columns of a thread. */
+const COLUMNS = 8;
+
+/**
+ * Plans out = activation(x W + bias) + residual.
+ *
+ * @throws AttentionError "shape", "dtype", "unsupported", "limit", "compile", "disposed", "device-lost"
+ */
+export async function planLinear(
+  ctx: AttentionContext,
+  problem: LinearProblem,
+): Promise<LayerPlan<LinearTensors>> {
+  const shape = checkLinear(problem, ctx.capabilities);
+  const { x, weight, bias, residual, out } = shape;
+  return compileLayer(ctx, linearPass(shape, ctx.capabilities), {
+    x: { layout: x },
+    weight: { layout: weight },
+    ...(bias && { bias: { layout: bias } }),
+    ...(residual && { residual: { layout: residual } }),
+    out: { layout: out, output: true },
+  });
+}
+
+type LinearShape = LinearProblem & { readonly out: TensorLayout; readonly activation: Activation };
+
+/** Checks a problem without touching the GPU and fills in its defaults. */
+export function checkLinear(problem: LinearProblem, capabilities: Capabilities): LinearShape {
+  checkOptions("linear", problem, ["x", "weight", "bias", "residual", "out", "activation"]);
+  const { x, weight, bias, residual, activation = "none" } = problem;
+  const { batches, tokens, dim } = checkRows("x", x);
+  checkLayout("weight", weight, ["f32"]);
+  const outer = weight.shape[3];
+  checkShape("weight", weight, [1, 1, dim, outer]);
+  const out = problem.out ?? { dtype: "f32", shape: [batches, tokens, 1, outer] };
+  if (bias) checkShape("bias", bias, [1, 1, 1, outer]);
+  if (residual) checkShape("residual", residual, [batches, tokens, 1, outer]);
+  checkShape("out", out, [batches, tokens, 1, outer]);
+  checkBindable({ x, weight, bias, residual, out }, capabilities);
+  if (!ACTIVATIONS.includes(activation)) {
+    throw new AttentionError("unsupported", {
+      subject: "linear activation",
+      expected: ACTIVATIONS.join(", "),
+      got: String(activation),
+      fix: "Use one of these, or leave it out for none.",
+    });
+  }
+  return { x, weight, bias, residual, out, activation };
+}
+
+/** The pass of a checked problem. Pure: the same problem gives the same pass. */
+export function linearPass(shape: LinearShape, capabilities: Capabilities): Pass {
+  const { x, weight, bias, residual, out, activation } = shape;
+  const [batches, tokens, , inner] = x.shape;
+  const outer = weight.shape[3];
+  const [, , strideInner, strideOuter] = stridesOf(weight);
+  const innerFirst = strideInner === 1 && strideOuter !== 1;
+  const quads = capabilities.subgroups && isSoftware(capabilities);
+  const tile = quads ? QUAD_TILE : TILE;
+  const tiles =
+    Math.ceil((batches * tokens) / (tile.rowThreads * tile.rows)) *
+    Math.ceil(outer / (tile.columnThreads * COLUMNS));
+
+  const rows = [x, out, ...(bias ? [bias] : []), ...(residual ? [residual] : [])];
+  // A matrix stored the other way round is read as vec4 along its inner axis.
+  const matrix = innerFirst ? transposed(weight) : weight;
+  const vec4 = [...rows, matrix].every((layout) => isVec4(layout, capabilities)) && outer % 4 === 0;
+
+  const base = (layout?: TensorLayout) => (layout ? bindingRange(layout, capabilities).base : 0);
+  const strides = (layout?: TensorLayout) => (layout ? stridesOf(layout) : [0, 0, 0, 0]);
+  return {
+    name: "layers/linear",
+    kernel,
+    variant: variantKey(kernel, [...(vec4 ? ["vec4"] : []), ...(quads ? ["subgroups"] : [])]),
+    constants: {
+      HAS_BIAS: bias !== undefined,
+      HAS_RESIDUAL: residual !== undefined,
+      ACTIVATION: ACTIVATIONS.indexOf(activation),
+      COLUMN_THREADS: tile.columnThreads,
+      ROW_THREADS: tile.rowThreads,
+      ...(vec4 && { INNER_FIRST: innerFirst }),
+    },
+    workgroups: spreadWorkgroups(tiles, capabilities.limits.maxComputeWorkgroupsPerDimension),
+    bindings: {
+      x: { tensor: "x" },
+      weight: { tensor: "weight" },
+      bias: bias ? { tensor: "bias" } : { unused: "read" },
+      residual: residual ? { tensor: "residual" } : { unused: "read" },
+      out: { tensor: "out" },
+    },
+    uniforms: {
+      params: {
+        strides_x: strides(x),
+        strides_residual: strides(residual),
+        strides_out: strides(out),
+        base_x: base(x),
+        base_weight: base(weight),
+        base_bias: base(bias),
+        base_residual: base(residual),
+        base_out: base(out),
+        stride_weight_inner: strideInner,
+        stride_weight_outer: strideOuter,
+        stride_bias: strides(bias)[3]!,
+        batches,
+        tokens,
+        inner,
+        outer,
+      },
+    },
+    cost: {
+      flops: 2 * batches * tokens * inner * outer,
+      bytes: bytesOf(x, weight, bias, residual, out),
+    },
+  };
+}
+
+function transposed({ dtype, shape, offset, ...rest }: TensorLayout): TensorLayout {
+  const [b, t, i, o] = stridesOf({ dtype, shape, ...rest });
+  return { dtype, shape: [shape[0], shape[1], shape[3], shape[2]], strides: [b, t, o, i], offset };
+}

@@ -1,0 +1,101 @@
+import type { Activation } from "./linear.js";
+
+/** A matrix [rows, columns], row-major. Batch and token axes are one here: no layer but the pool tells them apart. */
+export interface Matrix {
+  readonly data: ArrayLike<number>;
+  readonly rows: number;
+  readonly columns: number;
+}
+
+/** scale table[id] + positions[row mod tokens], in float64. [ids, dim] */
+export function embeddingReference(
+  ids: ArrayLike<number>,
+  table: Matrix,
+  scale: number,
+  positions?: Matrix,
+): Float64Array {
+  const dim = table.columns;
+  return Float64Array.from({ length: ids.length * dim }, (_, n) => {
+    const row = Math.floor(n / dim);
+    const added = positions ? positions.data[(row % positions.rows) * dim + (n % dim)]! : 0;
+    return scale * table.data[ids[row]! * dim + (n % dim)]! + added;
+  });
+}
+
+export function layerNormReference(
+  x: Matrix,
+  scale: ArrayLike<number>,
+  bias: ArrayLike<number>,
+  epsilon: number,
+): Float64Array {
+  return eachRow(x, (row) => {
+    const mean = sum(row) / row.length;
+    const variance = sum(row.map((value) => (value - mean) ** 2)) / row.length;
+    return row.map((value, c) => (scale[c]! * (value - mean)) / Math.sqrt(variance + epsilon) + bias[c]!);
+  });
+}
+
+export function l2NormalizeReference(x: Matrix, epsilon: number): Float64Array {
+  return eachRow(x, (row) => {
+    const squares = sum(row.map((value) => value * value));
+    return row.map((value) => value / Math.sqrt(Math.max(squares, epsilon)));
+  });
+}
+
+const ACTIVATIONS: Readonly<Record<Activation, (x: number) => number>> = {
+  none: (x) => x,
+  relu: (x) => Math.max(x, 0),
+  tanh: Math.tanh,
+  gelu: (x) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3))),
+  silu: (x) => x / (1 + Math.exp(-x)),
+};
+
+/** activation(x W + bias) + residual. `weight` is [in, out]. */
+export function linearReference(
+  x: Matrix,
+  weight: Matrix,
+  options: {
+    readonly bias?: ArrayLike<number>;
+    readonly residual?: ArrayLike<number>;
+    readonly activation?: Activation;
+  } = {},
+): Float64Array {
+  const { bias, residual, activation = "none" } = options;
+  const out = new Float64Array(x.rows * weight.columns);
+  for (let r = 0; r < x.rows; r++) {
+    for (let o = 0; o < weight.columns; o++) {
+      let product = bias?.[o] ?? 0;
+      for (let i = 0; i < x.columns; i++) {
+        product += x.data[r * x.columns + i]! * weight.data[i * weight.columns + o]!;
+      }
+      const place = r * weight.columns + o;
+      out[place] = ACTIVATIONS[activation](product) + (residual?.[place] ?? 0);
+    }
+  }
+  return out;
+}
+
+/** Mean over the first lengths[b] of the `x.rows / lengths.length` tokens of each batch entry. [batch, dim] */
+export function meanPoolReference(x: Matrix, lengths: ArrayLike<number>): Float64Array {
+  const tokens = x.rows / lengths.length;
+  const out = new Float64Array(lengths.length * x.columns);
+  for (let b = 0; b < lengths.length; b++) {
+    for (let t = 0; t < lengths[b]!; t++) {
+      for (let c = 0; c < x.columns; c++) {
+        out[b * x.columns + c]! += x.data[(b * tokens + t) * x.columns + c]! / lengths[b]!;
+      }
+    }
+  }
+  return out;
+}
+
+function eachRow({ data, rows, columns }: Matrix, map: (row: Float64Array) => Float64Array): Float64Array {
+  const out = new Float64Array(rows * columns);
+  const all = Float64Array.from(data);
+  for (let r = 0; r < rows; r++) out.set(map(all.subarray(r * columns, (r + 1) * columns)), r * columns);
+  return out;
+}
+
+function sum(values: Float64Array): number {
+  return values.reduce((total, value) => total + value, 0);
+}

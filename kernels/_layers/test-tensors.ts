@@ -1,0 +1,84 @@
+import { AttentionContext } from "../../src/dispatch/context.js";
+import { elementCount, type Shape4, type TensorView } from "../../src/dispatch/tensor-view.js";
+import { testDevice } from "../../test/support/gpu.js";
+import { normalArray, randomSource } from "../../test/support/random.js";
+import type { LayerPlan } from "./layer-plan.js";
+
+/**
+ * A context that plans what a GPU runs, whatever the adapter: software adapters get variants and sizes of their own, and
+ * tests have to cover both.
+ */
+export async function contextAsOnGpu(): Promise<AttentionContext> {
+  const ctx = await AttentionContext.create(await testDevice({}));
+  const adapter = { vendor: "", architecture: "", device: "", description: "" };
+  Object.defineProperty(ctx, "capabilities", { value: { ...ctx.capabilities, adapter } });
+  return ctx;
+}
+
+/** What the tests of layers share: random inputs, outputs full of NaN, one submit. Buffers go with `destroy`. */
+export class TestTensors {
+  readonly #ctx: AttentionContext;
+  readonly #random = randomSource(7);
+  readonly #buffers: GPUBuffer[] = [];
+
+  constructor(ctx: AttentionContext) {
+    this.#ctx = ctx;
+  }
+
+  normal(count: number): Float32Array<ArrayBuffer> {
+    return normalArray(count, this.#random);
+  }
+
+  upload(data: ArrayLike<number>, shape: Shape4): TensorView {
+    return this.#keep(this.#ctx.fromArray(data, shape));
+  }
+
+  /** A view with gaps before it, and between neighbours along every axis. */
+  uploadSparse(data: ArrayLike<number>, shape: Shape4): TensorView {
+    const [, t, h, d] = shape;
+    const strides: Shape4 = [(t * h * d * 2 + 3) * 2, h * d * 2 + 3, d * 2, 2];
+    const spread = new Float32Array(5 + shape[0] * strides[0]).fill(Number.NaN);
+    for (let n = 0; n < elementCount(shape); n++) {
+      const [b, i, j, c] = [
+        Math.floor(n / (t * h * d)),
+        Math.floor(n / (h * d)) % t,
+        Math.floor(n / d) % h,
+        n % d,
+      ];
+      spread[5 + b * strides[0] + i * strides[1] + j * strides[2] + c * strides[3]] = data[n]!;
+    }
+    return { ...this.upload(spread, [1, 1, 1, spread.length]), shape, strides, offset: 5 };
+  }
+
+  uploadU32(values: ArrayLike<number>): GPUBuffer {
+    const buffer = this.#ctx.device.createBuffer({ size: 4 * values.length, usage: 0x80 | 0x08 });
+    this.#ctx.device.queue.writeBuffer(buffer, 0, Uint32Array.from(values));
+    this.#buffers.push(buffer);
+    return buffer;
+  }
+
+  empty(shape: Shape4): TensorView {
+    return this.upload(new Float32Array(elementCount(shape)).fill(Number.NaN), shape);
+  }
+
+  /** Runs a plan once, destroys it and reads `tensors.out`. */
+  async run<Tensors extends { readonly out: TensorView }>(
+    plan: LayerPlan<Tensors>,
+    tensors: Tensors,
+  ): Promise<Float32Array> {
+    const encoder = this.#ctx.device.createCommandEncoder();
+    plan.record(encoder, tensors);
+    this.#ctx.device.queue.submit([encoder.finish()]);
+    plan.destroy();
+    return this.#ctx.read(tensors.out);
+  }
+
+  destroy(): void {
+    for (const buffer of this.#buffers) buffer.destroy();
+  }
+
+  #keep(view: TensorView): TensorView {
+    this.#buffers.push(view.buffer);
+    return view;
+  }
+}

@@ -1,0 +1,171 @@
+// Flash attention without workgroup memory or barriers: a thread owns ROWS query rows and COLUMNS vec4 value columns, and keeps
+// scores and sums in registers. For devices where register tiles beat shared tiles: drivers that run on a CPU.
+//
+// All threads read the same keys. With subgroups, the four threads of a quad read a quarter each and pass them round.
+import package::_shared::online_softmax::{ NO_KEY, rescale, sink_state, softmax_weight };
+import package::_shared::workgroup_index::{ ceil_div, workgroup_index };
+import super::logits::{ logit, open_logit, tile_open };
+import super::lse::store_lse;
+import super::params::{ VALUE_DIM4, HEAD_DIM4, params, sink_logit };
+import super::rotary::{ key_channels, query_channels };
+import super::tensors::{ load_v, row_k, row_q, row_v, store_out };
+import super::visibility::{ query_position, tile_hidden, visible_range };
+
+const THREADS: u32 = 16u;
+/// Query rows of a thread.
+const ROWS: u32 = 4u;
+/// Keys of a tile, a multiple of 4.
+const KEYS: u32 = 8u;
+/// vec4 value columns of a thread; further columns go to further workgroups.
+const COLUMNS: u32 = 16u;
+const HAS_SINK: bool = false;
+
+const TILE_Q = THREADS * ROWS;
+const KEY_QUADS = KEYS / 4u;
+
+@compute @workgroup_size(THREADS)
+fn main(
+  @builtin(workgroup_id) group_id: vec3u,
+  @builtin(num_workgroups) group_counts: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let tiles = ceil_div(params.tokens_q, TILE_Q);
+  let parts = ceil_div(VALUE_DIM4, COLUMNS);
+  let index = params.first_group + workgroup_index(group_id, group_counts);
+  if (index >= params.first_group + params.groups) {
+    return;
+  }
+  // The last tile of a causal problem has the most keys: start it first.
+  let first_row = (tiles - 1u - index % tiles) * TILE_Q;
+  let head = index / tiles % params.heads;
+  let part = index / (tiles * params.heads) % parts;
+  let batch = index / (tiles * params.heads * parts);
+  let kv_head = head / params.heads_per_kv;
+  let last_token = params.tokens_q - 1u;
+  let own_row = first_row + thread * ROWS;
+
+  var row_max = array<f32, ROWS>();
+  var row_sum = array<f32, ROWS>();
+  var factors = array<f32, ROWS>();
+  var ranges = array<vec2u, ROWS>();
+  var query_rows = array<u32, ROWS>();
+  var acc = array<vec4f, ROWS * COLUMNS>(); // [ROWS, COLUMNS]
+  for (var r = 0u; r < ROWS; r++) {
+    let token = min(own_row + r, last_token);
+    row_max[r] = NO_KEY;
+    if (HAS_SINK) {
+      let state = sink_state(sink_logit(head));
+      row_max[r] = state.x;
+      row_sum[r] = state.y;
+    }
+    ranges[r] = visible_range(batch, token);
+    query_rows[r] = row_q(batch, token, head);
+  }
+
+  let first_range = visible_range(batch, min(first_row, last_token));
+  let last_range = visible_range(batch, min(first_row + TILE_Q - 1u, last_token));
+  for (var tile = first_range.x; tile < last_range.y; tile += KEYS) {
+    if (tile_hidden(batch, tile, min(tile + KEYS, last_range.y))) {
+      continue;
+    }
+    // 1. scores = q kᵀ, as logits
+    var scores = array<f32, ROWS * KEYS>(); // [ROWS, KEYS]
+    for (var c = 0u; c < HEAD_DIM4; c++) {
+      var keys = array<vec4f, KEYS>();
+      @if(subgroups) {
+        for (var quad = 0u; quad < KEY_QUADS; quad++) {
+          let key = min(tile + 4u * quad + thread % 4u, params.tokens_k - 1u);
+          let own = key_channels(row_k(batch, key, kv_head), c, i32(key));
+          keys[4u * quad] = quadBroadcast(own, 0u);
+          keys[4u * quad + 1u] = quadBroadcast(own, 1u);
+          keys[4u * quad + 2u] = quadBroadcast(own, 2u);
+          keys[4u * quad + 3u] = quadBroadcast(own, 3u);
+        }
+      }
+      @if(!subgroups) {
+        for (var n = 0u; n < KEYS; n++) {
+          let key = min(tile + n, params.tokens_k - 1u);
+          keys[n] = key_channels(row_k(batch, key, kv_head), c, i32(key));
+        }
+      }
+      for (var r = 0u; r < ROWS; r++) {
+        let query = query_channels(query_rows[r], c, query_position(batch, min(own_row + r, last_token)));
+        for (var n = 0u; n < KEYS; n++) {
+          scores[r * KEYS + n] += dot(query, keys[n]);
+        }
+      }
+    }
+    let open = tile_open(tile, tile + KEYS, first_range, last_range);
+    for (var r = 0u; r < ROWS; r++) {
+      let token = min(own_row + r, last_token);
+      if (open) {
+        for (var n = 0u; n < KEYS; n++) {
+          scores[r * KEYS + n] = open_logit(scores[r * KEYS + n], batch, head, token, tile + n);
+        }
+      } else {
+        for (var n = 0u; n < KEYS; n++) {
+          scores[r * KEYS + n] = logit(scores[r * KEYS + n], batch, head, token, tile + n, ranges[r]);
+        }
+      }
+    }
+
+    // 2. fold into the running (max, sum); scores become weights
+    for (var r = 0u; r < ROWS; r++) {
+      var new_max = row_max[r];
+      for (var n = 0u; n < KEYS; n++) {
+        new_max = max(new_max, scores[r * KEYS + n]);
+      }
+      factors[r] = rescale(row_max[r], new_max);
+      row_max[r] = new_max;
+      row_sum[r] *= factors[r];
+      for (var n = 0u; n < KEYS; n++) {
+        let weight = softmax_weight(scores[r * KEYS + n], new_max);
+        scores[r * KEYS + n] = weight;
+        row_sum[r] += weight;
+      }
+    }
+
+    // 3. acc = acc · factor + weights v
+    for (var c = 0u; c < COLUMNS; c++) {
+      let column = min(part * COLUMNS + c, VALUE_DIM4 - 1u);
+      var values = array<vec4f, KEYS>();
+      @if(subgroups) {
+        for (var quad = 0u; quad < KEY_QUADS; quad++) {
+          let key = min(tile + 4u * quad + thread % 4u, params.tokens_k - 1u);
+          let own = load_v(row_v(batch, key, kv_head), column);
+          values[4u * quad] = quadBroadcast(own, 0u);
+          values[4u * quad + 1u] = quadBroadcast(own, 1u);
+          values[4u * quad + 2u] = quadBroadcast(own, 2u);
+          values[4u * quad + 3u] = quadBroadcast(own, 3u);
+        }
+      }
+      @if(!subgroups) {
+        for (var n = 0u; n < KEYS; n++) {
+          values[n] = load_v(row_v(batch, min(tile + n, params.tokens_k - 1u), kv_head), column);
+        }
+      }
+      for (var r = 0u; r < ROWS; r++) {
+        var sum = acc[r * COLUMNS + c] * factors[r];
+        for (var n = 0u; n < KEYS; n++) {
+          sum += scores[r * KEYS + n] * values[n];
+        }
+        acc[r * COLUMNS + c] = sum;
+      }
+    }
+  }
+
+  for (var r = 0u; r < ROWS; r++) {
+    let token = own_row + r;
+    if (token <= last_token) {
+      let norm = select(1.0 / row_sum[r], 0.0, row_sum[r] == 0.0);
+      for (var c = 0u; c < COLUMNS; c++) {
+        if (part * COLUMNS + c < VALUE_DIM4) {
+          store_out(batch, token, head, part * COLUMNS + c, acc[r * COLUMNS + c] * norm);
+        }
+      }
+      if (part == 0u) {
+        store_lse(batch, token, head, row_max[r], row_sum[r]);
+      }
+    }
+  }
+}
