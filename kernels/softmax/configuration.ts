@@ -4,6 +4,9 @@ import type { SoftmaxShape } from "./problem.js";
 /** How the prefill runs: which kernel, with which tile. Every configuration gives the same result up to rounding. */
 export type SoftmaxConfiguration = TiledConfiguration | RowsConfiguration;
 
+/** What a tile depends on. */
+type Sizes = Pick<SoftmaxShape, "valueDim" | "tokensQ">;
+
 /** `tiled.wgsl`: weights change hands through workgroup memory. */
 export interface TiledConfiguration {
   readonly kernel: "tiled";
@@ -46,7 +49,7 @@ export function tableConfiguration(shape: SoftmaxShape, capabilities: Capabiliti
   return runsOnCpu(capabilities.adapter) ? rowsConfiguration(shape, capabilities) : tiledConfiguration(shape);
 }
 
-export function tiledConfiguration({ valueDim, tokensQ }: SoftmaxShape): TiledConfiguration {
+export function tiledConfiguration({ valueDim, tokensQ }: Sizes): TiledConfiguration {
   const columns = Math.ceil(valueDim / 4);
   const lanes = columns > 16 ? 16 : columns > 4 ? 8 : 4;
   return {
@@ -59,7 +62,7 @@ export function tiledConfiguration({ valueDim, tokensQ }: SoftmaxShape): TiledCo
 }
 
 export function rowsConfiguration(
-  { valueDim, tokensQ }: SoftmaxShape,
+  { valueDim, tokensQ }: Sizes,
   capabilities: Capabilities,
 ): RowsConfiguration {
   return {

@@ -4,12 +4,12 @@
 // All threads read the same keys. With subgroups, the four threads of a quad read a quarter each and pass them round.
 import package::_shared::online_softmax::{ NO_KEY, rescale, sink_state, softmax_weight };
 import package::_shared::workgroup_index::{ ceil_div, workgroup_index };
-import super::logits::{ logit, open_logit, tile_open };
+import super::logits::{ mask_mod, open_logit, tile_open };
 import super::lse::store_lse;
 import super::params::{ VALUE_DIM4, HEAD_DIM4, params, sink_logit };
 import super::rotary::{ key_channels, query_channels };
 import super::tensors::{ load_v, row_k, row_q, row_v, store_out };
-import super::visibility::{ query_position, tile_hidden, visible_range };
+import super::visibility::{ kept_keys, query_position, tile_hidden, visible_range };
 
 const THREADS: u32 = 16u;
 /// Query rows of a thread.
@@ -95,17 +95,20 @@ fn main(
         }
       }
     }
+    // Masks come after the logits and are one bit a key, so that user and bias code stands here once for each score.
     let open = tile_open(tile, tile + KEYS, first_range, last_range);
+    let kept = kept_keys(batch, tile, KEYS);
     for (var r = 0u; r < ROWS; r++) {
       let token = min(own_row + r, last_token);
-      if (open) {
-        for (var n = 0u; n < KEYS; n++) {
-          scores[r * KEYS + n] = open_logit(scores[r * KEYS + n], batch, head, token, tile + n);
+      for (var n = 0u; n < KEYS; n++) {
+        var score = open_logit(scores[r * KEYS + n], batch, head, token, tile + n);
+        if (!open) {
+          let key = tile + n;
+          // Not &&, which branches: some drivers take minutes over that many branches.
+          let visible = (key >= ranges[r].x) & (key < ranges[r].y) & (((kept >> n) & 1u) == 1u);
+          score = select(NO_KEY, score, visible & mask_mod(batch, head, token, key));
         }
-      } else {
-        for (var n = 0u; n < KEYS; n++) {
-          scores[r * KEYS + n] = logit(scores[r * KEYS + n], batch, head, token, tile + n, ranges[r]);
-        }
+        scores[r * KEYS + n] = score;
       }
     }
 

@@ -46,16 +46,31 @@ fn key_kept(batch: u32, key: u32) -> bool {
   return true;
 }
 
-/// Whether the key mask hides every key from `begin` up to `end`, so that their tile can be skipped.
+/// The key mask of `count` keys from `begin` on, at most 32, one bit each, lowest first.
+fn kept_keys(batch: u32, begin: u32, count: u32) -> u32 {
+  if (HAS_KEY_MASK) {
+    let words = (params.tokens_k + 31u) / 32u;
+    let first = begin / 32u;
+    let shift = begin % 32u;
+    var bits = key_mask[batch * words + min(first, words - 1u)] >> shift;
+    if (shift + count > 32u) {
+      bits |= key_mask[batch * words + min(first + 1u, words - 1u)] << (32u - shift);
+    }
+    return bits;
+  }
+  return 0xffffffffu;
+}
+
+/// Whether the key mask hides every key from `begin` up to `end`, so that their tile can be skipped. Without an early return,
+/// which drivers turn into a condition around everything that follows.
 fn tile_hidden(batch: u32, begin: u32, end: u32) -> bool {
   if (HAS_KEY_MASK) {
     let words = (params.tokens_k + 31u) / 32u;
+    var bits = 0u;
     for (var word = begin / 32u; word * 32u < end; word++) {
-      if (key_mask[batch * words + word] != 0u) {
-        return false;
-      }
+      bits |= key_mask[batch * words + word];
     }
-    return true;
+    return bits == 0u;
   }
   return false;
 }

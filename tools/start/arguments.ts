@@ -1,7 +1,7 @@
 import { parseArgs } from "node:util";
 
 /** Two CPU cores without a GPU read one to three passages a second: this many take them one to two minutes. */
-const DEFAULT_LIMIT = 120;
+const DEFAULT_LIMIT = 200;
 
 export const HELP = `npm start                                  serves the demo pages and opens a browser
 npm start -- --headless "a query"          searches in a headless browser and prints "score  passage" lines
