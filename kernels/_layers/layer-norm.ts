@@ -6,7 +6,7 @@ import { bindingRange, checkOptions } from "../../src/dispatch/validate.js";
 import kernel from "./layer_norm.wgsl";
 import { compileLayer, type LayerPlan } from "./layer-plan.js";
 import { bytesOf, checkBindable, checkNumber, checkRows, checkShape } from "./layouts.js";
-import { rowThreads } from "./software-adapter.js";
+import { rowThreads } from "./row-threads.js";
 
 export interface LayerNormProblem {
   /** [B, T, 1, dim] */

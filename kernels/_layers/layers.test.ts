@@ -98,7 +98,7 @@ describe("the linear planner", () => {
   const software = {
     ...capabilities,
     subgroups: true,
-    adapter: { ...capabilities.adapter, architecture: "swiftshader" },
+    software: true,
   };
 
   test("tiles of 32 rows and 128 columns", () => {

@@ -8,7 +8,6 @@ import { bindingRange, checkLayout, checkOptions } from "../../src/dispatch/vali
 import { compileLayer, type LayerPlan } from "./layer-plan.js";
 import { bytesOf, checkBindable, checkRows, checkShape, isVec4 } from "./layouts.js";
 import kernel from "./linear.wgsl";
-import { isSoftware } from "./software-adapter.js";
 
 /** `gelu` is the tanh form (arXiv 1606.08415, section 2), `silu` x / (1 + e^-x). */
 export type Activation = "none" | "relu" | "tanh" | "gelu" | "silu";
@@ -101,7 +100,7 @@ export function linearPass(shape: LinearShape, capabilities: Capabilities): Pass
   const outer = weight.shape[3];
   const [, , strideInner, strideOuter] = stridesOf(weight);
   const innerFirst = strideInner === 1 && strideOuter !== 1;
-  const quads = capabilities.subgroups && isSoftware(capabilities);
+  const quads = capabilities.subgroups && capabilities.software;
   const tile = quads ? QUAD_TILE : TILE;
   const tiles =
     Math.ceil((batches * tokens) / (tile.rowThreads * tile.rows)) *

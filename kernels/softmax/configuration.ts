@@ -1,4 +1,4 @@
-import type { AdapterDescription, Capabilities } from "../../src/dispatch/capabilities.js";
+import type { Capabilities } from "../../src/dispatch/capabilities.js";
 import type { SoftmaxShape } from "./problem.js";
 
 /** How the prefill runs: which kernel, with which tile. Every configuration gives the same result up to rounding. */
@@ -46,7 +46,7 @@ export interface RowsConfiguration {
  * what counts is work per load. Four rows by eight keys, unrolled, is where compile time (some 1.5 s) and speed balance.
  */
 export function tableConfiguration(shape: SoftmaxShape, capabilities: Capabilities): SoftmaxConfiguration {
-  return runsOnCpu(capabilities.adapter) ? rowsConfiguration(shape, capabilities) : tiledConfiguration(shape);
+  return capabilities.software ? rowsConfiguration(shape, capabilities) : tiledConfiguration(shape);
 }
 
 export function tiledConfiguration({ valueDim, tokensQ }: Sizes): TiledConfiguration {
@@ -74,9 +74,4 @@ export function rowsConfiguration(
     subgroups: capabilities.subgroups,
     unroll: true,
   };
-}
-
-/** SwiftShader (Chromium's) and llvmpipe (Mesa's) by the names they give. */
-function runsOnCpu({ vendor, architecture, device, description }: AdapterDescription): boolean {
-  return /swiftshader|llvmpipe|lavapipe/i.test(`${vendor} ${architecture} ${device} ${description}`);
 }

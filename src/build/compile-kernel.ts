@@ -4,7 +4,7 @@ import { dirname, join, relative, sep } from "node:path";
 import { type Conditions, type LinkedWesl, link } from "wesl";
 import type { KernelModule, KernelVariant } from "../dispatch/kernel-module.js";
 import { KernelBuildError } from "./kernel-build-error.js";
-import { declaredNames, liftConstants, locateSlots } from "./linked-text.js";
+import { declarations, declaredNames, liftConstants, locateSlots } from "./linked-text.js";
 import { reflectBindings } from "./reflect.js";
 import { tintErrors } from "./tint.js";
 
@@ -50,9 +50,22 @@ export async function compileKernel(
   for (const chosen of subsets(conditions)) {
     variants[chosen.join("+") || "base"] = await compileVariant(sources, path, reachable, chosen, bindings);
   }
+  alignDeclarations(variants);
   const name = path.replace(/^\.\//, "").replace(/\.wgsl$/, "");
   const hash = createHash("sha256").update(JSON.stringify(variants)).digest("hex").slice(0, 16);
   return { kernel: { name, conditions, hash, variants }, dependencies: reachable };
+}
+
+/**
+ * Puts the declarations of all variants in one order, which WGSL leaves free, so that a variant is a selection of the kernel's
+ * declarations and can be stored as such.
+ */
+function alignDeclarations(variants: Record<string, KernelVariant>): void {
+  const order = [...new Set(Object.values(variants).flatMap(({ code }) => declarations(code)))];
+  for (const [key, variant] of Object.entries(variants)) {
+    const own = new Set(declarations(variant.code));
+    variants[key] = { ...variant, code: order.filter((piece) => own.has(piece)).join("") };
+  }
 }
 
 /** Whether a condition changes the linked text at all: an import may mention it only in what this kernel leaves unused. */

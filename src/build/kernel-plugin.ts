@@ -3,11 +3,14 @@ import { readFile } from "node:fs/promises";
 import { basename, dirname, join, relative, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Plugin, transformWithOxc } from "vite";
-import type { KernelMod } from "../dispatch/kernel-module.js";
+import type { KernelMod, KernelModule } from "../dispatch/kernel-module.js";
 import { compileKernel, readKernelSources } from "./compile-kernel.js";
+import { emitKernel, emitWhole } from "./emit-kernel.js";
 import { KernelBuildError } from "./kernel-build-error.js";
 import { closeTint } from "./tint.js";
 
+/** Prefix of the virtual modules that hold one literal each. */
+const LITERAL = "virtual:webgpu-attention/";
 const KERNELS = resolve(dirname(fileURLToPath(import.meta.url)), "../../kernels");
 
 /**
@@ -30,10 +33,30 @@ export async function compileKernelFile(file: string, root = KERNELS) {
  */
 export function kernelPlugin(options: { root?: string } = {}): Plugin {
   const root = options.root ?? KERNELS;
+  const literals = new Map<string, string>();
+  let building = false;
+
+  /** A kernel that imports its literals, so that the bundle holds each once for all kernels. */
+  function importing(kernel: KernelModule): string {
+    const emitted = emitKernel(kernel);
+    for (const { name, literal } of emitted.literals) literals.set(`${LITERAL}${name}`, literal);
+    const imports = emitted.literals.map(({ name }) => `import ${name} from "${LITERAL}${name}";\n`);
+    return `${imports.join("")}export default ${emitted.expression};\n`;
+  }
+
   return {
     name: "webgpu-attention:kernels",
     enforce: "pre",
+    configResolved({ command }) {
+      building = command === "build";
+    },
+    resolveId(id) {
+      return literals.has(id) ? `\0${id}` : null;
+    },
     async load(id) {
+      const literal = literals.get(id.slice(1));
+      if (literal !== undefined)
+        return { code: `export default ${literal};`, map: null, moduleType: "js", moduleSideEffects: false };
       const file = id.split("?")[0]!;
       if (!file.endsWith(".wgsl") || id.includes("?raw")) return null;
       if (/\?mod\b/.test(id)) {
@@ -49,7 +72,7 @@ export function kernelPlugin(options: { root?: string } = {}): Plugin {
         for (const path of dependencies) this.addWatchFile(join(root, path));
         const bindings = join(dirname(file), "bindings.ts");
         if (existsSync(bindings)) this.addWatchFile(bindings);
-        return { code: `export default ${JSON.stringify(kernel)};`, map: null, moduleType: "js" };
+        return { code: building ? importing(kernel) : emitWhole(kernel), map: null, moduleType: "js" };
       } catch (error) {
         if (error instanceof KernelBuildError) {
           this.error({

@@ -1,4 +1,4 @@
-import type { KernelConstant, KernelSlot } from "../dispatch/kernel-module.js";
+import type { KernelConstant } from "../dispatch/kernel-module.js";
 
 /** A const with an explicit type and a literal value is a specialisation constant; any other const is not. */
 const CONSTANT = /^const (\w+)\s*:\s*(u32|i32|f32|bool)\s*=\s*(true|false|-?[\d.]+(?:e[+-]?\d+)?)[uif]?;\n/gm;
@@ -23,19 +23,24 @@ export function liftConstants(text: string): { code: string; constants: Record<s
   return { code, constants };
 }
 
-/** Finds the slot functions. Their default bodies hold no braces or strings that could hide one. */
-export function locateSlots(code: string): Record<string, KernelSlot> {
-  const slots: Record<string, KernelSlot> = {};
-  for (const match of code.matchAll(SLOT)) {
-    let depth = 1;
-    let end = match.index + match[0].length;
-    while (depth > 0 && end < code.length) {
-      if (code[end] === "{") depth++;
-      if (code[end] === "}") depth--;
-      end++;
+/** Signatures of the slot functions. */
+export function locateSlots(code: string): Record<string, string> {
+  const signatures = [...code.matchAll(SLOT)].map((match) => match[1]!.trim());
+  return Object.fromEntries(signatures.map((signature) => [/fn (\w+)/.exec(signature)![1]!, signature]));
+}
+
+/** Cuts a compacted text at the ends of its top-level declarations. */
+export function declarations(code: string): string[] {
+  const pieces: string[] = [];
+  let depth = 0;
+  let piece = "";
+  for (const line of code.split(/(?<=\n)/)) {
+    piece += line;
+    depth += (line.match(/\{/g)?.length ?? 0) - (line.match(/\}/g)?.length ?? 0);
+    if (depth === 0) {
+      pieces.push(piece);
+      piece = "";
     }
-    const name = /fn (\w+)/.exec(match[1]!)![1]!;
-    slots[name] = { start: match.index, end, signature: match[1]!.trim() };
   }
-  return slots;
+  return piece ? [...pieces, piece] : pieces;
 }

@@ -6,6 +6,11 @@ export interface Capabilities {
   /** Smallest and largest subgroup that a kernel may meet; 4 and 128 where the adapter does not say. */
   readonly subgroupSizes: readonly [min: number, max: number];
   readonly adapter: AdapterDescription;
+  /**
+   * Whether the adapter computes on the processor (SwiftShader, llvmpipe). There a load costs as much as a dozen
+   * multiplications and a barrier a switch of context for every few threads: what suits a GPU is slow, and the reverse.
+   */
+  readonly software: boolean;
   readonly limits: CapabilityLimits;
 }
 
@@ -45,17 +50,19 @@ const FEATURES = ["shader-f16", "subgroups", "timestamp-query"] as const;
 
 export function capabilitiesOf(device: GPUDevice): Capabilities {
   const info = device.adapterInfo;
+  const adapter = {
+    vendor: info?.vendor ?? "",
+    architecture: info?.architecture ?? "",
+    device: info?.device ?? "",
+    description: info?.description ?? "",
+  };
   return {
     f16: device.features.has("shader-f16"),
     subgroups: device.features.has("subgroups" as GPUFeatureName),
     timestamps: device.features.has("timestamp-query"),
     subgroupSizes: [info?.subgroupMinSize || 4, info?.subgroupMaxSize || 128],
-    adapter: {
-      vendor: info?.vendor ?? "",
-      architecture: info?.architecture ?? "",
-      device: info?.device ?? "",
-      description: info?.description ?? "",
-    },
+    adapter,
+    software: /swiftshader|llvmpipe|lavapipe/i.test(Object.values(adapter).join(" ")),
     limits: Object.fromEntries(
       LIMIT_NAMES.map((name) => [name, device.limits[name]]),
     ) as unknown as CapabilityLimits,

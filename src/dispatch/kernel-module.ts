@@ -23,7 +23,8 @@ export interface KernelVariant {
   /** Per uniform binding: its struct. */
   readonly uniforms: Readonly<Record<string, UniformLayout>>;
   readonly constants: Readonly<Record<string, KernelConstant>>;
-  readonly slots: Readonly<Record<string, KernelSlot>>;
+  /** Functions whose bodies run time may replace, by name: `fn score_mod(score: f32, j: u32) -> f32`. */
+  readonly slots: Readonly<Record<string, string>>;
 }
 
 export interface KernelBinding {
@@ -45,14 +46,6 @@ export interface UniformLayout {
 export interface KernelConstant {
   readonly type: "u32" | "i32" | "f32" | "bool";
   readonly default: number | boolean;
-}
-
-/** A function whose body run time may replace. Offsets are character positions in `code` of the whole declaration. */
-export interface KernelSlot {
-  readonly start: number;
-  readonly end: number;
-  /** `fn score_mod(score: f32, b: u32, h: u32, i: u32, j: u32) -> f32` */
-  readonly signature: string;
 }
 
 export type ConstantValues = Readonly<Record<string, number | boolean>>;

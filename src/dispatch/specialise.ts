@@ -1,5 +1,5 @@
 import type { ConstantValues, KernelModule, KernelVariant, SlotBodies } from "./kernel-module.js";
-import { unrollLoops } from "./unroll.js";
+import { closingBrace, unrollLoops } from "./unroll.js";
 
 /** The variant of a kernel in which exactly these conditions hold; conditions the kernel does not know are ignored. */
 export function variantKey(kernel: KernelModule, conditions: readonly string[]): string {
@@ -33,15 +33,14 @@ export function specialise(
 }
 
 function withSlots(variant: KernelVariant, bodies: SlotBodies): string {
-  // From the last to the first, so that earlier positions stay valid.
-  const replaced = Object.entries(variant.slots)
-    .filter(([name]) => name in bodies)
-    .sort(([, a], [, b]) => b.start - a.start);
-  return replaced.reduce(
-    (code, [name, slot]) =>
-      `${code.slice(0, slot.start)}${chain(name, slot.signature, bodies[name]!)}${code.slice(slot.end)}`,
-    variant.code,
-  );
+  let code = variant.code;
+  for (const [name, signature] of Object.entries(variant.slots)) {
+    if (!(name in bodies)) continue;
+    const start = code.indexOf(`${signature} {`);
+    const end = closingBrace(code, start + signature.length + 2) + 1;
+    code = `${code.slice(0, start)}${chain(name, signature, bodies[name]!)}${code.slice(end)}`;
+  }
+  return code;
 }
 
 /** One function a body, and the slot itself that calls them in turn. */

@@ -28,7 +28,7 @@ export function unrollLoops(code: string, counts: Readonly<Record<string, number
 }
 
 /** Position of the brace that closes the block opened just before `from`. WGSL has no strings, and comments are gone. */
-function closingBrace(code: string, from: number): number {
+export function closingBrace(code: string, from: number): number {
   let depth = 1;
   for (let at = from; at < code.length; at++) {
     if (code[at] === "{") depth++;

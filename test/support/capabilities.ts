@@ -8,6 +8,7 @@ export function minimumCapabilities(limits: Partial<CapabilityLimits> = {}): Cap
     timestamps: false,
     subgroupSizes: [4, 128],
     adapter: { vendor: "", architecture: "", device: "", description: "" },
+    software: false,
     limits: {
       maxBufferSize: 268_435_456,
       maxStorageBufferBindingSize: 134_217_728,

@@ -7,13 +7,13 @@ describe("parseCommand", () => {
     expect(parseCommand(["--port", "8080", "--no-open"])).toEqual({ kind: "serve", port: 8080, open: false });
   });
 
-  it("searches headless, by default for five of at most 120 passages", () => {
+  it("searches headless, by default for five of at most 200 passages", () => {
     expect(parseCommand(["--headless", " the whale "])).toEqual({
       kind: "search",
       query: "the whale",
       text: undefined,
       top: 5,
-      limit: 120,
+      limit: 200,
     });
     expect(parseCommand(["--headless", "q", "--text", "a.txt", "--top", "2", "--limit", "9"])).toMatchObject({
       text: "a.txt",
