@@ -1,4 +1,4 @@
-import { AttentionError } from "../dispatch/errors.js";
+import { AttentionError } from "webgpu-attention";
 
 /** One tensor of a TensorFlow.js weight manifest. */
 export interface TfjsWeightSpec {

@@ -1,4 +1,4 @@
-import { AttentionError } from "../dispatch/errors.js";
+import { AttentionError } from "webgpu-attention";
 
 /** One entry per token id: the piece and its log-probability. A missing score (null) counts as 0. */
 export type UnigramVocabulary = readonly (readonly [piece: string, score: number | null])[];
