@@ -4,6 +4,7 @@
  */
 import { CompiledPasses } from "../../src/dispatch/compiled-passes.js";
 import type { AttentionContext } from "../../src/dispatch/context.js";
+import { cutSegments, dispatchFlops, sumCosts } from "../../src/dispatch/dispatch-budget.js";
 import type { Pass, PassCost } from "../../src/dispatch/pass.js";
 import type { Profiler } from "../../src/dispatch/profiler.js";
 import { bindTensors, type TensorSpec } from "../../src/dispatch/tensor-set.js";
@@ -49,8 +50,16 @@ export interface SoftmaxPlan {
     tensors: SoftmaxTensors,
     options?: { readonly profiler?: Profiler },
   ): void;
+  /**
+   * The same passes in runs of at most the context's `maxDispatchMs`, for applications that submit in between so that the
+   * page stays responsive. Record all of them, in order, with the same tensors, and no other plan of the context between.
+   */
+  readonly segments: readonly SoftmaxSegment[];
   destroy(): void;
 }
+
+/** A part of a plan that is submitted by itself. */
+export type SoftmaxSegment = Pick<SoftmaxPlan, "passes" | "cost" | "record">;
 
 /**
  * Plans softmax attention (FlashAttention, arXiv 2205.14135): out_i = sum_j softmax_j(scale q_i · k_j) v_j.
@@ -68,7 +77,8 @@ export async function planSoftmaxAttention(
   const shape = checkProblem(problem, ctx.capabilities);
   const tables = softmaxTables(shape, problem);
   await ctx.assertAlive();
-  const passes = planSoftmax(shape, ctx.capabilities, options.configuration);
+  const maxDispatchFlops = dispatchFlops(ctx.capabilities, ctx.maxDispatchMs);
+  const passes = planSoftmax(shape, ctx.capabilities, { ...options, maxDispatchFlops });
   const compiled = await CompiledPasses.compile(ctx, passes, tables);
   const { q, k, v, out, lse } = shape;
   const specs: Record<string, TensorSpec> = {
@@ -79,16 +89,25 @@ export async function planSoftmaxAttention(
     out: { layout: out, output: true },
     ...(lse && { lse: { layout: lse, output: true } }),
   };
+  const recordRange = (range: { from: number; to: number }): SoftmaxPlan["record"] => {
+    return (encoder, tensors, recordOptions) => {
+      ctx.assertUsable();
+      compiled.encode(encoder, bindTensors(specs, { ...tensors }, ctx.capabilities), {
+        ...recordOptions,
+        range,
+      });
+    };
+  };
+  const costs = passes.map((pass) => pass.cost);
   return {
     passes,
-    cost: {
-      flops: passes.reduce((sum, pass) => sum + pass.cost.flops, 0),
-      bytes: passes.reduce((sum, pass) => sum + pass.cost.bytes, 0),
-    },
-    record(encoder, tensors, options) {
-      ctx.assertUsable();
-      compiled.encode(encoder, bindTensors(specs, { ...tensors }, ctx.capabilities), options);
-    },
+    cost: sumCosts(costs),
+    segments: cutSegments(costs, maxDispatchFlops).map((range) => ({
+      passes: passes.slice(range.from, range.to),
+      cost: sumCosts(costs.slice(range.from, range.to)),
+      record: recordRange(range),
+    })),
+    record: recordRange({ from: 0, to: passes.length }),
     destroy() {
       compiled.destroy();
     },

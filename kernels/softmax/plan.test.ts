@@ -72,6 +72,28 @@ describe("the planner", () => {
     expect(scratch).toBeLessThan(2 * 8 * 64 * (64 + 2) * 4 * 2 + 1);
   });
 
+  test("cuts what would take too long over rows, then over keys", () => {
+    const q = layout(1, 512, 8, 64);
+    const problem = checkProblem({ q, k: q, v: q }, capabilities);
+    const cut = (maxDispatchFlops: number) => planSoftmax(problem, capabilities, { maxDispatchFlops });
+    const whole = cut(1e12);
+    expect(whole).toHaveLength(1);
+    for (const budget of [1e8, 2e7]) {
+      const parts = cut(budget);
+      expect(parts.every(({ name, cost }) => name === "softmax/tiled" && cost.flops <= budget)).toBe(true);
+      const groups = parts.map((pass) => pass.uniforms.params as { first_group: number; groups: number });
+      groups.forEach(({ first_group }, index) => {
+        const before = groups[index - 1];
+        expect(first_group).toBe(before ? before.first_group + before.groups : 0);
+      });
+      expect(groups.reduce((sum, { groups: count }) => sum + count, 0)).toBe(128);
+      expect(parts.reduce((sum, { cost }) => sum + cost.flops, 0)).toBeCloseTo(whole[0]!.cost.flops, 0);
+    }
+    const byKeys = cut(1e6);
+    expect(new Set(byKeys.map(({ name }) => name))).toEqual(new Set(["softmax/split", "softmax/merge"]));
+    for (const { cost } of byKeys) expect(cost.flops).toBeLessThanOrEqual(1e6);
+  });
+
   test("stays within WebGPU's minimum limits for every case", () => {
     for (const problem of SOFTMAX_CASES) {
       const { q, k, v } = shapesOf(problem);

@@ -1,20 +1,20 @@
 import type { Capabilities } from "../../src/dispatch/capabilities.js";
-import type { ConstantValues, KernelModule, SlotBodies } from "../../src/dispatch/kernel-module.js";
-import { type BindingSource, type Pass, spreadWorkgroups } from "../../src/dispatch/pass.js";
+import { cutGroups } from "../../src/dispatch/dispatch-budget.js";
+import { type Pass, type PassCost, spreadWorkgroups } from "../../src/dispatch/pass.js";
 import { variantKey } from "../../src/dispatch/specialise.js";
-import {
-  bytesPerElement,
-  elementCount,
-  stridesOf,
-  type TensorLayout,
-} from "../../src/dispatch/tensor-view.js";
-import type { UniformValues } from "../../src/dispatch/uniforms.js";
-import { bindingRange } from "../../src/dispatch/validate.js";
 import type { BINDINGS } from "./bindings.js";
 import { type SoftmaxConfiguration, tableConfiguration } from "./configuration.js";
 import merge from "./merge.wgsl";
-import alibi from "./mods/alibi.wgsl?mod";
-import softCap from "./mods/soft-cap.wgsl?mod";
+import {
+  attentionFlops,
+  bytesOf,
+  layoutConditions,
+  lseBinding,
+  maskBindings,
+  problemConstants,
+  problemUniforms,
+  scoreSlots,
+} from "./pass-parts.js";
 import type { SoftmaxShape } from "./problem.js";
 import rows from "./rows.wgsl";
 import split from "./split.wgsl";
@@ -33,47 +33,70 @@ const KEYS_PER_SPLIT = 256;
 const DECODE_WORKGROUPS = 64;
 const SPLIT_THREADS = 64;
 
-/**
- * Chooses passes, variants and constants for a checked problem. Pure: the same problem gives the same passes.
- *
- * @param configuration of the prefill; default what the table has for this kind of device
- */
+/** What a plan may choose by, besides the problem and the device. */
+export interface PlanOptions {
+  /** Kernel and tile of the prefill; default what the table has for this kind of device. */
+  readonly configuration?: SoftmaxConfiguration;
+  /** Operations that one dispatch may hold; default no bound. */
+  readonly maxDispatchFlops?: number;
+}
+
+/** Chooses passes, variants and constants for a checked problem. Pure: the same problem gives the same passes. */
 export function planSoftmax(
   shape: SoftmaxShape,
   capabilities: Capabilities,
-  configuration: SoftmaxConfiguration = tableConfiguration(shape, capabilities),
+  options: PlanOptions = {},
 ): Pass[] {
-  if (shape.tokensQ <= DECODE_TOKENS) return planDecode(shape, capabilities);
-  const { batches, heads, tokensQ, valueDim } = shape;
-  const { kernel, tileRows, columnParts, constants, unroll, conditions } = prefillKernel(
-    configuration,
-    valueDim,
-  );
+  const {
+    configuration = tableConfiguration(shape, capabilities),
+    maxDispatchFlops = Number.POSITIVE_INFINITY,
+  } = options;
+  const { batches, heads, tokensQ, tokensK, headDim, valueDim } = shape;
+  const prefill = prefillKernel(configuration, valueDim);
+  const groupFlops = prefill.tileRows * tokensK * 2 * (headDim + valueDim);
+  // A tile of rows that is too long for one dispatch has to be cut along the keys, as decoding always is.
+  if (tokensQ <= DECODE_TOKENS || groupFlops > maxDispatchFlops)
+    return planSplit(shape, capabilities, maxDispatchFlops);
+
+  const { kernel, tileRows, columnParts, constants, unroll, conditions } = prefill;
+  const pass = {
+    name: `softmax/${configuration.kernel}`,
+    kernel,
+    variant: variantKey(kernel, [...layoutConditions(shape, capabilities), ...conditions]),
+    constants: { ...problemConstants(shape, kernel), ...constants },
+    slots: scoreSlots(shape),
+    unroll,
+    bindings: {
+      q: { tensor: "q" },
+      k: { tensor: "k" },
+      v: { tensor: "v" },
+      out: { tensor: "out" },
+      lse: lseBinding(shape),
+      ...maskBindings(shape),
+    } satisfies Bindings<"tiled"> & Bindings<"rows">,
+  };
+  const cost = {
+    flops: attentionFlops(shape),
+    bytes: bytesOf(shape.q, shape.k, shape.v, shape.out, shape.lse, shape.bias),
+  };
   const groups = Math.ceil(tokensQ / tileRows) * columnParts * heads * batches;
-  return [
-    {
-      name: `softmax/${configuration.kernel}`,
-      kernel,
-      variant: variantKey(kernel, [...layoutConditions(shape, capabilities), ...conditions]),
-      constants: { ...problemConstants(shape, kernel), ...constants },
-      slots: scoreSlots(shape),
-      unroll,
-      workgroups: spreadWorkgroups(groups, capabilities.limits.maxComputeWorkgroupsPerDimension),
-      bindings: {
-        q: { tensor: "q" },
-        k: { tensor: "k" },
-        v: { tensor: "v" },
-        out: { tensor: "out" },
-        lse: lseBinding(shape),
-        ...maskBindings(shape),
-      } satisfies Bindings<"tiled"> & Bindings<"rows">,
-      uniforms: { params: problemUniforms(shape, capabilities, 0, groups) },
-      cost: {
-        flops: attentionFlops(shape),
-        bytes: bytesOf(shape.q, shape.k, shape.v, shape.out, shape.lse, shape.bias),
-      },
-    },
-  ];
+  return dispatches(pass, shape, capabilities, { groups, cost, groupFlops, maxDispatchFlops });
+}
+
+/** One pass, or as many as keep each dispatch within the bound. */
+function dispatches(
+  pass: Omit<Pass, "workgroups" | "uniforms" | "cost">,
+  shape: SoftmaxShape,
+  capabilities: Capabilities,
+  work: { groups: number; cost: PassCost; groupFlops: number; maxDispatchFlops: number },
+): Pass[] {
+  const { groups, cost, groupFlops, maxDispatchFlops } = work;
+  return cutGroups(groups, groupFlops, maxDispatchFlops).map((part) => ({
+    ...pass,
+    workgroups: spreadWorkgroups(part.count, capabilities.limits.maxComputeWorkgroupsPerDimension),
+    uniforms: { params: problemUniforms(shape, capabilities, part) },
+    cost: { flops: (cost.flops * part.count) / groups, bytes: (cost.bytes * part.count) / groups },
+  }));
 }
 
 interface PrefillKernel extends Required<Pick<Pass, "kernel" | "constants" | "unroll">> {
@@ -101,177 +124,70 @@ function prefillKernel(configuration: SoftmaxConfiguration, valueDim: number): P
   };
 }
 
-function planDecode(shape: SoftmaxShape, capabilities: Capabilities): Pass[] {
-  const { batches, heads, kvHeads, tokensQ, tokensK, valueDim } = shape;
-  const rows = (heads / kvHeads) * tokensQ;
-  const blockRows = Math.min(8, 2 ** Math.ceil(Math.log2(rows)));
-  const blocks = Math.ceil(rows / blockRows) * kvHeads * batches;
-  const splits = Math.max(
-    1,
-    Math.min(Math.ceil(tokensK / KEYS_PER_SPLIT), Math.ceil(DECODE_WORKGROUPS / blocks)),
-  );
+/** Split decode: keys cut into ranges, then merged. */
+function planSplit(shape: SoftmaxShape, capabilities: Capabilities, maxDispatchFlops: number): Pass[] {
+  const { batches, heads, kvHeads, tokensQ, tokensK, headDim, valueDim } = shape;
+  const rowsPerKvHead = (heads / kvHeads) * tokensQ;
+  const blockRows = Math.min(8, 2 ** Math.ceil(Math.log2(rowsPerKvHead)));
+  const blocks = Math.ceil(rowsPerKvHead / blockRows) * kvHeads * batches;
+  const keyFlops = blockRows * 2 * (headDim + valueDim);
+  const wanted = Math.min(Math.ceil(tokensK / KEYS_PER_SPLIT), Math.ceil(DECODE_WORKGROUPS / blocks));
+  const splits = Math.max(1, wanted, Math.ceil((tokensK * keyFlops) / maxDispatchFlops));
 
   const columns = Math.ceil(valueDim / 4);
   const allRows = batches * heads * tokensQ;
   const partialOut = { scratch: 0, bytes: 16 * allRows * splits * columns } as const;
   const partialState = { scratch: 1, bytes: 8 * allRows * splits } as const;
   const conditions = layoutConditions(shape, capabilities);
-  const { maxComputeWorkgroupsPerDimension } = capabilities.limits;
+  const splitPass = {
+    name: "softmax/split",
+    kernel: split,
+    variant: variantKey(split, conditions),
+    constants: {
+      ...problemConstants(shape, split),
+      ROWS: blockRows,
+      COLUMN_THREADS: Math.min(SPLIT_THREADS, 2 ** Math.ceil(Math.log2(columns))),
+      SPLITS: splits,
+    },
+    slots: scoreSlots(shape),
+    bindings: {
+      q: { tensor: "q" },
+      k: { tensor: "k" },
+      v: { tensor: "v" },
+      ...maskBindings(shape),
+      partial_out: partialOut,
+      partial_state: partialState,
+    } satisfies Bindings<"split">,
+  };
+  const mergePass = {
+    name: "softmax/merge",
+    kernel: merge,
+    variant: variantKey(merge, conditions),
+    constants: { ...problemConstants(shape, merge), SPLITS: splits },
+    bindings: {
+      out: { tensor: "out" },
+      lse: lseBinding(shape),
+      partial_out: partialOut,
+      partial_state: partialState,
+    } satisfies Bindings<"merge">,
+  };
+  const partials = partialOut.bytes + partialState.bytes;
+  const mergeFlops = 2 * splits * (valueDim + 1);
   return [
-    {
-      name: "softmax/split",
-      kernel: split,
-      variant: variantKey(split, conditions),
-      constants: {
-        ...problemConstants(shape, split),
-        ROWS: blockRows,
-        COLUMN_THREADS: Math.min(SPLIT_THREADS, 2 ** Math.ceil(Math.log2(columns))),
-        SPLITS: splits,
-      },
-      slots: scoreSlots(shape),
-      workgroups: spreadWorkgroups(splits * blocks, maxComputeWorkgroupsPerDimension),
-      bindings: {
-        q: { tensor: "q" },
-        k: { tensor: "k" },
-        v: { tensor: "v" },
-        ...maskBindings(shape),
-        partial_out: partialOut,
-        partial_state: partialState,
-      } satisfies Bindings<"split">,
-      uniforms: { params: problemUniforms(shape, capabilities, 0, splits * blocks) },
+    ...dispatches(splitPass, shape, capabilities, {
+      groups: splits * blocks,
       cost: {
         flops: attentionFlops(shape),
-        bytes: bytesOf(shape.q, shape.k, shape.v, shape.bias) + partialOut.bytes + partialState.bytes,
+        bytes: bytesOf(shape.q, shape.k, shape.v, shape.bias) + partials,
       },
-    },
-    {
-      name: "softmax/merge",
-      kernel: merge,
-      variant: variantKey(merge, conditions),
-      constants: { ...problemConstants(shape, merge), SPLITS: splits },
-      workgroups: spreadWorkgroups(allRows, maxComputeWorkgroupsPerDimension),
-      bindings: {
-        out: { tensor: "out" },
-        lse: lseBinding(shape),
-        partial_out: partialOut,
-        partial_state: partialState,
-      } satisfies Bindings<"merge">,
-      uniforms: { params: problemUniforms(shape, capabilities, 0, allRows) },
-      cost: {
-        flops: 2 * allRows * splits * (valueDim + 1),
-        bytes: bytesOf(shape.out, shape.lse) + partialOut.bytes + partialState.bytes,
-      },
-    },
-  ];
-}
-
-/** The constants of the shared WGSL files, as far as a kernel uses them: the linker drops the others. */
-function problemConstants(shape: SoftmaxShape, kernel: KernelModule): ConstantValues {
-  const values = {
-    HEAD_DIM: shape.headDim,
-    VALUE_DIM: shape.valueDim,
-    BOUND_LEFT: shape.windowLeft !== undefined,
-    BOUND_RIGHT: shape.windowRight !== undefined,
-    ALIGN_TO_LENGTH: shape.alignToLength,
-    HAS_KEY_MASK: shape.keyMask,
-    HAS_BIAS: shape.bias !== undefined,
-    HAS_SINK: shape.sinks,
-    WRITE_LSE: shape.lse !== undefined,
-    ...(shape.rotary && {
-      ROTARY: true,
-      ROTARY_DIM: shape.rotary.dim,
-      ROTARY_INTERLEAVED: shape.rotary.interleaved,
+      groupFlops: Math.ceil(tokensK / splits) * keyFlops,
+      maxDispatchFlops,
     }),
-  };
-  const { constants } = kernel.variants.base!;
-  return Object.fromEntries(Object.entries(values).filter(([name]) => name in constants));
-}
-
-/** The order of the score's terms: soft cap, then ALiBi. */
-function scoreSlots(shape: SoftmaxShape): SlotBodies {
-  const mods = [...(shape.softcap === undefined ? [] : [softCap]), ...(shape.alibi ? [alibi] : [])];
-  return mods.length > 0 ? { score_mod: mods.map((mod) => mod.body) } : {};
-}
-
-/** Uniforms of a dispatch that takes `groups` workgroups of the problem, from `firstGroup` on. */
-function problemUniforms(
-  shape: SoftmaxShape,
-  capabilities: Capabilities,
-  firstGroup: number,
-  groups: number,
-): UniformValues {
-  const one: TensorLayout = { dtype: "f32", shape: [1, 1, 1, 1] };
-  const { q, k, v, out, lse = one, bias = one } = shape;
-  const layouts = Object.entries({ q, k, v, out, lse, bias }).flatMap(([name, layout]) => [
-    [`strides_${name}`, stridesOf(layout)],
-    [`base_${name}`, bindingRange(layout, capabilities).base],
-  ]);
-  return {
-    ...(Object.fromEntries(layouts) as Record<string, number | readonly number[]>),
-    batches: shape.batches,
-    tokens_q: shape.tokensQ,
-    tokens_k: shape.tokensK,
-    heads: shape.heads,
-    heads_per_kv: shape.heads / shape.kvHeads,
-    query_offset: shape.queryOffset,
-    window_left: shape.windowLeft ?? 0,
-    window_right: shape.windowRight ?? 0,
-    scale: shape.scale,
-    softcap: shape.softcap ?? 0,
-    first_group: firstGroup,
-    groups,
-  };
-}
-
-function maskBindings(shape: SoftmaxShape): Record<"terms" | "key_mask" | "bias", BindingSource> {
-  return {
-    terms: { table: "terms" },
-    key_mask: { table: "key_mask" },
-    bias: shape.bias ? { tensor: "bias" } : { unused: "read" },
-  };
-}
-
-function lseBinding(shape: SoftmaxShape) {
-  return shape.lse ? ({ tensor: "lse" } as const) : ({ unused: "write" } as const);
-}
-
-/**
- * `vec4` where every row of every tensor starts at a multiple of four elements and its channels are neighbours; `half_q` and
- * `half_kv` by the storage types.
- */
-function layoutConditions({ q, k, v, out }: SoftmaxShape, capabilities: Capabilities): string[] {
-  const aligned = [q, k, v, out].every((layout) => {
-    const [sb, st, sh, sd] = stridesOf(layout);
-    const dim = layout.shape[3];
-    return (
-      sd === 1 && [dim, sb, st, sh, bindingRange(layout, capabilities).base].every((value) => value % 4 === 0)
-    );
-  });
-  return [
-    ...(aligned ? ["vec4"] : []),
-    ...(q.dtype === "f16" ? ["half_q"] : []),
-    ...(k.dtype === "f16" ? ["half_kv"] : []),
+    ...dispatches(mergePass, shape, capabilities, {
+      groups: allRows,
+      cost: { flops: mergeFlops * allRows, bytes: bytesOf(shape.out, shape.lse) + partials },
+      groupFlops: mergeFlops,
+      maxDispatchFlops,
+    }),
   ];
-}
-
-/** 2 D for a dot product, 2 Dv for its share of the output, over the (query, key) pairs that the windows leave. */
-function attentionFlops(shape: SoftmaxShape): number {
-  const { batches, heads, tokensQ, tokensK, headDim, valueDim, queryOffset, windowLeft, windowRight } = shape;
-  let pairs = tokensQ * tokensK;
-  if (windowLeft !== undefined || windowRight !== undefined) {
-    pairs = 0;
-    for (let i = 0; i < tokensQ; i++) {
-      const begin = Math.max(i + queryOffset - (windowLeft ?? Number.POSITIVE_INFINITY), 0);
-      const end = Math.min(i + queryOffset + (windowRight ?? Number.POSITIVE_INFINITY) + 1, tokensK);
-      pairs += Math.max(end - begin, 0);
-    }
-  }
-  return batches * heads * pairs * 2 * (headDim + valueDim);
-}
-
-function bytesOf(...layouts: (TensorLayout | undefined)[]): number {
-  return layouts.reduce(
-    (sum, layout) => sum + (layout ? bytesPerElement(layout.dtype) * elementCount(layout.shape) : 0),
-    0,
-  );
 }

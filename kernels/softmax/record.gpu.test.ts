@@ -1,10 +1,11 @@
 import { beforeAll, describe, expect, test, vi } from "vitest";
 import { elementCount, type Shape4 } from "../../src/dispatch/tensor-view.js";
-import type { AttentionContext, TensorView } from "../../src/index.js";
+import { AttentionContext, type TensorView } from "../../src/index.js";
 import { difference } from "../../test/support/compare.js";
 import { testContext } from "../../test/support/gpu.js";
 import { normalArray, randomSource } from "../../test/support/random.js";
 import { TOLERANCE_F32 } from "./cases.js";
+import { tiledConfiguration } from "./configuration.js";
 import { planSoftmaxAttention, softmaxAttention } from "./index.js";
 import { softmaxAttentionReference } from "./reference.js";
 
@@ -137,6 +138,32 @@ describe("a plan", () => {
     expect((await ctx.read(out)).every(Number.isFinite)).toBe(true);
     profiler.destroy();
     plan.destroy();
+  });
+
+  test("gives the same bits in segments that are submitted one by one", async () => {
+    const shape: Shape4 = [1, 300, 2, 16];
+    const [q, k, v] = [1, 2, 3].map(() => ctx.fromArray(noise(shape).data, shape)) as [
+      TensorView,
+      TensorView,
+      TensorView,
+    ];
+    const outs = [nanTensor(shape), nanTensor(shape)] as const;
+    const configuration = tiledConfiguration({ valueDim: 16, tokensQ: 300 });
+    const whole = await planSoftmaxAttention(ctx, { q, k, v, causal: true }, { configuration });
+    submit((encoder) => whole.record(encoder, { q, k, v, out: outs[0] }));
+    for (const maxDispatchMs of [10, 0.01]) {
+      const cut = await AttentionContext.create(ctx.device, { maxDispatchMs });
+      const plan = await planSoftmaxAttention(cut, { q, k, v, causal: true }, { configuration });
+      expect(plan.segments.flatMap(({ passes }) => passes)).toEqual(plan.passes);
+      for (const segment of plan.segments) {
+        submit((encoder) => segment.record(encoder, { q, k, v, out: outs[1] }));
+      }
+      const [expected, actual] = [await ctx.read(outs[0]), await ctx.read(outs[1])];
+      if (plan.passes.every(({ name }) => name === "softmax/tiled")) expect(actual).toEqual(expected);
+      else expect(difference(actual, expected).maxRelative).toBeLessThanOrEqual(TOLERANCE_F32);
+      plan.destroy();
+      cut.destroy();
+    }
   });
 
   test("shares a compilation in flight", async () => {

@@ -74,14 +74,17 @@ export class CompiledPasses {
   }
 
   /**
-   * Records all passes. Tensors are given by the names that the passes' bindings use.
+   * Records all passes, or those of `range`. Tensors are given by the names that the passes' bindings use.
    *
    * @throws AttentionError "disposed" or "device-lost"
    */
   encode(
     encoder: GPUCommandEncoder,
     tensors: Readonly<Record<string, BufferRange>>,
-    options: { readonly profiler?: Profiler | undefined } = {},
+    options: {
+      readonly profiler?: Profiler | undefined;
+      readonly range?: { readonly from: number; readonly to: number };
+    } = {},
   ): void {
     this.#context.assertUsable();
     if (this.#destroyed) {
@@ -93,27 +96,33 @@ export class CompiledPasses {
       });
     }
     const groups = this.#groups(tensors);
-    for (const { table, buffer } of this.#tables.values()) {
-      for (const { from, to, count } of table.copies ?? [])
-        encoder.copyBufferToBuffer(from, 0, buffer, 4 * to, 4 * count);
-    }
+    const { from, to } = options.range ?? { from: 0, to: this.passes.length };
+    const chosen = this.passes.slice(from, to);
+    if (from === 0) this.#fillTables(encoder);
     if (options.profiler) {
-      this.passes.forEach((pass, index) => {
+      chosen.forEach((pass, index) => {
         const timestampWrites = options.profiler!.next(pass.name);
         const compute = encoder.beginComputePass({
           label: pass.name,
           ...(timestampWrites && { timestampWrites }),
         });
-        this.#dispatch(compute, index, groups);
+        this.#dispatch(compute, from + index, groups);
         compute.end();
       });
     } else {
       // Dispatches of one compute pass run in order and see each other's writes; a pass each would only cost time.
       const compute = encoder.beginComputePass({ label: "webgpu-attention" });
-      this.passes.forEach((_, index) => {
-        this.#dispatch(compute, index, groups);
+      chosen.forEach((_, index) => {
+        this.#dispatch(compute, from + index, groups);
       });
       compute.end();
+    }
+  }
+
+  #fillTables(encoder: GPUCommandEncoder): void {
+    for (const { table, buffer } of this.#tables.values()) {
+      for (const { from, to, count } of table.copies ?? [])
+        encoder.copyBufferToBuffer(from, 0, buffer, 4 * to, 4 * count);
     }
   }
 

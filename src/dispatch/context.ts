@@ -14,7 +14,7 @@ import {
   stridesOf,
   type TensorView,
 } from "./tensor-view.js";
-import { bindingRange, checkLayout } from "./validate.js";
+import { bindingRange, checkLayout, checkOptions } from "./validate.js";
 
 /**
  * Everything the library keeps for one `GPUDevice` of the application's: compiled pipelines, scratch memory, and the
@@ -26,6 +26,8 @@ import { bindingRange, checkLayout } from "./validate.js";
 export class AttentionContext {
   readonly device: GPUDevice;
   readonly capabilities: Capabilities;
+  /** Longest that one dispatch is planned to take, in milliseconds: browsers lose the device on long ones. */
+  readonly maxDispatchMs: number;
   /** @internal Pipelines by kernel, variant and constants. */
   readonly pipelines: PipelineCache;
   /** @internal Memory that passes share. */
@@ -35,8 +37,9 @@ export class AttentionContext {
   #destroyed = false;
   readonly #onDestroy = new Set<() => void>();
 
-  private constructor(device: GPUDevice) {
+  private constructor(device: GPUDevice, maxDispatchMs: number) {
     this.device = device;
+    this.maxDispatchMs = maxDispatchMs;
     this.capabilities = capabilitiesOf(device);
     this.pipelines = new PipelineCache(device);
     this.scratch = new ScratchArena(device);
@@ -47,9 +50,14 @@ export class AttentionContext {
 
   /**
    * @param device the application's device; ideally requested with `AttentionContext.requirements(adapter)`, but any works
-   * @throws AttentionError "unsupported" when `device` is no GPUDevice, "device-lost" when it is lost already
+   * @param options.maxDispatchMs longest that one dispatch is planned to take, by an estimate of the device's speed; default 100
+   * @throws AttentionError "unsupported" when `device` is no GPUDevice, "shape" for options that make no sense,
+   *   "device-lost" when the device is lost already
    */
-  static async create(device: GPUDevice): Promise<AttentionContext> {
+  static async create(
+    device: GPUDevice,
+    options: { readonly maxDispatchMs?: number } = {},
+  ): Promise<AttentionContext> {
     if (typeof device?.createComputePipelineAsync !== "function") {
       throw new AttentionError("unsupported", {
         subject: "AttentionContext.create",
@@ -58,7 +66,17 @@ export class AttentionContext {
         fix: "Request one: (await navigator.gpu.requestAdapter()).requestDevice(AttentionContext.requirements(adapter)).",
       });
     }
-    const context = new AttentionContext(device);
+    checkOptions("AttentionContext.create", options, ["maxDispatchMs"]);
+    const { maxDispatchMs = 100 } = options;
+    if (!(typeof maxDispatchMs === "number" && maxDispatchMs > 0)) {
+      throw new AttentionError("shape", {
+        subject: "maxDispatchMs",
+        expected: "a number of milliseconds above 0",
+        got: String(maxDispatchMs),
+        fix: "Leave it out for 100.",
+      });
+    }
+    const context = new AttentionContext(device, maxDispatchMs);
     await context.assertAlive();
     return context;
   }

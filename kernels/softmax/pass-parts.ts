@@ -1,0 +1,125 @@
+// What the passes of softmax attention have in common: constants, uniforms, bindings, slots and costs of a checked problem.
+import type { Capabilities } from "../../src/dispatch/capabilities.js";
+import type { ConstantValues, KernelModule, SlotBodies } from "../../src/dispatch/kernel-module.js";
+import type { BindingSource } from "../../src/dispatch/pass.js";
+import {
+  bytesPerElement,
+  elementCount,
+  stridesOf,
+  type TensorLayout,
+} from "../../src/dispatch/tensor-view.js";
+import type { UniformValues } from "../../src/dispatch/uniforms.js";
+import { bindingRange } from "../../src/dispatch/validate.js";
+import alibi from "./mods/alibi.wgsl?mod";
+import softCap from "./mods/soft-cap.wgsl?mod";
+import type { SoftmaxShape } from "./problem.js";
+
+/** The constants of the shared WGSL files, as far as a kernel uses them: the linker drops the others. */
+export function problemConstants(shape: SoftmaxShape, kernel: KernelModule): ConstantValues {
+  const values = {
+    HEAD_DIM: shape.headDim,
+    VALUE_DIM: shape.valueDim,
+    BOUND_LEFT: shape.windowLeft !== undefined,
+    BOUND_RIGHT: shape.windowRight !== undefined,
+    ALIGN_TO_LENGTH: shape.alignToLength,
+    HAS_KEY_MASK: shape.keyMask,
+    HAS_BIAS: shape.bias !== undefined,
+    HAS_SINK: shape.sinks,
+    WRITE_LSE: shape.lse !== undefined,
+    ...(shape.rotary && {
+      ROTARY: true,
+      ROTARY_DIM: shape.rotary.dim,
+      ROTARY_INTERLEAVED: shape.rotary.interleaved,
+    }),
+  };
+  const { constants } = kernel.variants.base!;
+  return Object.fromEntries(Object.entries(values).filter(([name]) => name in constants));
+}
+
+/** The order of the score's terms: soft cap, then ALiBi. */
+export function scoreSlots(shape: SoftmaxShape): SlotBodies {
+  const mods = [...(shape.softcap === undefined ? [] : [softCap]), ...(shape.alibi ? [alibi] : [])];
+  return mods.length > 0 ? { score_mod: mods.map((mod) => mod.body) } : {};
+}
+
+/** Uniforms of a dispatch that takes `groups.count` workgroups of the problem, from `groups.first` on. */
+export function problemUniforms(
+  shape: SoftmaxShape,
+  capabilities: Capabilities,
+  groups: { readonly first: number; readonly count: number },
+): UniformValues {
+  const one: TensorLayout = { dtype: "f32", shape: [1, 1, 1, 1] };
+  const { q, k, v, out, lse = one, bias = one } = shape;
+  const layouts = Object.entries({ q, k, v, out, lse, bias }).flatMap(([name, layout]) => [
+    [`strides_${name}`, stridesOf(layout)],
+    [`base_${name}`, bindingRange(layout, capabilities).base],
+  ]);
+  return {
+    ...(Object.fromEntries(layouts) as Record<string, number | readonly number[]>),
+    batches: shape.batches,
+    tokens_q: shape.tokensQ,
+    tokens_k: shape.tokensK,
+    heads: shape.heads,
+    heads_per_kv: shape.heads / shape.kvHeads,
+    query_offset: shape.queryOffset,
+    window_left: shape.windowLeft ?? 0,
+    window_right: shape.windowRight ?? 0,
+    scale: shape.scale,
+    softcap: shape.softcap ?? 0,
+    first_group: groups.first,
+    groups: groups.count,
+  };
+}
+
+export function maskBindings(shape: SoftmaxShape): Record<"terms" | "key_mask" | "bias", BindingSource> {
+  return {
+    terms: { table: "terms" },
+    key_mask: { table: "key_mask" },
+    bias: shape.bias ? { tensor: "bias" } : { unused: "read" },
+  };
+}
+
+export function lseBinding(shape: SoftmaxShape): BindingSource {
+  return shape.lse ? { tensor: "lse" } : { unused: "write" };
+}
+
+/**
+ * `vec4` where every row of every tensor starts at a multiple of four elements and its channels are neighbours; `half_q` and
+ * `half_kv` by the storage types.
+ */
+export function layoutConditions({ q, k, v, out }: SoftmaxShape, capabilities: Capabilities): string[] {
+  const aligned = [q, k, v, out].every((layout) => {
+    const [sb, st, sh, sd] = stridesOf(layout);
+    const dim = layout.shape[3];
+    return (
+      sd === 1 && [dim, sb, st, sh, bindingRange(layout, capabilities).base].every((value) => value % 4 === 0)
+    );
+  });
+  return [
+    ...(aligned ? ["vec4"] : []),
+    ...(q.dtype === "f16" ? ["half_q"] : []),
+    ...(k.dtype === "f16" ? ["half_kv"] : []),
+  ];
+}
+
+/** 2 D for a dot product, 2 Dv for its share of the output, over the (query, key) pairs that the windows leave. */
+export function attentionFlops(shape: SoftmaxShape): number {
+  const { batches, heads, tokensQ, tokensK, headDim, valueDim, queryOffset, windowLeft, windowRight } = shape;
+  let pairs = tokensQ * tokensK;
+  if (windowLeft !== undefined || windowRight !== undefined) {
+    pairs = 0;
+    for (let i = 0; i < tokensQ; i++) {
+      const begin = Math.max(i + queryOffset - (windowLeft ?? Number.POSITIVE_INFINITY), 0);
+      const end = Math.min(i + queryOffset + (windowRight ?? Number.POSITIVE_INFINITY) + 1, tokensK);
+      pairs += Math.max(end - begin, 0);
+    }
+  }
+  return batches * heads * pairs * 2 * (headDim + valueDim);
+}
+
+export function bytesOf(...layouts: (TensorLayout | undefined)[]): number {
+  return layouts.reduce(
+    (sum, layout) => sum + (layout ? bytesPerElement(layout.dtype) * elementCount(layout.shape) : 0),
+    0,
+  );
+}
