@@ -1,7 +1,8 @@
 // Flash attention without workgroup memory or barriers: a thread owns ROWS query rows and COLUMNS vec4 value columns, and keeps
 // scores and sums in registers. For devices where register tiles beat shared tiles: drivers that run on a CPU.
 //
-// All threads read the same keys. With subgroups, the four threads of a quad read a quarter each and pass them round.
+// All threads read the same keys. With subgroups, the four threads of a quad read a quarter each and pass them round; a quad is
+// four neighbours by subgroup_invocation_id, whatever the subgroup's size and whichever threads they are.
 import package::_shared::online_softmax::{ NO_KEY, rescale, sink_state, softmax_weight };
 import package::_shared::workgroup_index::{ ceil_div, workgroup_index };
 import super::logits::{ mask_mod, open_logit, tile_open };
@@ -28,6 +29,7 @@ fn main(
   @builtin(workgroup_id) group_id: vec3u,
   @builtin(num_workgroups) group_counts: vec3u,
   @builtin(local_invocation_index) thread: u32,
+  @if(subgroups) @builtin(subgroup_invocation_id) lane: u32,
 ) {
   let tiles = ceil_div(params.tokens_q, TILE_Q);
   let parts = ceil_div(VALUE_DIM4, COLUMNS);
@@ -74,7 +76,7 @@ fn main(
       var keys = array<vec4f, KEYS>();
       @if(subgroups) {
         for (var quad = 0u; quad < KEY_QUADS; quad++) {
-          let key = min(tile + 4u * quad + thread % 4u, params.tokens_k - 1u);
+          let key = min(tile + 4u * quad + lane % 4u, params.tokens_k - 1u);
           let own = key_channels(row_k(batch, key, kv_head), c, i32(key));
           keys[4u * quad] = quadBroadcast(own, 0u);
           keys[4u * quad + 1u] = quadBroadcast(own, 1u);
@@ -134,7 +136,7 @@ fn main(
       var values = array<vec4f, KEYS>();
       @if(subgroups) {
         for (var quad = 0u; quad < KEY_QUADS; quad++) {
-          let key = min(tile + 4u * quad + thread % 4u, params.tokens_k - 1u);
+          let key = min(tile + 4u * quad + lane % 4u, params.tokens_k - 1u);
           let own = load_v(row_v(batch, key, kv_head), column);
           values[4u * quad] = quadBroadcast(own, 0u);
           values[4u * quad + 1u] = quadBroadcast(own, 1u);
