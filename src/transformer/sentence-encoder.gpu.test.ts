@@ -143,6 +143,16 @@ describe("errors", () => {
     });
   });
 
+  test.each([["one string"], [null], [undefined], [["ok", 3]]])("sentences %j", async (sentences) => {
+    await expect(encoder.encode(sentences as never)).rejects.toMatchObject({ code: "shape" });
+  });
+
+  test("an unknown option", async () => {
+    await expect(encoder.encode(["x"], { batchsize: 3 } as never)).rejects.toMatchObject({
+      code: "unsupported",
+    });
+  });
+
   test.each([0, 65, 1.5, Number.NaN])("batch size %s", async (batchSize) => {
     await expect(encoder.encode(["x"], { batchSize })).rejects.toMatchObject({ code: "shape" });
   });

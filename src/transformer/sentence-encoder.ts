@@ -1,5 +1,6 @@
 import { type AttentionContext, AttentionError } from "webgpu-attention";
 import { ActivationBuffers } from "./activation-buffers.js";
+import { checkKnown, checkSentences } from "./check-arguments.js";
 import { type ModelSource, modelReader, type ReadWithProgress, throwIfAborted } from "./model-source.js";
 import { batchByLength, type SentenceBatch } from "./sentence-batches.js";
 import { readTfjsWeights, type TfjsWeightManifest } from "./tfjs-weights.js";
@@ -91,6 +92,7 @@ export class SentenceEncoder {
     source: ModelSource,
     options: LoadOptions = {},
   ): Promise<SentenceEncoder> {
+    checkKnown("SentenceEncoder.load", options, ["signal", "onProgress"]);
     const { signal, onProgress } = options;
     const read = modelReader(source);
     const [model, vocabulary] = await Promise.all([
@@ -117,9 +119,11 @@ export class SentenceEncoder {
   /**
    * Embeddings of length 1, [512] each, in the order of the sentences. Calls may overlap: their batches take turns.
    *
-   * @throws AttentionError "shape" for a wrong batch size, "aborted", "disposed", "device-lost", "compile", "limit"
+   * @throws AttentionError "shape" for a wrong batch size or anything but strings, "unsupported" for an unknown option, "aborted", "disposed", "device-lost", "compile", "limit"
    */
   async encode(sentences: readonly string[], options: EncodeOptions = {}): Promise<Float32Array[]> {
+    checkKnown("SentenceEncoder.encode", options, ["signal", "onProgress", "batchSize"]);
+    checkSentences(sentences);
     const { signal, onProgress, batchSize = DEFAULT_BATCH_SIZE } = options;
     checkBatchSize(batchSize);
     this.#assertUsable();
