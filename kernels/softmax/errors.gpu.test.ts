@@ -76,6 +76,15 @@ const BAD_CALLS: readonly [string, () => Call, AttentionErrorCode, RegExp][] = [
     /q\.shape\[1\].*at least 1.*got 0/,
   ],
   ["zero keys", () => ({ k: { ...good.k, shape: [2, 0, 2, 8] } }), "shape", /k\.shape\[1\]/],
+  [
+    "a size that is missing",
+    () => ({ q: { ...good.q, shape: [2, undefined, 4, 8] } }),
+    "shape",
+    /q\.shape\[1\].*undefined/,
+  ],
+  ["a BigInt size", () => ({ q: { ...good.q, shape: [2, 10n, 4, 8] } }), "shape", /q\.shape\[1\].*10/],
+  ["options that are null", () => ({ options: null as never }), "shape", /options.*an object.*null/],
+  ["options that are a string", () => ({ options: "causal" as never }), "shape", /options.*an object/],
   ["a fractional size", () => ({ q: { ...good.q, shape: [2, 10, 4, 7.5] } }), "shape", /7\.5/],
   ["NaN size", () => ({ q: { ...good.q, shape: [2, Number.NaN, 4, 8] } }), "shape", /NaN/],
   [

@@ -16,6 +16,9 @@ const AXES = ["batch", "tokens", "heads", "dim"] as const;
 
 /** Refuses options that the operation does not know: a misspelt one must not be ignored. */
 export function checkOptions(subject: string, options: object, known: readonly string[]): void {
+  if (typeof options !== "object" || options === null) {
+    fail("shape", `${subject} options`, "an object", show(options), "Leave them out for the defaults.");
+  }
   for (const name of Object.keys(options)) {
     if (known.includes(name)) continue;
     throw new AttentionError("unsupported", {
@@ -57,7 +60,8 @@ export function checkLayout(name: string, layout: TensorLayout, dtypes: readonly
       "Add axes of size 1 where one is missing.",
     );
   }
-  shape.forEach((size, axis) => {
+  // Array.from: forEach would pass over the holes of a sparse array.
+  Array.from(shape).forEach((size, axis) => {
     if (Number.isSafeInteger(size) && size >= 1) return;
     fail(
       "shape",
