@@ -8,6 +8,7 @@ import { adapterKinds, launchFlags } from "./tools/browser/launch-flags.js";
 
 const GPU_TESTS = ["{src,kernels,test}/**/*.gpu.test.ts"];
 const PAGE_TESTS = ["test/pages/**/*.test.ts"];
+const DENO_TESTS = ["test/platform-deno/**/*.test.ts"];
 const PACKAGE_TESTS = ["test/package/**/*.test.ts"];
 
 const shared = { extends: true as const };
@@ -19,7 +20,7 @@ const unit: TestProjectConfiguration = {
     name: "unit",
     environment: "node",
     include: ["{src,kernels,test,tools,demo}/**/*.test.ts"],
-    exclude: [...GPU_TESTS, ...PAGE_TESTS, ...PACKAGE_TESTS],
+    exclude: [...GPU_TESTS, ...PAGE_TESTS, ...PACKAGE_TESTS, ...DENO_TESTS],
     testTimeout: 30_000,
   },
 };
@@ -56,6 +57,12 @@ const chromium: TestProjectConfiguration = {
   },
 };
 
+/** The third platform: Naga in Deno, over llvmpipe where there is no GPU. */
+const deno: TestProjectConfiguration = {
+  ...shared,
+  test: { name: "deno", environment: "node", include: DENO_TESTS },
+};
+
 /** The demo pages, used as a person would use them. */
 const pages: TestProjectConfiguration = {
   ...shared,
@@ -85,5 +92,5 @@ const hasNodeGpu = existsSync("/dev/dri") || findVulkanCpuDriver() !== undefined
 export default defineConfig({
   plugins: [kernelPlugin()],
   resolve: { tsconfigPaths: true },
-  test: { projects: [unit, ...(hasNodeGpu ? [nodeGpu] : []), chromium, pages, packed] },
+  test: { projects: [unit, ...(hasNodeGpu ? [nodeGpu] : []), chromium, deno, pages, packed] },
 });

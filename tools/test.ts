@@ -1,6 +1,6 @@
 /**
  * `npm test`: finds or installs the browser that the tests drive, then runs all of Vitest's projects (unit, the GPU tests in
- * Node and in Chromium, the pages). Arguments go to Vitest: `npm test -- --project unit kernels/softmax`.
+ * Node, Chromium and Deno, the pages). Arguments go to Vitest: `npm test -- --project unit kernels/softmax`.
  */
 import { spawnSync } from "node:child_process";
 import { createRequire } from "node:module";
@@ -11,7 +11,7 @@ const vitest = join(dirname(createRequire(import.meta.url).resolve("vitest/packa
 const given = process.argv.slice(2);
 const projects = given.includes("--project")
   ? []
-  : ["unit", "node-gpu", "chromium", "pages"].flatMap((name) => ["--project", name]);
+  : ["unit", "node-gpu", "chromium", "deno", "pages"].flatMap((name) => ["--project", name]);
 
 process.env.CHROME_PATH ??= ensureBrowser();
 const { status } = spawnSync(process.execPath, [vitest, "run", ...projects, ...given], { stdio: "inherit" });

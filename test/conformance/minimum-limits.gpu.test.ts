@@ -1,22 +1,19 @@
+/** What every WebGPU device has, and no more: the guaranteed limits and no optional feature. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { makeCaseInputs } from "../../kernels/softmax/case-inputs.js";
-import { SOFTMAX_CASES, shapesOf, TOLERANCE_F32 } from "../../kernels/softmax/cases.js";
-import { softmaxAttention } from "../../kernels/softmax/index.js";
-import { softmaxAttentionReference } from "../../kernels/softmax/reference.js";
+import { SOFTMAX_CASES, type SoftmaxCase } from "../../kernels/softmax/cases.js";
+import { checkCase } from "../../kernels/softmax/check-case.js";
+import {
+  rowsConfiguration,
+  type SoftmaxConfiguration,
+  tiledConfiguration,
+} from "../../kernels/softmax/configuration.js";
 import { AttentionContext } from "../../src/index.js";
-import { difference } from "../support/compare.js";
+import { minimumCapabilities } from "../support/capabilities.js";
 import { testDevice } from "../support/gpu.js";
-import { normalArray, randomSource } from "../support/random.js";
 
-// A device that was requested without any feature or limit has WebGPU's guaranteed minimum of both.
-
-const NAMES = [
-  "head dim 15",
-  "decode head dim 256",
-  "head dim 256",
-  "grouped heads 8 to 2",
-  "both paddings, causal",
-];
+/** The widest heads (most registers and workgroup memory), odd ones, f16 storage, and all options at once. */
+const CHOSEN =
+  /^((decode )?head dim (1|15|64|256)|Dv 256 from D 1|causal (9|65) tokens|f16 f16.* (15|256)|f16, odd sizes|long decode|all options, .*|every key masked, with sinks)$/;
 
 let ctx: AttentionContext;
 beforeAll(async () => {
@@ -28,29 +25,31 @@ afterAll(() => {
   ctx.device.destroy();
 });
 
-describe("on a device with minimum limits and no optional feature", () => {
-  test("nothing optional is there", () => {
-    expect(ctx.capabilities).toMatchObject({ f16: false, subgroups: false, timestamps: false });
-    expect(ctx.capabilities.limits.maxStorageBuffersPerShaderStage).toBeLessThanOrEqual(10);
-    expect(ctx.capabilities.limits.maxComputeWorkgroupStorageSize).toBe(16_384);
-  });
+async function check(problem: SoftmaxCase, configuration?: SoftmaxConfiguration): Promise<void> {
+  const errors = await checkCase(ctx, problem, configuration);
+  expect(errors.out).toBeLessThanOrEqual(errors.outTolerance);
+  expect(errors.lse).toBeLessThanOrEqual(errors.lseTolerance);
+}
 
-  const chosen = SOFTMAX_CASES.filter(({ name }) => NAMES.includes(name) || name.startsWith("all options"));
-  test.each(chosen)("softmax attention: $name", async (problem) => {
-    const random = randomSource(3);
-    const made = makeCaseInputs(problem, () => normalArray(1, random)[0]!);
-    const [q, k, v] = [made.q, made.k, made.v].map(({ data, shape }) => ctx.fromArray(data, shape));
-    const bias = made.bias && ctx.fromArray(made.bias.data, made.bias.shape);
-    const out = ctx.fromArray(
-      new Float32Array(shapesOf(problem).out.reduce((a, b) => a * b)).fill(Number.NaN),
-      shapesOf(problem).out,
-    );
-    await softmaxAttention(ctx, q!, k!, v!, { ...made.options, ...(bias && { bias }), out });
-    const expected = softmaxAttentionReference({
-      ...made,
-      ...made.options,
-      ...(made.bias && { bias: made.bias }),
-    });
-    expect(difference(await ctx.read(out), expected.out).maxRelative).toBeLessThanOrEqual(TOLERANCE_F32);
-  });
+test("the device has the minimum and nothing else", () => {
+  const { limits, f16, subgroups, timestamps } = ctx.capabilities;
+  expect({ f16, subgroups, timestamps }).toEqual({ f16: false, subgroups: false, timestamps: false });
+  expect(limits).toEqual(minimumCapabilities().limits);
+});
+
+const chosen = SOFTMAX_CASES.filter(({ name }) => CHOSEN.test(name));
+const prefills = chosen.filter(({ tokensQ }) => tokensQ > 8);
+
+describe("softmax attention on a device with minimum limits and no feature", () => {
+  test.each(chosen)("$name", (problem) => check(problem, tiledConfiguration(problem)));
+
+  test.each(prefills)("$name, without workgroup memory", (problem) =>
+    check(problem, { ...rowsConfiguration(problem, ctx.capabilities), unroll: false }),
+  );
+
+  const usual = ["head dim 15", "decode head dim 256", "grouped heads 8 to 2", "both paddings, causal"];
+  test.each(SOFTMAX_CASES.filter(({ name }) => usual.includes(name)))(
+    "$name, as the table chooses",
+    (problem) => check(problem),
+  );
 });

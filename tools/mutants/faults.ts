@@ -1,0 +1,90 @@
+/** A deliberate fault of one line. `find` occurs exactly once in the file. */
+export interface Fault {
+  readonly name: string;
+  readonly file: string;
+  readonly find: string;
+  readonly replace: string;
+}
+
+const SOFTMAX = "kernels/softmax/";
+
+export const FAULTS: readonly Fault[] = [
+  {
+    name: "the causal mask is off by one",
+    file: `${SOFTMAX}visibility.wgsl`,
+    find: "position + params.window_right + 1, 0, count",
+    replace: "position + params.window_right, 0, count",
+  },
+  {
+    name: "the left window is off by one",
+    file: `${SOFTMAX}visibility.wgsl`,
+    find: "max(position - params.window_left, 0)",
+    replace: "max(position - params.window_left + 1, 0)",
+  },
+  {
+    name: "query heads take turns over the key heads",
+    file: `${SOFTMAX}tiled.wgsl`,
+    find: "let kv_head = head / params.heads_per_kv;",
+    replace: "let kv_head = head % (params.heads / params.heads_per_kv);",
+  },
+  {
+    name: "weights are read before all are written",
+    file: `${SOFTMAX}tiled.wgsl`,
+    find: "    workgroupBarrier();\n\n    // 3. acc += weights v",
+    replace: "\n    // 3. acc += weights v",
+  },
+  {
+    name: "old sums are not rescaled to the new maximum",
+    file: `${SOFTMAX}tiled.wgsl`,
+    find: "      row_sum[r] *= factor;\n",
+    replace: "",
+  },
+  {
+    name: "a split counts its sum without its factor",
+    file: `${SOFTMAX}merge.wgsl`,
+    find: "row_sum += state.y * factor;",
+    replace: "row_sum += state.y;",
+  },
+  {
+    name: "splits overlap by a key",
+    file: `${SOFTMAX}split.wgsl`,
+    find: "let end = min(begin + range, visible_end);",
+    replace: "let end = min(begin + range + 1u, visible_end);",
+  },
+  {
+    name: "the key mask is read one bit too far",
+    file: `${SOFTMAX}visibility.wgsl`,
+    find: "((word >> (key % 32u)) & 1u)",
+    replace: "((word >> ((key + 1u) % 32u)) & 1u)",
+  },
+  {
+    name: "the log of the sum has the wrong sign",
+    file: `${SOFTMAX}lse.wgsl`,
+    find: "var value = row_max + log(row_sum);",
+    replace: "var value = row_max - log(row_sum);",
+  },
+  {
+    name: "masked keys weigh one when nothing was seen",
+    file: "kernels/_shared/online_softmax.wgsl",
+    find: "return select(exp(score - row_max), 0.0, score <= ANY_KEY);",
+    replace: "return exp(score - row_max);",
+  },
+  {
+    name: "the plan takes key heads for the group size",
+    file: `${SOFTMAX}pass-parts.ts`,
+    find: "heads_per_kv: shape.heads / shape.kvHeads,",
+    replace: "heads_per_kv: shape.kvHeads,",
+  },
+  {
+    name: "the default length leaves out the last key",
+    file: `${SOFTMAX}tables.ts`,
+    find: "values.fill(tokensK, batches, 2 * batches);",
+    replace: "values.fill(tokensK - 1, batches, 2 * batches);",
+  },
+  {
+    name: "the last rows of a tile that is not full are left out",
+    file: `${SOFTMAX}plan.ts`,
+    find: "const groups = Math.ceil(tokensQ / tileRows) * columnParts * heads * batches;",
+    replace: "const groups = Math.floor(tokensQ / tileRows) * columnParts * heads * batches;",
+  },
+];
