@@ -94,6 +94,35 @@ describe("the planner", () => {
     for (const { cost } of byKeys) expect(cost.flops).toBeLessThanOrEqual(1e6);
   });
 
+  test("never binds partial sums beyond the device's limit", () => {
+    const limit = capabilities.limits.maxStorageBufferBindingSize;
+    // 64 MiB a tensor: cut along the keys, its partial sums would be many times the limit.
+    const long = layout(1, 32_768, 8, 64);
+    const problem = checkProblem({ q: long, k: long, v: long }, capabilities);
+    const passes = planSoftmax(problem, capabilities, { maxDispatchFlops: 2e7 });
+    const sources = passes.flatMap((pass) => Object.values(pass.bindings));
+    for (const source of sources) expect("bytes" in source ? source.bytes : 0).toBeLessThanOrEqual(limit);
+    expect(new Set(passes.map(({ name }) => name))).toEqual(new Set(["softmax/tiled"]));
+    // Nothing else can serve a decode, which says so.
+    const keys = layout(4096, 8, 1, 64);
+    const decode = checkProblem({ q: layout(4096, 8, 16, 64), k: keys, v: keys }, capabilities);
+    const small = minimumCapabilities({ maxStorageBufferBindingSize: 2 ** 26 });
+    expect(() => planSoftmax(decode, small)).toThrow(/partial sums.*67108864.*134217728/);
+  });
+
+  test("gives a CPU driver fewer rows a workgroup before it cuts along the keys", () => {
+    const cpu = { ...capabilities, software: true };
+    const names = (tokens: number) => {
+      const q = layout(1, tokens, 1, 64);
+      const passes = planSoftmax(checkProblem({ q, k: q, v: q }, cpu), cpu, { maxDispatchFlops: 1e8 });
+      return [...new Set(passes.map((pass) => `${pass.name} ${pass.constants.THREADS ?? "-"}`))];
+    };
+    expect(names(4096)).toEqual(["softmax/rows 16"]);
+    expect(names(8192)).toEqual(["softmax/rows 8"]);
+    expect(names(16_384)).toEqual(["softmax/rows 4"]);
+    expect(names(65_536)).toEqual(["softmax/split -", "softmax/merge -"]);
+  });
+
   test("stays within WebGPU's minimum limits for every case", () => {
     for (const problem of SOFTMAX_CASES) {
       const { q, k, v } = shapesOf(problem);

@@ -3,6 +3,7 @@ import { cutGroups } from "../../src/dispatch/dispatch-budget.js";
 import { type Pass, type PassCost, spreadWorkgroups } from "../../src/dispatch/pass.js";
 import { variantKey } from "../../src/dispatch/specialise.js";
 import type { BINDINGS } from "./bindings.js";
+import { fail } from "./check.js";
 import { type SoftmaxConfiguration, tableConfiguration } from "./configuration.js";
 import merge from "./merge.wgsl";
 import {
@@ -47,16 +48,20 @@ export function planSoftmax(
   capabilities: Capabilities,
   options: PlanOptions = {},
 ): Pass[] {
-  const {
-    configuration = tableConfiguration(shape, capabilities),
-    maxDispatchFlops = Number.POSITIVE_INFINITY,
-  } = options;
+  const { maxDispatchFlops = Number.POSITIVE_INFINITY } = options;
   const { batches, heads, tokensQ, tokensK, headDim, valueDim } = shape;
+  if (tokensQ <= DECODE_TOKENS) return planSplit(shape, capabilities, maxDispatchFlops);
+
+  const rowFlops = tokensK * 2 * (headDim + valueDim);
+  const configuration =
+    options.configuration ?? shrunk(tableConfiguration(shape, capabilities), maxDispatchFlops / rowFlops);
   const prefill = prefillKernel(configuration, valueDim);
-  const groupFlops = prefill.tileRows * tokensK * 2 * (headDim + valueDim);
-  // A tile of rows that is too long for one dispatch has to be cut along the keys, as decoding always is.
-  if (tokensQ <= DECODE_TOKENS || groupFlops > maxDispatchFlops)
+  const groupFlops = prefill.tileRows * rowFlops;
+  // A tile of rows that is too long for one dispatch is cut along the keys, as decoding always is. Where the partial sums of
+  // that would not fit in a binding, a workgroup a dispatch is the finest cut there is.
+  if (groupFlops > maxDispatchFlops && splitFits(shape, capabilities, maxDispatchFlops)) {
     return planSplit(shape, capabilities, maxDispatchFlops);
+  }
 
   const { kernel, tileRows, columnParts, constants, unroll, conditions } = prefill;
   const pass = {
@@ -99,6 +104,14 @@ function dispatches(
   }));
 }
 
+/** Fewer threads where their rows together are more than a dispatch may hold; quads stay whole. */
+function shrunk(configuration: SoftmaxConfiguration, maxRows: number): SoftmaxConfiguration {
+  if (configuration.kernel !== "rows") return configuration;
+  let { threads } = configuration;
+  while (threads > 4 && threads * configuration.rows > maxRows) threads /= 2;
+  return { ...configuration, threads };
+}
+
 interface PrefillKernel extends Required<Pick<Pass, "kernel" | "constants" | "unroll">> {
   readonly tileRows: number;
   /** Workgroups that share out the value columns of one tile. */
@@ -124,8 +137,8 @@ function prefillKernel(configuration: SoftmaxConfiguration, valueDim: number): P
   };
 }
 
-/** Split decode: keys cut into ranges, then merged. */
-function planSplit(shape: SoftmaxShape, capabilities: Capabilities, maxDispatchFlops: number): Pass[] {
+/** Sizes of split decode: blocks of rows, the ranges that their keys are cut into, and what these leave to be merged. */
+function splitSizes(shape: SoftmaxShape, maxDispatchFlops: number) {
   const { batches, heads, kvHeads, tokensQ, tokensK, headDim, valueDim } = shape;
   const rowsPerKvHead = (heads / kvHeads) * tokensQ;
   const blockRows = Math.min(8, 2 ** Math.ceil(Math.log2(rowsPerKvHead)));
@@ -133,11 +146,36 @@ function planSplit(shape: SoftmaxShape, capabilities: Capabilities, maxDispatchF
   const keyFlops = blockRows * 2 * (headDim + valueDim);
   const wanted = Math.min(Math.ceil(tokensK / KEYS_PER_SPLIT), Math.ceil(DECODE_WORKGROUPS / blocks));
   const splits = Math.max(1, wanted, Math.ceil((tokensK * keyFlops) / maxDispatchFlops));
-
   const columns = Math.ceil(valueDim / 4);
   const allRows = batches * heads * tokensQ;
   const partialOut = { scratch: 0, bytes: 16 * allRows * splits * columns } as const;
   const partialState = { scratch: 1, bytes: 8 * allRows * splits } as const;
+  return { blockRows, blocks, keyFlops, splits, columns, allRows, partialOut, partialState };
+}
+
+function splitFits(shape: SoftmaxShape, { limits }: Capabilities, maxDispatchFlops: number): boolean {
+  return splitSizes(shape, maxDispatchFlops).partialOut.bytes <= limits.maxStorageBufferBindingSize;
+}
+
+/**
+ * Split decode: keys cut into ranges, then merged.
+ *
+ * @throws AttentionError "limit" when the partial sums do not fit in a binding
+ */
+function planSplit(shape: SoftmaxShape, capabilities: Capabilities, maxDispatchFlops: number): Pass[] {
+  const sizes = splitSizes(shape, maxDispatchFlops);
+  const { blockRows, blocks, keyFlops, splits, columns, allRows, partialOut, partialState } = sizes;
+  const { tokensK, valueDim } = shape;
+  const limit = capabilities.limits.maxStorageBufferBindingSize;
+  if (partialOut.bytes > limit) {
+    fail(
+      "limit",
+      "partial sums of split decode",
+      `at most ${limit} bytes (the device's maxStorageBufferBindingSize)`,
+      `${partialOut.bytes} bytes`,
+      "Split batch or heads over several calls, or raise maxDispatchMs.",
+    );
+  }
   const conditions = layoutConditions(shape, capabilities);
   const splitPass = {
     name: "softmax/split",
