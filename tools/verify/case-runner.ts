@@ -1,6 +1,7 @@
 import type { Browser, Page } from "playwright";
+import { openPage } from "../browser/open-page.js";
 import type { CaseReport } from "./case-report.js";
-import type { PageServer } from "./page-server.js";
+import type { CaseServer } from "./case-server.js";
 
 /** A CPU driver needs seconds for a first compile; a case that takes this long hangs. */
 const CASE_TIMEOUT_MS = 180_000;
@@ -8,17 +9,17 @@ const CASE_TIMEOUT_MS = 180_000;
 /** Runs cases one after another in one page; a page that crashes or hangs costs its case and is replaced. */
 export class CaseRunner {
   readonly #browser: Browser;
-  readonly #server: PageServer;
+  readonly #server: CaseServer;
   #page: Page | undefined;
 
-  constructor(browser: Browser, server: PageServer) {
+  constructor(browser: Browser, server: CaseServer) {
     this.#browser = browser;
     this.#server = server;
   }
 
   /** Never rejects for what a single case does; only when no page can be opened at all. */
   async run(file: string): Promise<CaseReport> {
-    this.#page ??= await this.#open();
+    this.#page ??= await openPage(this.#browser, this.#server.pageUrl, "verifyCase");
     const page = this.#page;
     try {
       return await within(page.evaluate((url) => window.verifyCase(url), this.#server.caseUrl(file)));
@@ -29,23 +30,6 @@ export class CaseRunner {
       const message = error instanceof Error ? error.message : String(error);
       return { file, mechanism: "?", case: file, status: "failed", outputs: [], message };
     }
-  }
-
-  async #open(): Promise<Page> {
-    const page = await this.#browser.newPage();
-    const problems: string[] = [];
-    page.on("pageerror", (error) => problems.push(error.message));
-    page.on("console", (message) => message.type() === "error" && problems.push(message.text()));
-    await page.goto(this.#server.pageUrl);
-    try {
-      // The first load builds every kernel.
-      await page.waitForFunction(() => typeof window.verifyCase === "function", undefined, {
-        timeout: CASE_TIMEOUT_MS,
-      });
-    } catch (cause) {
-      throw new Error(`the page did not start: ${problems.join("; ") || (cause as Error).message}`);
-    }
-    return page;
   }
 }
 

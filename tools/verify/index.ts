@@ -7,10 +7,10 @@ import { launchBrowser } from "../browser/launch-browser.js";
 import { readArguments, USAGE, UsageError, type VerifyArguments } from "./arguments.js";
 import { type CaseReport, formatReport } from "./case-report.js";
 import { CaseRunner } from "./case-runner.js";
-import { startPageServer } from "./page-server.js";
+import { startCaseServer } from "./case-server.js";
 
 async function verify({ folder, files }: VerifyArguments): Promise<CaseReport[]> {
-  const server = await startPageServer(folder, files);
+  const server = await startCaseServer(folder, files);
   try {
     const { browser, adapter } = await launchBrowser();
     console.log(`${files.length} cases on ${adapter}`);
