@@ -1,0 +1,93 @@
+import type { ContenderName, PeerName } from "./contender.js";
+import type { CallResult, MatmulReport, RowResult } from "./results.js";
+import { median, type Summary, summarise } from "./statistics.js";
+import { rowName } from "./suite.js";
+
+/** A call and what its samples say. */
+export interface TimedCall {
+  readonly contender: ContenderName;
+  readonly call: string;
+  readonly ms: Summary;
+}
+
+/** What a row means, beyond its samples. */
+export interface RowComparison {
+  readonly row: string;
+  /** Each contender's fastest right call. */
+  readonly fastest: readonly TimedCall[];
+  readonly gflops?: number;
+  /** The yardstick in the same rounds. */
+  readonly matmulGflops?: number;
+  readonly fractionOfMatmul?: number;
+  /** The fastest right peer's time over ours: above 1 we are faster. */
+  readonly againstPeer?: { readonly peer: PeerName; readonly speedup: number };
+}
+
+export function compareRow(result: RowResult, matmul: MatmulReport): RowComparison {
+  const fastest = fastestCalls(result.calls);
+  const ours = fastest.find(({ contender }) => contender === "ours");
+  const [peer] = fastest
+    .filter(({ contender }) => contender !== "ours")
+    .sort((a, b) => a.ms.median - b.ms.median);
+  const gflops = ours && rate(result.flops, ours.ms.median);
+  const matmulGflops =
+    matmul.best && result.matmulSamples.length > 0
+      ? rate(matmul.best.flops, median(result.matmulSamples))
+      : undefined;
+  return {
+    row: rowName(result),
+    fastest,
+    ...(gflops !== undefined && { gflops }),
+    ...(matmulGflops !== undefined && { matmulGflops }),
+    ...(gflops !== undefined && matmulGflops !== undefined && { fractionOfMatmul: gflops / matmulGflops }),
+    ...(ours &&
+      peer && {
+        againstPeer: { peer: peer.contender as PeerName, speedup: peer.ms.median / ours.ms.median },
+      }),
+  };
+}
+
+/** Each contender's fastest call among those that were timed. */
+function fastestCalls(calls: readonly CallResult[]): TimedCall[] {
+  const fastest = new Map<ContenderName, TimedCall>();
+  for (const { contender, call, samples } of calls) {
+    if (samples.length === 0) continue;
+    const ms = summarise(samples);
+    const known = fastest.get(contender);
+    if (!known || ms.median < known.ms.median) fastest.set(contender, { contender, call, ms });
+  }
+  return [...fastest.values()];
+}
+
+/** Causal against full attention of the same sizes: half of the work, and a little. */
+export interface CausalRatio {
+  readonly row: string;
+  /** Median over median, by contender. */
+  readonly ratios: Partial<Record<ContenderName, number>>;
+}
+
+export function causalRatios(results: readonly RowResult[]): CausalRatio[] {
+  return results.flatMap((causal) => {
+    if (!causal.problem.options.causal) return [];
+    const full = results.find((other) => !other.problem.options.causal && sameSizes(causal, other));
+    if (!full) return [];
+    const ratios: CausalRatio["ratios"] = {};
+    const fullCalls = fastestCalls(full.calls);
+    for (const { contender, ms } of fastestCalls(causal.calls)) {
+      const base = fullCalls.find((other) => other.contender === contender);
+      if (base) ratios[contender] = ms.median / base.ms.median;
+    }
+    return [{ row: `${rowName(causal)} / ${full.problem.name}`, ratios }];
+  });
+}
+
+function sameSizes(a: RowResult, b: RowResult): boolean {
+  const sizes = ({ suite, problem: { name: _name, options: _options, ...rest } }: RowResult) =>
+    JSON.stringify([suite, rest]);
+  return sizes(a) === sizes(b);
+}
+
+/** GFLOP/s */
+export function rate(flops: number, ms: number): number {
+  return flops / ms / 1e6;
+}

@@ -1,0 +1,63 @@
+/** The browser's half of `npm run bench`: Node starts the contenders once, then asks for one row after another. */
+import { makeCaseInputs } from "../kernels/softmax/case-inputs.js";
+import { capabilitiesOf } from "../src/dispatch/capabilities.js";
+import { normalArray, randomSource } from "../test/support/random.js";
+import type { Contender, ContenderName, PeerName } from "./contender.js";
+import { requestDevice } from "./gpu.js";
+import { findYardstick, type Yardstick } from "./matmul/yardstick.js";
+import { measureRow } from "./measure-row.js";
+import type { MatmulReport, RowResult, StartReport } from "./results.js";
+import type { BenchRow } from "./suite.js";
+
+export interface BenchPage {
+  start(options: { peers: readonly PeerName[]; tuning?: string }): Promise<StartReport>;
+  /** Before the first row, which is held against it. */
+  findYardstick(rounds: number): Promise<MatmulReport>;
+  measure(row: BenchRow, rounds: number): Promise<RowResult>;
+}
+
+declare global {
+  interface Window {
+    bench: BenchPage;
+  }
+}
+
+/** Modules of contenders that do not run are not even loaded. */
+const STARTERS: Readonly<Record<ContenderName, (tuning?: string) => Promise<Contender>>> = {
+  ours: async (tuning) => (await import("./contenders/ours.js")).startOurs(tuning),
+  "onnxruntime-web": async () => (await import("./contenders/onnxruntime-web.js")).startOnnxRuntime(),
+  "jax-js": async () => (await import("./contenders/jax-js.js")).startJaxJs(),
+};
+
+const contenders = new Map<ContenderName, Contender | Error>();
+let yardstick: Yardstick | undefined;
+
+window.bench = {
+  async start({ peers, tuning }) {
+    const failures: StartReport["failures"] = {};
+    for (const name of ["ours", ...peers] as const) {
+      try {
+        contenders.set(name, await STARTERS[name](tuning));
+      } catch (error) {
+        contenders.set(name, error as Error);
+        failures[name] = String(error);
+      }
+    }
+    const device = await requestDevice();
+    const { adapter, software } = capabilitiesOf(device);
+    device.destroy();
+    const name = adapter.description || `${adapter.vendor} ${adapter.architecture}`.trim();
+    return { adapter: name || "unnamed adapter", software, failures };
+  },
+
+  async findYardstick(rounds) {
+    yardstick = await findYardstick(rounds);
+    return yardstick.report;
+  },
+
+  async measure(row, rounds) {
+    const random = randomSource(1);
+    const data = makeCaseInputs(row.problem, () => normalArray(1, random)[0]!);
+    return measureRow(row, { inputs: { problem: row.problem, data }, contenders, yardstick, rounds });
+  },
+};
