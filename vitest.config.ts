@@ -19,7 +19,7 @@ const unit: TestProjectConfiguration = {
   test: {
     name: "unit",
     environment: "node",
-    include: ["{src,kernels,test,tools,demo}/**/*.test.ts"],
+    include: ["{src,kernels,test,tools,demo,bench}/**/*.test.ts"],
     exclude: [...GPU_TESTS, ...PAGE_TESTS, ...PACKAGE_TESTS, ...DENO_TESTS],
     testTimeout: 30_000,
   },

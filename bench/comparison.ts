@@ -1,5 +1,5 @@
 import type { ContenderName, PeerName } from "./contender.js";
-import type { CallResult, MatmulReport, RowResult } from "./results.js";
+import type { CallResult, MatmulSamples, RowResult } from "./results.js";
 import { median, type Summary, summarise } from "./statistics.js";
 import { rowName } from "./suite.js";
 
@@ -16,24 +16,21 @@ export interface RowComparison {
   /** Each contender's fastest right call. */
   readonly fastest: readonly TimedCall[];
   readonly gflops?: number;
-  /** The yardstick in the same rounds. */
+  /** The faster of the matrix products in the same rounds. */
   readonly matmulGflops?: number;
   readonly fractionOfMatmul?: number;
   /** The fastest right peer's time over ours: above 1 we are faster. */
   readonly againstPeer?: { readonly peer: PeerName; readonly speedup: number };
 }
 
-export function compareRow(result: RowResult, matmul: MatmulReport): RowComparison {
+export function compareRow(result: RowResult): RowComparison {
   const fastest = fastestCalls(result.calls);
   const ours = fastest.find(({ contender }) => contender === "ours");
   const [peer] = fastest
     .filter(({ contender }) => contender !== "ours")
     .sort((a, b) => a.ms.median - b.ms.median);
   const gflops = ours && rate(result.flops, ours.ms.median);
-  const matmulGflops =
-    matmul.best && result.matmulSamples.length > 0
-      ? rate(matmul.best.flops, median(result.matmulSamples))
-      : undefined;
+  const matmulGflops = matmulRate(result.matmul);
   return {
     row: rowName(result),
     fastest,
@@ -45,6 +42,14 @@ export function compareRow(result: RowResult, matmul: MatmulReport): RowComparis
         againstPeer: { peer: peer.contender as PeerName, speedup: peer.ms.median / ours.ms.median },
       }),
   };
+}
+
+/** GFLOP/s of the fastest matrix product, or undefined when none was measured. */
+export function matmulRate(products: readonly MatmulSamples[]): number | undefined {
+  const rates = products
+    .filter(({ samples }) => samples.length > 0)
+    .map(({ flops, samples }) => rate(flops, median(samples)));
+  return rates.length > 0 ? Math.max(...rates) : undefined;
 }
 
 /** Each contender's fastest call among those that were timed. */

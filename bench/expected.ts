@@ -1,9 +1,10 @@
 import { softmaxAttentionReference } from "../kernels/softmax/reference.js";
 import { difference } from "../test/support/compare.js";
 import type { BenchInputs } from "./contender.js";
+import { sampledRows } from "./sampled-rows.js";
 
 /** Multiplications that a check may cost: some seconds of float64 in JavaScript. */
-const BUDGET = 2 ** 27;
+const BUDGET = 2 ** 28;
 
 /** Rows of the float64 reference. */
 export interface ExpectedRows {
@@ -18,7 +19,7 @@ export function expectedRows({ problem, data }: BenchInputs): ExpectedRows {
   const { tokensQ, tokensK, heads, headDim, valueDim, options } = problem;
   if (problem.batches !== 1) throw new Error("the benchmark checks one batch entry");
   const rowCost = tokensK * heads * (headDim + valueDim);
-  const tokens = sampledTokens(tokensQ, Math.max(8, Math.floor(BUDGET / rowCost)));
+  const tokens = sampledRows(tokensQ, Math.max(8, Math.floor(BUDGET / rowCost)));
   const values = new Float64Array(tokens.length * heads * valueDim);
   for (const [index, token] of tokens.entries()) {
     const width = heads * headDim;
@@ -45,17 +46,4 @@ export function largestError(actual: Float32Array, expected: ExpectedRows, token
     sampled.set(actual.subarray(token * width, (token + 1) * width), index * width);
   }
   return difference(sampled, expected.values).maxRelative;
-}
-
-/**
- * First, last and others in between, ascending. Steps of the golden ratio fall into step with no tile, so that samples
- * meet every row of a kernel's tiles.
- */
-export function sampledTokens(count: number, wanted: number): number[] {
-  if (wanted >= count) return Array.from({ length: count }, (_, token) => token);
-  const chosen = new Set([0, count - 1]);
-  for (let step = 1; chosen.size < wanted; step++) {
-    chosen.add(Math.floor((((step * (Math.sqrt(5) - 1)) / 2) % 1) * count));
-  }
-  return [...chosen].sort((a, b) => a - b);
 }

@@ -49,7 +49,7 @@ async function measure(page: Page, { rows, peers, rounds, tuning }: BenchArgumen
     ...(tuning && { tuning }),
   });
   progress(`${start.adapter}: plain f32 matmul`);
-  const matmul = await page.evaluate((count) => window.bench.findYardstick(count), rounds);
+  const matmul = await page.evaluate((count) => window.bench.measureMatmul(count), rounds);
   const results: RowResult[] = [];
   for (const row of rows) {
     progress(rowName(row));

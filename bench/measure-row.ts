@@ -1,7 +1,7 @@
 import type { BenchInputs, Call, CallFactory, Contender, ContenderName } from "./contender.js";
 import { countDispatches } from "./dispatch-counter.js";
 import { type ExpectedRows, expectedRows, largestError } from "./expected.js";
-import type { Yardstick } from "./matmul/yardstick.js";
+import type { YardstickTask } from "./matmul/yardstick.js";
 import type { CallResult, RowResult } from "./results.js";
 import { measureRounds, type TimedTask } from "./rounds.js";
 import { attentionFlops, type BenchRow } from "./suite.js";
@@ -10,7 +10,7 @@ export interface RowOptions {
   readonly inputs: BenchInputs;
   /** Started, or why not. */
   readonly contenders: ReadonlyMap<ContenderName, Contender | Error>;
-  readonly yardstick: Yardstick | undefined;
+  readonly yardsticks: readonly YardstickTask[];
   readonly rounds: number;
 }
 
@@ -22,7 +22,7 @@ interface Entrant {
 
 /** Checks every call of every contender against the reference, then times those that are right, in rounds. */
 export async function measureRow(row: BenchRow, options: RowOptions): Promise<RowResult> {
-  const { inputs, contenders, yardstick, rounds } = options;
+  const { inputs, contenders, yardsticks, rounds } = options;
   const expected = expectedRows(inputs);
   const entrants: Entrant[] = [];
   for (const [name, contender] of contenders) {
@@ -32,8 +32,7 @@ export async function measureRow(row: BenchRow, options: RowOptions): Promise<Ro
   const tasks = entrants.flatMap(({ result, call }): TimedTask[] =>
     call ? [{ name: taskName(result), run: () => call.run() }] : [],
   );
-  if (yardstick?.task) tasks.push(yardstick.task);
-  const measured = await measureRounds(tasks, rounds);
+  const measured = await measureRounds([...tasks, ...yardsticks], rounds);
   for (const { call } of entrants) call?.destroy();
   return {
     ...row,
@@ -43,7 +42,7 @@ export async function measureRow(row: BenchRow, options: RowOptions): Promise<Ro
       const { samples = [], error } = (call && measured.get(taskName(result))) ?? {};
       return error === undefined ? { ...result, samples } : { ...result, status: "failed", message: error };
     }),
-    matmulSamples: (yardstick?.task && measured.get(yardstick.task.name)?.samples) ?? [],
+    matmul: yardsticks.map(({ name, flops }) => ({ name, flops, samples: measured.get(name)!.samples })),
   };
 }
 
@@ -85,6 +84,7 @@ async function check(
     const { run } = call;
     call.poison?.();
     const dispatches = await countDispatches(run);
+    if (dispatches === 0) throw new Error("made no dispatch: the GPU had no part in it");
     const error = largestError(await call.read(), expected, problem.tokensQ);
     const result = { ...base, dispatches, maxRelative: Number.isFinite(error) ? error : null };
     if (error <= tolerance) return { result: { ...result, status: "timed" }, call };

@@ -4,15 +4,15 @@ import { capabilitiesOf } from "../src/dispatch/capabilities.js";
 import { normalArray, randomSource } from "../test/support/random.js";
 import type { Contender, ContenderName, PeerName } from "./contender.js";
 import { requestDevice } from "./gpu.js";
-import { findYardstick, type Yardstick } from "./matmul/yardstick.js";
+import { findYardstick, type YardstickTask } from "./matmul/yardstick.js";
 import { measureRow } from "./measure-row.js";
-import type { MatmulReport, RowResult, StartReport } from "./results.js";
+import type { MatmulResult, RowResult, StartReport } from "./results.js";
 import type { BenchRow } from "./suite.js";
 
 export interface BenchPage {
   start(options: { peers: readonly PeerName[]; tuning?: string }): Promise<StartReport>;
-  /** Before the first row, which is held against it. */
-  findYardstick(rounds: number): Promise<MatmulReport>;
+  /** Before the first row: the fastest take their turns in every row. */
+  measureMatmul(rounds: number): Promise<readonly MatmulResult[]>;
   measure(row: BenchRow, rounds: number): Promise<RowResult>;
 }
 
@@ -30,7 +30,7 @@ const STARTERS: Readonly<Record<ContenderName, (tuning?: string) => Promise<Cont
 };
 
 const contenders = new Map<ContenderName, Contender | Error>();
-let yardstick: Yardstick | undefined;
+let yardsticks: readonly YardstickTask[] = [];
 
 window.bench = {
   async start({ peers, tuning }) {
@@ -50,14 +50,15 @@ window.bench = {
     return { adapter: name || "unnamed adapter", software, failures };
   },
 
-  async findYardstick(rounds) {
-    yardstick = await findYardstick(rounds);
-    return yardstick.report;
+  async measureMatmul(rounds) {
+    const { candidates, finalists } = await findYardstick(rounds);
+    yardsticks = finalists;
+    return candidates;
   },
 
   async measure(row, rounds) {
     const random = randomSource(1);
     const data = makeCaseInputs(row.problem, () => normalArray(1, random)[0]!);
-    return measureRow(row, { inputs: { problem: row.problem, data }, contenders, yardstick, rounds });
+    return measureRow(row, { inputs: { problem: row.problem, data }, contenders, yardsticks, rounds });
   },
 };

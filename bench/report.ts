@@ -1,6 +1,6 @@
-import { causalRatios, compareRow, rate } from "./comparison.js";
+import { causalRatios, compareRow, matmulRate, rate } from "./comparison.js";
 import type { ContenderName, PeerName } from "./contender.js";
-import type { CallResult, MatmulReport, MatmulResult, RowResult, StartReport } from "./results.js";
+import type { CallResult, MatmulResult, RowResult, StartReport } from "./results.js";
 import { median, summarise } from "./statistics.js";
 import { rowName } from "./suite.js";
 import { formatTable } from "./table.js";
@@ -14,7 +14,7 @@ export interface BenchReport {
   readonly start: StartReport;
   readonly rounds: number;
   readonly tuning?: string;
-  readonly matmul: MatmulReport;
+  readonly matmul: readonly MatmulResult[];
   readonly rows: readonly RowResult[];
 }
 
@@ -26,7 +26,7 @@ export function oursIsRight({ rows }: BenchReport): boolean {
 }
 
 export function reportAsJson(report: BenchReport): string {
-  const comparisons = report.rows.map((row) => compareRow(row, report.matmul));
+  const comparisons = report.rows.map(compareRow);
   return `${JSON.stringify({ ...report, comparisons, causalRatios: causalRatios(report.rows) }, null, 2)}\n`;
 }
 
@@ -64,21 +64,21 @@ function rowTable(report: BenchReport, contenders: readonly ContenderName[]): st
   return formatTable(
     header,
     report.rows.map((row) => {
-      const { gflops, fractionOfMatmul, againstPeer } = compareRow(row, report.matmul);
+      const { gflops, fractionOfMatmul, againstPeer } = compareRow(row);
       return [
         rowName(row),
-        timeCell(row, "ours", report.matmul),
+        timeCell(row, "ours"),
         gflops === undefined ? "-" : gflops.toFixed(2),
         fractionOfMatmul === undefined ? "-" : `${(100 * fractionOfMatmul).toFixed(0)} %`,
-        ...peers.map((name) => timeCell(row, name, report.matmul)),
+        ...peers.map((name) => timeCell(row, name)),
         againstPeer ? `${againstPeer.speedup.toFixed(2)}x ${againstPeer.peer}` : "-",
       ];
     }),
   );
 }
 
-function timeCell(row: RowResult, contender: ContenderName, matmul: MatmulReport): string {
-  const timed = compareRow(row, matmul).fastest.find((call) => call.contender === contender);
+function timeCell(row: RowResult, contender: ContenderName): string {
+  const timed = compareRow(row).fastest.find((call) => call.contender === contender);
   if (timed) return `${ms(timed.ms.median)} (${ms(timed.ms.min)} to ${ms(timed.ms.max)})`;
   const calls = row.calls.filter((call) => call.contender === contender);
   return [...new Set(calls.map(verdict))].join(", ") || "-";
@@ -90,15 +90,14 @@ function verdict({ status, maxRelative }: CallResult): string {
   return `wrong (max error ${maxRelative == null ? "not finite" : maxRelative.toExponential(2)})`;
 }
 
-/** Calls that could not be timed, and those that the GPU had no part in. */
+/** Why calls were not timed. */
 function remarks(rows: readonly RowResult[]): string[] {
   const lines = rows.flatMap((row) =>
     row.calls.flatMap((result) => {
-      const { contender, call, status, dispatches, message } = result;
-      const subject = `${rowName(row)}: ${[contender, call].filter(Boolean).join(" ")}`;
-      if (status === "timed" && dispatches !== 0) return [];
-      const what = status === "timed" ? "made no dispatch: not a GPU's time" : verdict(result);
-      return [`${subject} ${what}${message ? `: ${message.split("\n")[0]}` : ""}`];
+      const { contender, call, status, message } = result;
+      if (status === "timed" || status === "unsupported") return [];
+      const subject = [rowName(row), [contender, call].filter(Boolean).join(" ")].join(": ");
+      return [`${subject} ${verdict(result)}${message ? `: ${message.split("\n")[0]}` : ""}`];
     }),
   );
   return lines.length > 0 ? ["", ...lines] : [];
@@ -115,28 +114,22 @@ function ratioTable({ rows }: BenchReport, contenders: readonly ContenderName[])
 }
 
 function matmulTable({ matmul, rows }: BenchReport): string[] {
-  const { best, candidates } = matmul;
-  const size = candidates[0]?.size;
   const table = formatTable(
-    [`plain f32 matmul, ${size} x ${size}`, "GFLOP/s"],
-    candidates.map((candidate) => [candidate.name, matmulCell(candidate)]),
+    [`plain f32 matmul, ${matmul[0]?.size} x ${matmul[0]?.size}`, "GFLOP/s"],
+    matmul.map((candidate) => [candidate.name, matmulCell(candidate)]),
   );
-  if (!best) return [...table, "no plain matmul was right: no yardstick"];
-  const found = candidates.find(({ name }) => name === best.name)!;
-  const {
-    median: mid,
-    min,
-    max,
-  } = summarise([...found.samples, ...rows.flatMap((row) => row.matmulSamples)]);
-  const [usual, fastest, slowest] = [mid, min, max].map((time) => rate(best.flops, time).toFixed(2));
+  const rates = [matmul, ...rows.map((row) => row.matmul)].flatMap((products) => matmulRate(products) ?? []);
+  if (rates.length === 0) return [...table, "no plain matmul was right: nothing to hold the rows against"];
+  const { median: usual, min, max } = summarise(rates);
+  const [low, high] = [min, max].map((value) => value.toFixed(2));
   return [
     ...table,
-    `adapter's best plain f32 matmul: ${usual} GFLOP/s (${slowest} to ${fastest} over the whole run), ${best.name}`,
+    `adapter's best plain f32 matmul: ${usual.toFixed(2)} GFLOP/s (median; ${low} to ${high} from row to row)`,
   ];
 }
 
-function matmulCell({ status, samples, size, maxRelative, message }: MatmulResult): string {
-  if (samples.length > 0) return rate(2 * size ** 3, median(samples)).toFixed(2);
+function matmulCell({ status, samples, flops, maxRelative, message }: MatmulResult): string {
+  if (samples.length > 0) return rate(flops, median(samples)).toFixed(2);
   return status === "wrong" ? `wrong (max error ${maxRelative?.toExponential(2)})` : `${status}: ${message}`;
 }
 

@@ -11,7 +11,7 @@ export interface CallResult {
   readonly tolerance?: number;
   /** Largest error relative to the largest reference value; null where it is no finite number, which JSON cannot hold. */
   readonly maxRelative?: number | null;
-  /** Compute dispatches that one call makes: 0 means that the GPU had no part in it. */
+  /** Compute dispatches that one call makes. */
   readonly dispatches?: number;
   /** Milliseconds, one a round. */
   readonly samples: readonly number[];
@@ -23,28 +23,28 @@ export interface RowResult extends BenchRow {
   /** Query rows compared with the reference, of `problem.tokensQ`. */
   readonly checkedTokens: number;
   readonly calls: readonly CallResult[];
-  /** The yardstick's turns in the same rounds; empty when no matrix product was right. */
-  readonly matmulSamples: readonly number[];
+  /** Turns of the fastest matrix products in the same rounds; empty when none was right. */
+  readonly matmul: readonly MatmulSamples[];
+}
+
+export interface MatmulSamples {
+  readonly name: string;
+  /** Operations of one run. */
+  readonly flops: number;
+  /** Milliseconds, one a round. */
+  readonly samples: readonly number[];
 }
 
 /** One plain matrix product kernel. */
-export interface MatmulResult {
-  readonly name: string;
+export interface MatmulResult extends MatmulSamples {
   readonly status: "timed" | "wrong" | "failed";
   readonly maxRelative?: number | null;
   /** Rows and columns of the square matrices. */
   readonly size: number;
-  readonly samples: readonly number[];
   readonly message?: string;
 }
 
-export interface MatmulReport {
-  readonly candidates: readonly MatmulResult[];
-  /** Name of the fastest right one, and the operations of one of its runs. */
-  readonly best?: { readonly name: string; readonly flops: number };
-}
-
-/** How a contender was started: what it said where it could not be. */
+/** What the contenders run on, and what those that could not be started said. */
 export interface StartReport {
   readonly adapter: string;
   /** Whether the adapter computes on the processor. */
