@@ -1,4 +1,5 @@
-import { type FailureCode, SearchFailure, type WorkerReply, type WorkerRequest } from "./worker-messages.js";
+import { type FailureCode, PageFailure } from "../common/page-failure.js";
+import type { WorkerReply, WorkerRequest } from "./worker-messages.js";
 
 export interface TaskOptions {
   readonly signal?: AbortSignal;
@@ -7,7 +8,7 @@ export interface TaskOptions {
 
 interface Task {
   readonly resolve: (value: unknown) => void;
-  readonly reject: (failure: SearchFailure) => void;
+  readonly reject: (failure: PageFailure) => void;
   readonly onProgress: ((done: number, total: number) => void) | undefined;
 }
 
@@ -17,16 +18,16 @@ type Question =
   | { readonly task: "encode"; readonly sentences: readonly string[] };
 
 /**
- * The sentence encoder in its worker, as promises. Failures are `SearchFailure`s. A lost device fails all that is under way and
+ * The sentence encoder in its worker, as promises. Failures are `PageFailure`s. A lost device fails all that is under way and
  * resolves {@link lost}; the client is then of no more use.
  */
 export class EncoderClient {
   /** Resolves with the failure when the device is lost or the worker dies; never rejects. */
-  readonly lost: Promise<SearchFailure>;
+  readonly lost: Promise<PageFailure>;
   readonly #worker = new Worker(new URL("./encoder-worker.ts", import.meta.url), { type: "module" });
   readonly #tasks = new Map<number, Task>();
   #nextId = 0;
-  #announceLoss: (failure: SearchFailure) => void = () => {};
+  #announceLoss: (failure: PageFailure) => void = () => {};
 
   constructor() {
     this.lost = new Promise((resolve) => {
@@ -60,7 +61,7 @@ export class EncoderClient {
   }
 
   #ask(question: Question, { signal, onProgress }: TaskOptions): Promise<unknown> {
-    if (signal?.aborted) return Promise.reject(new SearchFailure("aborted", "Cancelled."));
+    if (signal?.aborted) return Promise.reject(new PageFailure("aborted", "Cancelled."));
     const id = this.#nextId++;
     const cancel = () => this.#send({ id, task: "cancel" });
     signal?.addEventListener("abort", cancel, { once: true });
@@ -86,17 +87,17 @@ export class EncoderClient {
     }
     this.#tasks.delete(reply.id);
     if (reply.kind === "done") task?.resolve(reply.value);
-    else task?.reject(new SearchFailure(reply.code, reply.message));
+    else task?.reject(new PageFailure(reply.code, reply.message));
   }
 
   #die(code: FailureCode, message: string): void {
     this.#failAll(code, message);
     this.#worker.terminate();
-    this.#announceLoss(new SearchFailure(code, message));
+    this.#announceLoss(new PageFailure(code, message));
   }
 
   #failAll(code: FailureCode, message: string): void {
-    for (const { reject } of this.#tasks.values()) reject(new SearchFailure(code, message));
+    for (const { reject } of this.#tasks.values()) reject(new PageFailure(code, message));
     this.#tasks.clear();
   }
 }

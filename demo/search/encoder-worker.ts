@@ -1,7 +1,9 @@
 /** Owns the GPU device and the encoder, so that neither compiling nor tokenising freezes the page. */
 import { AttentionContext, AttentionError } from "webgpu-attention";
 import { SentenceEncoder } from "webgpu-attention/transformer";
-import { type FailureCode, SearchFailure, type WorkerReply, type WorkerRequest } from "./worker-messages.js";
+import { openDevice } from "../common/open-device.js";
+import { type FailureCode, PageFailure } from "../common/page-failure.js";
+import type { WorkerReply, WorkerRequest } from "./worker-messages.js";
 
 let context: AttentionContext | undefined;
 let encoder: SentenceEncoder | undefined;
@@ -32,7 +34,7 @@ function perform(request: Exclude<WorkerRequest, { task: "cancel" }>, signal: Ab
   const progress = (done: number, total: number) => reply({ id, kind: "progress", done, total });
   switch (request.task) {
     case "open":
-      return openDevice();
+      return openContext();
     case "load":
       return loadEncoder(request.baseUrl, signal, progress);
     case "encode":
@@ -45,16 +47,12 @@ function perform(request: Exclude<WorkerRequest, { task: "cancel" }>, signal: Ab
 }
 
 /** @returns the adapter's name */
-async function openDevice(): Promise<string> {
-  if (navigator.gpu === undefined)
-    throw new SearchFailure("no-webgpu", "navigator.gpu is missing in workers.");
-  const adapter = await navigator.gpu.requestAdapter({ powerPreference: "high-performance" });
-  if (adapter === null) throw new SearchFailure("no-adapter", "requestAdapter() gave null.");
-  const device = await adapter.requestDevice(AttentionContext.requirements(adapter));
+async function openContext(): Promise<string> {
+  const { device, adapterName } = await openDevice();
   deviceLost = device.lost;
   void deviceLost.then(({ message }) => reply({ kind: "lost", message }));
   context = await AttentionContext.create(device);
-  return adapterName(adapter.info);
+  return adapterName;
 }
 
 async function loadEncoder(
@@ -69,13 +67,8 @@ async function loadEncoder(
   });
 }
 
-function adapterName({ vendor, architecture, description, isFallbackAdapter }: GPUAdapterInfo): string {
-  const name = description || `${vendor} ${architecture}`.trim() || "unnamed adapter";
-  return isFallbackAdapter ? `${name} (software)` : name;
-}
-
 async function failureCode(error: unknown): Promise<FailureCode> {
-  if (error instanceof SearchFailure) return error.code;
+  if (error instanceof PageFailure) return error.code;
   if (error instanceof AttentionError && error.code === "device-lost") return "device-lost";
   // A lost device makes pending work fail in several ways, often before the loss itself is announced.
   const settled = new Promise<undefined>((resolve) => setTimeout(resolve, 100));

@@ -1,4 +1,4 @@
-import { element } from "./elements.js";
+import { element } from "../common/elements.js";
 import { type Cell, cellAt, fractionOf, neighbour, valueRange } from "./heat-map-layout.js";
 
 /** Space for the labels at the top and the left, in CSS pixels. */

@@ -1,14 +1,14 @@
-import { element } from "./elements.js";
-import { FailureView } from "./failure-view.js";
+import { element } from "../common/elements.js";
+import { FailureView } from "../common/failure-view.js";
+import { PageFailure } from "../common/page-failure.js";
+import { ProgressView } from "../common/progress-view.js";
 import { HeatMap } from "./heat-map.js";
 import { type Passage, splitPassages } from "./passages.js";
-import { ProgressView } from "./progress-view.js";
 import { ResultsView } from "./results-view.js";
 import { SearchEngine } from "./search-engine.js";
 import type { SearchResult } from "./search-session.js";
 import { selectSpread } from "./selection.js";
 import { Complaint, TextSource } from "./text-source.js";
-import { SearchFailure } from "./worker-messages.js";
 
 const EXAMPLES = [
   "a man goes to sea because he is melancholy",
@@ -30,7 +30,11 @@ const found = element("found", HTMLElement);
 
 const source = new TextSource();
 const progress = new ProgressView();
-const failure = new FailureView(() => void retry());
+const failure = new FailureView(() => void retry(), {
+  title: "The search failed",
+  advice: "Try again. If it fails the same way, search fewer passages, or reload the page.",
+  retry: true,
+});
 const results = new ResultsView();
 const map = new HeatMap((cell) => results.point(cell === undefined ? [] : [cell.row - 1, cell.column - 1]));
 
@@ -49,7 +53,7 @@ function openEngine(): Promise<SearchEngine> {
 
 async function startEngine(): Promise<SearchEngine> {
   // Asked here as well as in the worker, because a page without WebGPU should say so before anything is tried.
-  if (navigator.gpu === undefined) throw new SearchFailure("no-webgpu", "navigator.gpu is missing.");
+  if (navigator.gpu === undefined) throw new PageFailure("no-webgpu", "navigator.gpu is missing.");
   const opened = await SearchEngine.open(new URL("../models/use-lite/", document.baseURI).href);
   adapter.value = opened.adapter;
   void opened.lost.then((loss) => {
@@ -122,7 +126,7 @@ function explain(error: unknown): void {
   if (error instanceof Complaint) {
     status.textContent = "";
     complain(error);
-  } else if (error instanceof SearchFailure && error.code === "aborted") {
+  } else if (error instanceof PageFailure && error.code === "aborted") {
     status.textContent = "Cancelled. What was read is kept.";
   } else {
     unanswered = true;
@@ -139,7 +143,7 @@ async function retry(): Promise<void> {
 
 function explainOpening(error: unknown): void {
   adapter.value = "nothing";
-  submit.disabled = error instanceof SearchFailure && error.code === "no-webgpu";
+  submit.disabled = error instanceof PageFailure && error.code === "no-webgpu";
   status.textContent = "";
   failure.show(error);
 }

@@ -1,4 +1,4 @@
-import { element } from "./elements.js";
+import { element } from "../common/elements.js";
 import type { Passage } from "./passages.js";
 import type { Ranked } from "./ranking.js";
 

@@ -1,6 +1,6 @@
+import type { PageFailure } from "../common/page-failure.js";
 import { EncoderClient } from "./encoder-client.js";
 import { type SearchOptions, type SearchResult, SearchSession } from "./search-session.js";
-import type { SearchFailure } from "./worker-messages.js";
 
 export interface EngineSearchOptions extends SearchOptions {
   /** The first search loads the model: bytes so far, of how many. */
@@ -10,7 +10,7 @@ export interface EngineSearchOptions extends SearchOptions {
 /** A device, the model on it, and what it has embedded so far. */
 export class SearchEngine {
   /** Resolves when the device is lost; open a new engine then. */
-  readonly lost: Promise<SearchFailure>;
+  readonly lost: Promise<PageFailure>;
   readonly #client: EncoderClient;
   readonly #session: SearchSession;
   readonly #modelUrl: string;
@@ -31,7 +31,7 @@ export class SearchEngine {
    * Opens the device; the model waits for the first search, for it is large.
    *
    * @param modelUrl folder of the model's files, ends with "/"
-   * @throws SearchFailure "no-webgpu", "no-adapter"
+   * @throws PageFailure "no-webgpu", "no-adapter"
    */
   static async open(modelUrl: string): Promise<SearchEngine> {
     const client = new EncoderClient();
@@ -43,7 +43,7 @@ export class SearchEngine {
     }
   }
 
-  /** @throws SearchFailure, "aborted" when `signal` fired; the engine can search again unless the device was lost */
+  /** @throws PageFailure, "aborted" when `signal` fired; the engine can search again unless the device was lost */
   async search(
     passages: readonly string[],
     query: string,

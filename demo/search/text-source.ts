@@ -1,4 +1,4 @@
-import { element } from "./elements.js";
+import { element } from "../common/elements.js";
 
 /** Something the user can mend in a field of the form. */
 export class Complaint extends Error {

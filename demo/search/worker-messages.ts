@@ -1,3 +1,5 @@
+import type { FailureCode } from "../common/page-failure.js";
+
 /** What the page asks of the worker. Every task is answered once, with `done` or `failed`. */
 export type WorkerRequest =
   | { readonly id: number; readonly task: "open" }
@@ -12,18 +14,3 @@ export type WorkerReply =
   | { readonly id: number; readonly kind: "failed"; readonly code: FailureCode; readonly message: string }
   /** The GPU device is gone, and with it all that the worker holds. */
   | { readonly kind: "lost"; readonly message: string };
-
-/** Why a task failed, as far as the page has something different to say about it. */
-export type FailureCode = "no-webgpu" | "no-adapter" | "device-lost" | "aborted" | "other";
-
-/** An error of the search with the reason that the page tells the user. */
-export class SearchFailure extends Error {
-  override readonly name = "SearchFailure";
-
-  constructor(
-    readonly code: FailureCode,
-    message: string,
-  ) {
-    super(message);
-  }
-}

@@ -1,24 +1,26 @@
 import { element } from "./elements.js";
-import { helpFor } from "./failure-help.js";
-import { SearchFailure } from "./worker-messages.js";
+import { type FailureHelp, helpFor } from "./failure-help.js";
+import { PageFailure } from "./page-failure.js";
 
 /** The notice that says what went wrong and what to do. */
 export class FailureView {
   readonly #box = element("failure", HTMLElement);
   readonly #retry = element("retry", HTMLButtonElement);
+  readonly #other: FailureHelp;
 
-  constructor(onRetry: () => void) {
+  /** @param other what to say about a failure that is not the device's */
+  constructor(onRetry: () => void, other: FailureHelp) {
+    this.#other = other;
     this.#retry.addEventListener("click", onRetry);
   }
 
   show(error: unknown): void {
-    const failure =
-      error instanceof SearchFailure ? error : new SearchFailure("other", (error as Error).message);
-    const help = helpFor(failure);
+    const code = error instanceof PageFailure ? error.code : "other";
+    const help = helpFor(code, this.#other);
     if (help === undefined) return;
     element("failure-title", HTMLElement).textContent = help.title;
     element("failure-advice", HTMLElement).textContent = help.advice;
-    element("failure-detail", HTMLElement).textContent = failure.message;
+    element("failure-detail", HTMLElement).textContent = (error as Error).message;
     this.#retry.hidden = !help.retry;
     this.#box.hidden = false;
   }

@@ -1,6 +1,6 @@
-import type { FailureCode, SearchFailure } from "./worker-messages.js";
+import type { FailureCode } from "./page-failure.js";
 
-/** What the page says about a failure. */
+/** What a page says about a failure. */
 export interface FailureHelp {
   readonly title: string;
   readonly advice: string;
@@ -8,11 +8,12 @@ export interface FailureHelp {
   readonly retry: boolean;
 }
 
-const HELP: Record<Exclude<FailureCode, "aborted">, FailureHelp> = {
+/** The same on every page. */
+const HELP: Record<Exclude<FailureCode, "aborted" | "other">, FailureHelp> = {
   "no-webgpu": {
     title: "This browser has no WebGPU",
     advice:
-      "The search runs on your graphics processor through WebGPU. Open this page in Chrome or Edge 121 or newer, Safari 26 or newer, or Firefox 141 or newer on Windows. WebGPU also needs a secure address: https, or http://localhost.",
+      "This page runs on your graphics processor through WebGPU. Open it in Chrome or Edge 121 or newer, Safari 26 or newer, or Firefox 141 or newer on Windows. WebGPU also needs a secure address: https, or http://localhost.",
     retry: false,
   },
   "no-adapter": {
@@ -27,14 +28,14 @@ const HELP: Record<Exclude<FailureCode, "aborted">, FailureHelp> = {
       "The driver was reset, the computer slept, or another program took the memory. Nothing that you typed is lost: try again to open the device anew.",
     retry: true,
   },
-  other: {
-    title: "The search failed",
-    advice: "Try again. If it fails the same way, search fewer passages, or reload the page.",
-    retry: true,
-  },
 };
 
-/** What to tell the user; `undefined` where the user cancelled and knows. */
-export function helpFor(failure: Pick<SearchFailure, "code">): FailureHelp | undefined {
-  return failure.code === "aborted" ? undefined : HELP[failure.code];
+/**
+ * What to tell the user; `undefined` where the user cancelled and knows.
+ *
+ * @param other what the page says about everything else
+ */
+export function helpFor(code: FailureCode, other: FailureHelp): FailureHelp | undefined {
+  if (code === "aborted") return undefined;
+  return code === "other" ? other : HELP[code];
 }
