@@ -78,7 +78,7 @@ function changed(): void {
 function refresh(): void {
   if (form === undefined) return;
   const wrong = form.refresh(session?.ctx);
-  if (wrong) showComplaint(wrong);
+  if (wrong) complain(wrong);
   else hideComplaint();
   const { values, variant, variantName, mechanism, name } = form;
   code.show(mechanism.snippet(values, variant));
@@ -110,6 +110,7 @@ async function runForm(): Promise<void> {
     });
     showResult(report);
     status.textContent = report.passed ? "Passed." : "Failed.";
+    bringIntoView("result");
   } catch (error) {
     explain(controller.signal.aborted ? controller.signal.reason : error);
   } finally {
@@ -125,12 +126,26 @@ function explain(error: unknown): void {
     status.textContent = "Cancelled.";
   } else if (error instanceof AttentionError && error.code !== "device-lost") {
     form?.markInvalid(error);
-    showComplaint(error);
+    complain(error);
+    bringIntoView("complaint");
   } else if (error instanceof AttentionError) {
     failure.show(new PageFailure("device-lost", error.message));
   } else {
     failure.show(error);
   }
+}
+
+function complain(error: AttentionError): void {
+  showComplaint(error);
+  // The bar with this text is always in sight, unlike the complaint.
+  status.textContent = `Not possible: ${error.details.subject}`;
+}
+
+/** Scrolls to what a run has shown, where the user would not see its beginning. */
+function bringIntoView(id: string): void {
+  const shown = element(id, HTMLElement);
+  const { top } = shown.getBoundingClientRect();
+  if (top < 0 || top > 0.7 * innerHeight) shown.scrollIntoView({ block: "start" });
 }
 
 async function retry(): Promise<void> {

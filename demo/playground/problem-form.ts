@@ -9,6 +9,9 @@ import { showPresets } from "./presets-view.js";
 
 const variantSelect = element("variant", HTMLSelectElement);
 
+/** Stands in until the device is known. */
+const DEFAULT: Variant = { name: "", label: "the default of this device" };
+
 /** What is to be run: the values of one mechanism's fields, and the variant. */
 export class ProblemForm {
   readonly mechanism: PlaygroundMechanism;
