@@ -1,7 +1,7 @@
 import type { ContenderName, PeerName } from "./contender.js";
 import type { CallResult, MatmulSamples, RowResult } from "./results.js";
 import { median, type Summary, summarise } from "./statistics.js";
-import { rowName } from "./suite.js";
+import { rowName, sameSizes } from "./suite.js";
 
 /** A call and what its samples say. */
 export interface TimedCall {
@@ -84,12 +84,6 @@ export function causalRatios(results: readonly RowResult[]): CausalRatio[] {
     }
     return [{ row: `${rowName(causal)} / ${full.problem.name}`, ratios }];
   });
-}
-
-function sameSizes(a: RowResult, b: RowResult): boolean {
-  const sizes = ({ suite, problem: { name: _name, options: _options, ...rest } }: RowResult) =>
-    JSON.stringify([suite, rest]);
-  return sizes(a) === sizes(b);
 }
 
 /** GFLOP/s */

@@ -14,7 +14,7 @@ import { findSuites } from "./find-suites.js";
 import type {} from "./page.js";
 import { type BenchReport, formatReport, oursIsRight, reportAsJson } from "./report.js";
 import type { RowResult } from "./results.js";
-import { rowName } from "./suite.js";
+import { groupRows, rowName } from "./suite.js";
 
 const PACKAGES: Readonly<Record<ContenderName, string>> = {
   ours: "..",
@@ -51,11 +51,10 @@ async function measure(page: Page, { rows, peers, rounds, tuning }: BenchArgumen
   progress(`${start.adapter}: plain f32 matmul`);
   const matmul = await page.evaluate((count) => window.bench.measureMatmul(count), rounds);
   const results: RowResult[] = [];
-  for (const row of rows) {
-    progress(rowName(row));
-    results.push(
-      await page.evaluate(([what, count]) => window.bench.measure(what, count), [row, rounds] as const),
-    );
+  for (const group of groupRows(rows)) {
+    progress(group.map(rowName).join(", "));
+    const given = [group, rounds] as const;
+    results.push(...(await page.evaluate(([what, count]) => window.bench.measure(what, count), given)));
   }
   return {
     date: new Date().toISOString(),

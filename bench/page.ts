@@ -1,11 +1,12 @@
 /** The browser's half of `npm run bench`: Node starts the contenders once, then asks for one row after another. */
 import { makeCaseInputs } from "../kernels/softmax/case-inputs.js";
+import type { SoftmaxCase } from "../kernels/softmax/cases.js";
 import { capabilitiesOf } from "../src/dispatch/capabilities.js";
 import { normalArray, randomSource } from "../test/support/random.js";
-import type { Contender, ContenderName, PeerName } from "./contender.js";
+import type { BenchInputs, Contender, ContenderName, PeerName } from "./contender.js";
 import { requestDevice } from "./gpu.js";
 import { findYardstick, type YardstickTask } from "./matmul/yardstick.js";
-import { measureRow } from "./measure-row.js";
+import { measureRows } from "./measure-rows.js";
 import type { MatmulResult, RowResult, StartReport } from "./results.js";
 import type { BenchRow } from "./suite.js";
 
@@ -13,7 +14,7 @@ export interface BenchPage {
   start(options: { peers: readonly PeerName[]; tuning?: string }): Promise<StartReport>;
   /** Before the first row: the fastest take their turns in every row. */
   measureMatmul(rounds: number): Promise<readonly MatmulResult[]>;
-  measure(row: BenchRow, rounds: number): Promise<RowResult>;
+  measure(rows: readonly BenchRow[], rounds: number): Promise<RowResult[]>;
 }
 
 declare global {
@@ -56,9 +57,12 @@ window.bench = {
     return candidates;
   },
 
-  async measure(row, rounds) {
-    const random = randomSource(1);
-    const data = makeCaseInputs(row.problem, () => normalArray(1, random)[0]!);
-    return measureRow(row, { inputs: { problem: row.problem, data }, contenders, yardsticks, rounds });
+  async measure(rows, rounds) {
+    return measureRows(rows, { contenders, yardsticks, rounds, makeInputs });
   },
 };
+
+function makeInputs(problem: SoftmaxCase): BenchInputs {
+  const random = randomSource(1);
+  return { problem, data: makeCaseInputs(problem, () => normalArray(1, random)[0]!) };
+}

@@ -18,6 +18,24 @@ export function rowName({ suite, problem }: BenchRow): string {
   return `${suite} ${problem.name}`;
 }
 
+/** Whether two rows differ in their options only: such rows are measured together. */
+export function sameSizes(a: BenchRow, b: BenchRow): boolean {
+  const sizes = ({ suite, problem: { name: _name, options: _options, ...rest } }: BenchRow) =>
+    JSON.stringify([suite, rest]);
+  return sizes(a) === sizes(b);
+}
+
+/** Rows in their order, those of the same sizes joined. */
+export function groupRows(rows: readonly BenchRow[]): BenchRow[][] {
+  const groups: BenchRow[][] = [];
+  for (const row of rows) {
+    const group = groups.find(([first]) => sameSizes(first!, row));
+    if (group) group.push(row);
+    else groups.push([row]);
+  }
+  return groups;
+}
+
 type Sizes = Pick<SoftmaxCase, "tokensQ" | "tokensK"> & Partial<Pick<SoftmaxCase, "heads" | "kvHeads">>;
 
 /** A problem of one batch entry in f32 with 64 channels a head; by default 8 heads, each with keys of its own. */

@@ -3,7 +3,7 @@ import { makeCaseInputs } from "../kernels/softmax/case-inputs.js";
 import { softmaxAttentionReference } from "../kernels/softmax/reference.js";
 import { normalArray, randomSource } from "../test/support/random.js";
 import type { Call, Contender, ContenderName } from "./contender.js";
-import { measureRow } from "./measure-row.js";
+import { measureRows } from "./measure-rows.js";
 import { benchProblem } from "./suite.js";
 
 const problem = benchProblem("full 5", { tokensQ: 5, tokensK: 5, heads: 2 });
@@ -46,14 +46,11 @@ const contender = (...calls: Call[]): Contender => ({
   calls: () => calls.map((call, index) => ({ label: `call ${index}`, prepare: async () => call })),
 });
 
-function measure(contenders: readonly [ContenderName, Contender | Error][]) {
+async function measure(contenders: readonly [ContenderName, Contender | Error][]) {
   const row = { suite: "test", problem };
-  return measureRow(row, {
-    inputs: { problem, data },
-    contenders: new Map(contenders),
-    yardsticks: [],
-    rounds: 2,
-  });
+  const options = { contenders: new Map(contenders), yardsticks: [], rounds: 2 };
+  const [result] = await measureRows([row], { ...options, makeInputs: () => ({ problem, data }) });
+  return result!;
 }
 
 it("times what is right, and counts its dispatches", async () => {
@@ -99,4 +96,22 @@ it("reports who could not start, who has no way, and who breaks down while timed
     { contender: "onnxruntime-web", status: "failed", message: "no wasm" },
     { contender: "jax-js", status: "unsupported" },
   ]);
+});
+
+it("gives every row of a group its own calls, and all the same turns of the matrix products", async () => {
+  const row = (name: string) => ({ suite: "test", problem: { ...problem, name } });
+  const product = { name: "product", flops: 8, run: () => new Promise<void>((done) => setTimeout(done, 21)) };
+  const results = await measureRows([row("a"), row("b")], {
+    contenders: new Map([["ours", contender(new FakeCall())]]),
+    yardsticks: [product],
+    rounds: 2,
+    makeInputs: (given) => ({ problem: given, data }),
+  });
+  expect(results.map((result) => result.problem.name)).toEqual(["a", "b"]);
+  for (const { calls, matmul } of results) {
+    expect(calls).toHaveLength(1);
+    expect(calls[0]!.samples).toHaveLength(2);
+    expect(matmul).toEqual([{ name: "product", flops: 8, samples: results[0]!.matmul[0]!.samples }]);
+    expect(matmul[0]!.samples).toHaveLength(2);
+  }
 });
