@@ -3,5 +3,6 @@ export const BINDINGS = {
   rows: ["params", "q", "k", "v", "out", "lse", "terms", "bias", "key_mask"],
   tiled: ["params", "q", "k", "v", "out", "lse", "terms", "bias", "key_mask"],
   split: ["params", "q", "k", "v", "terms", "bias", "key_mask", "partial_out", "partial_state"],
+  strips: ["params", "q", "k", "v", "terms", "bias", "key_mask", "partial_out", "partial_state"],
   merge: ["params", "out", "lse", "partial_out", "partial_state"],
 } as const;

@@ -1,13 +1,11 @@
-import type { Capabilities } from "../../src/dispatch/capabilities.js";
-import type { SoftmaxShape } from "./problem.js";
+/** Which kernel runs, with which tile. Every configuration gives the same result up to rounding. Plain data: it is stored. */
+export type SoftmaxConfiguration =
+  | TiledConfiguration
+  | RowsConfiguration
+  | SplitConfiguration
+  | StripsConfiguration;
 
-/** How the prefill runs: which kernel, with which tile. Every configuration gives the same result up to rounding. */
-export type SoftmaxConfiguration = TiledConfiguration | RowsConfiguration;
-
-/** What a tile depends on. */
-type Sizes = Pick<SoftmaxShape, "valueDim" | "tokensQ">;
-
-/** `tiled.wgsl`: weights change hands through workgroup memory. */
+/** `tiled.wgsl`: a workgroup shares a tile of rows; weights change hands through workgroup memory. */
 export interface TiledConfiguration {
   readonly kernel: "tiled";
   /** Row groups of a workgroup. */
@@ -18,16 +16,20 @@ export interface TiledConfiguration {
   readonly rows: number;
   /** Keys of a thread in a tile. */
   readonly keys: number;
+  /** Whether keys and values of a tile are read into workgroup memory first. */
+  readonly staged: boolean;
+  /** Whether f16 storage is read, and staged, as f16. Needs the feature `shader-f16`. */
+  readonly f16: boolean;
 }
 
-/** `rows.wgsl`: everything in registers, no barriers. */
+/** `rows.wgsl`: a thread has rows of its own and everything in registers; no barriers. */
 export interface RowsConfiguration {
   readonly kernel: "rows";
   /** Threads of a workgroup. */
   readonly threads: number;
   /** Query rows of a thread. */
   readonly rows: number;
-  /** Keys of a tile, a multiple of 4. */
+  /** Keys of a tile, a multiple of 4 up to 32. */
   readonly keys: number;
   /** vec4 value columns of a thread. */
   readonly columns: number;
@@ -35,43 +37,56 @@ export interface RowsConfiguration {
   readonly subgroups: boolean;
   /** Whether loops over registers are unrolled before the driver sees them. */
   readonly unroll: boolean;
+  readonly f16: boolean;
 }
 
-/**
- * The configuration for a device by what is known of its kind.
- *
- * GPUs take `tiled`: 64 threads and at most 5 KiB of workgroup memory fit every device, and lanes keep a thread's
- * accumulators at 16 vec4 or fewer, which no GPU spills. Drivers that run on a CPU take `rows`: there a barrier costs a
- * context switch for each thread, every dynamic index is a checked memory access, and every load is done lane by lane, so
- * what counts is work per load. Four rows by eight keys, unrolled, is where compile time (some 1.5 s) and speed balance.
- */
-export function tableConfiguration(shape: SoftmaxShape, capabilities: Capabilities): SoftmaxConfiguration {
-  return capabilities.software ? rowsConfiguration(shape, capabilities) : tiledConfiguration(shape);
+/** `split.wgsl` and `merge.wgsl`: a workgroup takes a range of the keys. For few query rows, or very long ones. */
+export interface SplitConfiguration {
+  readonly kernel: "split";
+  /** Threads of a workgroup, and keys of its tile: a power of two from 16 to 256. */
+  readonly threads: number;
+  /** Keys that a workgroup should have at least. */
+  readonly keysPerSplit: number;
+  readonly f16: boolean;
 }
 
-export function tiledConfiguration({ valueDim, tokensQ }: Sizes): TiledConfiguration {
-  const columns = Math.ceil(valueDim / 4);
-  const lanes = columns > 16 ? 16 : columns > 4 ? 8 : 4;
-  return {
-    kernel: "tiled",
-    groups: 64 / lanes,
-    lanes,
-    rows: tokensQ > 16 ? 4 : 2,
-    keys: lanes === 16 ? 2 : 4,
-  };
+/** `strips.wgsl` and `merge.wgsl`: a thread takes a range of the keys by itself, in registers; no barriers. */
+export interface StripsConfiguration {
+  readonly kernel: "strips";
+  readonly threads: number;
+  /** Keys of a tile, up to 32. */
+  readonly keys: number;
+  /** vec4 value columns of a thread. */
+  readonly columns: number;
+  /** Keys that a thread should have at least. */
+  readonly keysPerSplit: number;
+  readonly unroll: boolean;
+  readonly f16: boolean;
 }
 
-export function rowsConfiguration(
-  { valueDim, tokensQ }: Sizes,
-  capabilities: Capabilities,
-): RowsConfiguration {
-  return {
-    kernel: "rows",
-    threads: 16,
-    rows: tokensQ > 32 ? 4 : 2,
-    keys: 8,
-    columns: Math.min(Math.ceil(valueDim / 4), 16),
-    subgroups: capabilities.subgroups,
-    unroll: true,
-  };
+/** A few words for people: `"rows 8 x 8, 4 threads, subgroups, unrolled"`. Different configurations have different names. */
+export function configurationName(configuration: SoftmaxConfiguration): string {
+  const flags = Object.entries(configuration).flatMap(([name, value]) =>
+    value === true ? [name === "unroll" ? "unrolled" : name] : [],
+  );
+  return [...sizes(configuration), ...flags].join(", ");
+}
+
+function sizes(configuration: SoftmaxConfiguration): string[] {
+  switch (configuration.kernel) {
+    case "tiled": {
+      const { groups, lanes, rows, keys } = configuration;
+      return [`tiled ${rows} x ${keys}`, `${groups} x ${lanes} threads`];
+    }
+    case "rows": {
+      const { rows, keys, columns, threads } = configuration;
+      return [`rows ${rows} x ${keys}`, `${columns} columns`, `${threads} threads`];
+    }
+    case "split":
+      return [`split by ${configuration.keysPerSplit} keys`, `${configuration.threads} threads`];
+    case "strips": {
+      const { keys, columns, keysPerSplit, threads } = configuration;
+      return [`strips of ${keysPerSplit} keys by ${keys}`, `${columns} columns`, `${threads} threads`];
+    }
+  }
 }

@@ -10,13 +10,21 @@ import type { Profiler } from "../../src/dispatch/profiler.js";
 import { bindTensors, type TensorSpec } from "../../src/dispatch/tensor-set.js";
 import type { TensorView } from "../../src/dispatch/tensor-view.js";
 import { checkBuffer, checkOptions } from "../../src/dispatch/validate.js";
+import { checkConfiguration } from "./check-configuration.js";
 import type { SoftmaxConfiguration } from "./configuration.js";
 import { OPTION_NAMES, type SoftmaxOptions } from "./options.js";
 import { planSoftmax } from "./plan.js";
 import { checkProblem, type SoftmaxProblem } from "./problem.js";
 import { softmaxTables } from "./tables.js";
 
-export type { RowsConfiguration, SoftmaxConfiguration, TiledConfiguration } from "./configuration.js";
+export type {
+  RowsConfiguration,
+  SoftmaxConfiguration,
+  SplitConfiguration,
+  StripsConfiguration,
+  TiledConfiguration,
+} from "./configuration.js";
+export { configurationName } from "./configuration.js";
 export type { PerBatch, RotaryOptions, SoftmaxOptions } from "./options.js";
 export type { SoftmaxProblem } from "./problem.js";
 
@@ -74,7 +82,9 @@ export async function planSoftmaxAttention(
   problem: SoftmaxProblem,
   options: { readonly configuration?: SoftmaxConfiguration } = {},
 ): Promise<SoftmaxPlan> {
+  checkOptions("planSoftmaxAttention", options, ["configuration"]);
   const shape = checkProblem(problem, ctx.capabilities);
+  if (options.configuration) checkConfiguration(options.configuration, shape, ctx.capabilities);
   const tables = softmaxTables(shape, problem);
   await ctx.assertAlive();
   const maxDispatchFlops = dispatchFlops(ctx.capabilities, ctx.maxDispatchMs);

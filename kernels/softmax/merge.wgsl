@@ -5,7 +5,7 @@ import package::_shared::workgroup_index::workgroup_index;
 import super::lse::store_lse;
 import super::params::{ VALUE_DIM4, params };
 import super::partials::{ partial_place, partial_out, partial_state };
-import super::tensors::store_out;
+import super::tensors::{ row_out, store_out };
 
 const SPLITS: u32 = 1u;
 const THREADS = 64u;
@@ -37,7 +37,7 @@ fn main(
     row_sum += state.y * factor;
     acc += partial_out[(place + split) * VALUE_DIM4 + column] * factor;
   }
-  store_out(batch, token, head, column, acc * select(1.0 / row_sum, 0.0, row_sum == 0.0));
+  store_out(row_out(batch, token, head), column, acc * select(1.0 / row_sum, 0.0, row_sum == 0.0));
   if (column == 0u) {
     store_lse(batch, token, head, row_max, row_sum);
   }

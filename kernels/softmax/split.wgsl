@@ -15,8 +15,9 @@ const ROWS: u32 = 1u;
 /// Threads side by side over the value columns, a power of two; the others share out the keys of a tile.
 const COLUMN_THREADS: u32 = 16u;
 const SPLITS: u32 = 1u;
+/// A power of two from 16 on, and at least VALUE_DIM4: a thread sums one value column.
+const THREADS: u32 = 64u;
 
-const THREADS = 64u;
 const PARTS = THREADS / COLUMN_THREADS;
 /// Maxima are found in two steps, over runs of RUN keys first.
 const RUN = 8u;

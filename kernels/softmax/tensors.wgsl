@@ -2,20 +2,23 @@ import super::params::{ HEAD_DIM, VALUE_DIM, params };
 
 // Tensors in their four layouts. `vec4`: rows start at multiples of four elements and their channels are neighbours, so four
 // channels are one load. `half_q` (q and out) and `half_kv`: f16 storage, two elements in a u32, converted by the unpack and
-// pack built-ins, which need no feature.
+// pack built-ins, which need no feature; `f16`: aligned rows are read as f16 itself, which does.
 
 @if(vec4 && !half_q) @group(0) @binding(1) var<storage, read> q: array<vec4f>;
-@if(vec4 && half_q) @group(0) @binding(1) var<storage, read> q: array<vec2u>;
+@if(vec4 && half_q && !f16) @group(0) @binding(1) var<storage, read> q: array<vec2u>;
+@if(vec4 && half_q && f16) @group(0) @binding(1) var<storage, read> q: array<vec4h>;
 @if(!vec4 && !half_q) @group(0) @binding(1) var<storage, read> q: array<f32>;
 @if(!vec4 && half_q) @group(0) @binding(1) var<storage, read> q: array<u32>;
 
 @if(vec4 && !half_kv) @group(0) @binding(2) var<storage, read> k: array<vec4f>;
-@if(vec4 && half_kv) @group(0) @binding(2) var<storage, read> k: array<vec2u>;
+@if(vec4 && half_kv && !f16) @group(0) @binding(2) var<storage, read> k: array<vec2u>;
+@if(vec4 && half_kv && f16) @group(0) @binding(2) var<storage, read> k: array<vec4h>;
 @if(!vec4 && !half_kv) @group(0) @binding(2) var<storage, read> k: array<f32>;
 @if(!vec4 && half_kv) @group(0) @binding(2) var<storage, read> k: array<u32>;
 
 @if(vec4 && !half_kv) @group(0) @binding(3) var<storage, read> v: array<vec4f>;
-@if(vec4 && half_kv) @group(0) @binding(3) var<storage, read> v: array<vec2u>;
+@if(vec4 && half_kv && !f16) @group(0) @binding(3) var<storage, read> v: array<vec2u>;
+@if(vec4 && half_kv && f16) @group(0) @binding(3) var<storage, read> v: array<vec4h>;
 @if(!vec4 && !half_kv) @group(0) @binding(3) var<storage, read> v: array<f32>;
 @if(!vec4 && half_kv) @group(0) @binding(3) var<storage, read> v: array<u32>;
 
@@ -63,19 +66,22 @@ fn unpack4(words: vec2u) -> vec4f {
 
 /// Channels 4c to 4c + 3 of the row that starts at element `row`.
 @if(vec4 && !half_q) fn load_q(row: u32, c: u32) -> vec4f { return q[row / 4u + c]; }
-@if(vec4 && half_q) fn load_q(row: u32, c: u32) -> vec4f { return unpack4(q[row / 4u + c]); }
+@if(vec4 && half_q && !f16) fn load_q(row: u32, c: u32) -> vec4f { return unpack4(q[row / 4u + c]); }
+@if(vec4 && half_q && f16) fn load_q(row: u32, c: u32) -> vec4f { return vec4f(q[row / 4u + c]); }
 @if(!vec4) fn load_q(row: u32, c: u32) -> vec4f {
   return vec4f(q_channel(row, 4u * c), q_channel(row, 4u * c + 1u), q_channel(row, 4u * c + 2u), q_channel(row, 4u * c + 3u));
 }
 
 @if(vec4 && !half_kv) fn load_k(row: u32, c: u32) -> vec4f { return k[row / 4u + c]; }
-@if(vec4 && half_kv) fn load_k(row: u32, c: u32) -> vec4f { return unpack4(k[row / 4u + c]); }
+@if(vec4 && half_kv && !f16) fn load_k(row: u32, c: u32) -> vec4f { return unpack4(k[row / 4u + c]); }
+@if(vec4 && half_kv && f16) fn load_k(row: u32, c: u32) -> vec4f { return vec4f(k[row / 4u + c]); }
 @if(!vec4) fn load_k(row: u32, c: u32) -> vec4f {
   return vec4f(k_channel(row, 4u * c), k_channel(row, 4u * c + 1u), k_channel(row, 4u * c + 2u), k_channel(row, 4u * c + 3u));
 }
 
 @if(vec4 && !half_kv) fn load_v(row: u32, c: u32) -> vec4f { return v[row / 4u + c]; }
-@if(vec4 && half_kv) fn load_v(row: u32, c: u32) -> vec4f { return unpack4(v[row / 4u + c]); }
+@if(vec4 && half_kv && !f16) fn load_v(row: u32, c: u32) -> vec4f { return unpack4(v[row / 4u + c]); }
+@if(vec4 && half_kv && f16) fn load_v(row: u32, c: u32) -> vec4f { return vec4f(v[row / 4u + c]); }
 @if(!vec4) fn load_v(row: u32, c: u32) -> vec4f {
   return vec4f(v_channel(row, 4u * c), v_channel(row, 4u * c + 1u), v_channel(row, 4u * c + 2u), v_channel(row, 4u * c + 3u));
 }
@@ -91,14 +97,12 @@ fn row_out(batch: u32, token: u32, head: u32) -> u32 {
   return params.base_out + dot(vec3u(batch, token, head), params.strides_out.xyz);
 }
 
-@if(vec4 && !half_q) fn store_out(batch: u32, token: u32, head: u32, c: u32, channels: vec4f) {
-  out[row_out(batch, token, head) / 4u + c] = channels;
+/// Writes channels 4c to 4c + 3 of the row that starts at element `row`, as far as there are so many.
+@if(vec4 && !half_q) fn store_out(row: u32, c: u32, channels: vec4f) { out[row / 4u + c] = channels; }
+@if(vec4 && half_q) fn store_out(row: u32, c: u32, channels: vec4f) {
+  out[row / 4u + c] = vec2u(pack2x16float(channels.xy), pack2x16float(channels.zw));
 }
-@if(vec4 && half_q) fn store_out(batch: u32, token: u32, head: u32, c: u32, channels: vec4f) {
-  out[row_out(batch, token, head) / 4u + c] = vec2u(pack2x16float(channels.xy), pack2x16float(channels.zw));
-}
-@if(!vec4) fn store_out(batch: u32, token: u32, head: u32, c: u32, channels: vec4f) {
-  let row = row_out(batch, token, head);
+@if(!vec4) fn store_out(row: u32, c: u32, channels: vec4f) {
   for (var i = 0u; i < min(4u, VALUE_DIM - 4u * c); i++) {
     store_channel(row + (4u * c + i) * params.strides_out.w, channels[i]);
   }

@@ -2,16 +2,18 @@
 //
 // A workgroup owns TILE_Q query rows of one head and walks over the keys in tiles of TILE_K. Its threads form GROUPS row
 // groups of LANES threads: a group shares ROWS rows. In phase 1 a lane takes every LANES-th key, in phase 3 every
-// LANES-th value column, and the weights change hands through workgroup memory.
+// LANES-th value column, and the weights change hands through workgroup memory. STAGED also reads each tile of keys, then of
+// values, once for all groups into workgroup memory.
 import package::_shared::online_softmax::{ NO_KEY, rescale, sink_state, softmax_weight };
 import package::_shared::workgroup_index::{ ceil_div, workgroup_index };
 import super::logits::{ logit, open_logit, tile_open };
 import super::lse::store_lse;
 import super::params::{ VALUE_DIM4, HEAD_DIM4, params, sink_logit };
 import super::rotary::{ key_channels, query_channels };
-import super::tensors::{ load_v, row_k, row_q, row_v, store_out };
+import super::tensors::{ load_v, row_k, row_out, row_q, row_v, store_out };
 import super::visibility::{ query_position, tile_hidden, visible_range };
 
+const STAGED: bool = false;
 const HAS_SINK: bool = false;
 const GROUPS: u32 = 8u;
 const LANES: u32 = 8u;
@@ -26,6 +28,14 @@ const TILE_K = LANES * KEYS;
 /// vec4 columns of the values that a thread accumulates.
 const COLUMNS = (VALUE_DIM4 + LANES - 1u) / LANES;
 
+/// Rows of staged keys are a vec4 apart, since neighbouring lanes read neighbouring rows and would otherwise meet in one bank.
+const KEY_STRIDE = HEAD_DIM4 + 1u;
+const STAGE = select(1u, TILE_K * max(KEY_STRIDE, VALUE_DIM4), STAGED);
+
+@if(f16 && half_kv) alias Staged = vec4h;
+@if(!(f16 && half_kv)) alias Staged = vec4f;
+
+var<workgroup> stage: array<Staged, STAGE>; // [TILE_K, KEY_STRIDE] keys, then [TILE_K, VALUE_DIM4] values
 var<workgroup> weights: array<f32, TILE_Q * TILE_K>;   // [TILE_Q, TILE_K]
 var<workgroup> lane_value: array<f32, TILE_Q * LANES>; // [TILE_Q, LANES], maxima in the loop, sums after it
 
@@ -72,13 +82,25 @@ fn main(
     if (tile_hidden(batch, tile, min(tile + TILE_K, keys_end))) {
       continue;
     }
+    if (STAGED) {
+      for (var n = thread; n < TILE_K * HEAD_DIM4; n += THREADS) {
+        let key = min(tile + n / HEAD_DIM4, params.tokens_k - 1u);
+        let c = n % HEAD_DIM4;
+        stage[n / HEAD_DIM4 * KEY_STRIDE + c] = Staged(key_channels(row_k(batch, key, kv_head), c, i32(key)));
+      }
+      workgroupBarrier();
+    }
     // 1. scores = q kᵀ of the lane's own keys, as logits
     var scores = array<array<f32, KEYS>, ROWS>();
     for (var c = 0u; c < HEAD_DIM4; c++) {
       var keys = array<vec4f, KEYS>();
       for (var n = 0u; n < KEYS; n++) {
-        let key = min(tile + n * LANES + lane, params.tokens_k - 1u);
-        keys[n] = key_channels(row_k(batch, key, kv_head), c, i32(key));
+        if (STAGED) {
+          keys[n] = vec4f(stage[(n * LANES + lane) * KEY_STRIDE + c]);
+        } else {
+          let key = min(tile + n * LANES + lane, params.tokens_k - 1u);
+          keys[n] = key_channels(row_k(batch, key, kv_head), c, i32(key));
+        }
       }
       for (var r = 0u; r < ROWS; r++) {
         let token = min(first_row + own_row + r, last_token);
@@ -105,6 +127,14 @@ fn main(
     }
     workgroupBarrier();
 
+    let tile_keys = min(TILE_K, keys_end - tile);
+    if (STAGED) {
+      // All have read the keys by now.
+      for (var n = thread; n < tile_keys * VALUE_DIM4; n += THREADS) {
+        stage[n] = Staged(load_v(row_v(batch, tile + n / VALUE_DIM4, kv_head), n % VALUE_DIM4));
+      }
+    }
+
     // 2. fold into the running (max, sum)
     for (var r = 0u; r < ROWS; r++) {
       var new_max = row_max[r];
@@ -126,11 +156,16 @@ fn main(
     workgroupBarrier();
 
     // 3. acc += weights v over the lane's own columns
-    let tile_keys = min(TILE_K, keys_end - tile);
     for (var n = 0u; n < tile_keys; n++) {
       let value_row = row_v(batch, tile + n, kv_head);
       for (var c = 0u; c < COLUMNS; c++) {
-        let value = load_v(value_row, min(c * LANES + lane, VALUE_DIM4 - 1u));
+        let column = min(c * LANES + lane, VALUE_DIM4 - 1u);
+        var value = vec4f();
+        if (STAGED) {
+          value = vec4f(stage[n * VALUE_DIM4 + column]);
+        } else {
+          value = load_v(value_row, column);
+        }
         for (var r = 0u; r < ROWS; r++) {
           acc[r][c] += weights[(own_row + r) * TILE_K + n] * value;
         }
@@ -153,7 +188,7 @@ fn main(
       let norm = select(1.0 / sum, 0.0, sum == 0.0);
       for (var c = 0u; c < COLUMNS; c++) {
         if (c * LANES + lane < VALUE_DIM4) {
-          store_out(batch, token, head, c * LANES + lane, acc[r][c] * norm);
+          store_out(row_out(batch, token, head), c * LANES + lane, acc[r][c] * norm);
         }
       }
       if (lane == 0u) {

@@ -1,3 +1,5 @@
+import { architectureOf } from "./architecture.js";
+
 /** What a device can do, as plain data: plans depend on this alone, so they are tested without a GPU. */
 export interface Capabilities {
   readonly f16: boolean;
@@ -62,7 +64,7 @@ export function capabilitiesOf(device: GPUDevice): Capabilities {
     timestamps: device.features.has("timestamp-query"),
     subgroupSizes: [info?.subgroupMinSize || 4, info?.subgroupMaxSize || 128],
     adapter,
-    software: /swiftshader|llvmpipe|lavapipe/i.test(Object.values(adapter).join(" ")),
+    software: ["swiftshader", "llvmpipe"].includes(architectureOf({ adapter })),
     limits: Object.fromEntries(
       LIMIT_NAMES.map((name) => [name, device.limits[name]]),
     ) as unknown as CapabilityLimits,

@@ -1,28 +1,27 @@
+import { type Architecture, architectureOf } from "./architecture.js";
 import type { Capabilities } from "./capabilities.js";
 import type { PassCost } from "./pass.js";
 
 /**
- * f32 operations a second that attention may count on where nothing was measured: deliberately at the low end of each kind
+ * f32 operations a second that attention may count on where nothing was measured: deliberately at the low end of each family
  * (integrated rather than discrete, last decade's rather than this year's), because too low costs a few dispatches more and
- * too high costs the device.
+ * too high costs the device. CPU drivers: two cores; they reach 4 to 6 times as much on large plain problems.
  */
-const FLOPS_PER_SECOND: readonly (readonly [name: RegExp, flops: number])[] = [
-  [/nvidia/i, 500e9],
-  [/apple/i, 300e9],
-  [/amd|radeon/i, 200e9],
-  [/intel/i, 60e9],
-  [/qualcomm|adreno/i, 30e9],
-  [/arm|mali|imagination|powervr|samsung/i, 20e9],
-];
-const UNKNOWN_FLOPS_PER_SECOND = 20e9;
-/** Two cores of SwiftShader or llvmpipe. */
-const SOFTWARE_FLOPS_PER_SECOND = 1e9;
+const FLOPS_PER_SECOND: Readonly<Record<Architecture, number>> = {
+  nvidia: 500e9,
+  apple: 300e9,
+  amd: 200e9,
+  intel: 60e9,
+  qualcomm: 30e9,
+  arm: 20e9,
+  swiftshader: 1e9,
+  llvmpipe: 1e9,
+  unknown: 20e9,
+};
 
 /** Floating-point operations that a dispatch of at most `milliseconds` may hold on this kind of device. */
-export function dispatchFlops({ adapter, software }: Capabilities, milliseconds: number): number {
-  const name = Object.values(adapter).join(" ");
-  const known = FLOPS_PER_SECOND.find(([pattern]) => pattern.test(name))?.[1] ?? UNKNOWN_FLOPS_PER_SECOND;
-  return ((software ? SOFTWARE_FLOPS_PER_SECOND : known) * milliseconds) / 1000;
+export function dispatchFlops(capabilities: Capabilities, milliseconds: number): number {
+  return (FLOPS_PER_SECOND[architectureOf(capabilities)] * milliseconds) / 1000;
 }
 
 /** Cuts `count` workgroups of `groupFlops` each into runs that stay within `budget` operations, of one at least. */

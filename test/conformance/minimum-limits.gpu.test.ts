@@ -2,14 +2,15 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { SOFTMAX_CASES, type SoftmaxCase } from "../../kernels/softmax/cases.js";
 import { checkCase } from "../../kernels/softmax/check-case.js";
-import {
-  rowsConfiguration,
-  type SoftmaxConfiguration,
-  tiledConfiguration,
-} from "../../kernels/softmax/configuration.js";
+import type { SoftmaxConfiguration } from "../../kernels/softmax/configuration.js";
 import { AttentionContext } from "../../src/index.js";
 import { minimumCapabilities } from "../support/capabilities.js";
 import { testDevice } from "../support/gpu.js";
+import {
+  registerConfiguration,
+  sharedConfiguration,
+  stagedConfiguration,
+} from "../support/softmax-configurations.js";
 
 /** The widest heads (most registers and workgroup memory), odd ones, f16 storage, and all options at once. */
 const CHOSEN =
@@ -41,10 +42,12 @@ const chosen = SOFTMAX_CASES.filter(({ name }) => CHOSEN.test(name));
 const prefills = chosen.filter(({ tokensQ }) => tokensQ > 8);
 
 describe("softmax attention on a device with minimum limits and no feature", () => {
-  test.each(chosen)("$name", (problem) => check(problem, tiledConfiguration(problem)));
+  test.each(chosen)("$name", (problem) => check(problem, sharedConfiguration(problem)));
 
-  test.each(prefills)("$name, without workgroup memory", (problem) =>
-    check(problem, { ...rowsConfiguration(problem, ctx.capabilities), unroll: false }),
+  test.each(prefills)("$name, staged", (problem) => check(problem, stagedConfiguration(problem)));
+
+  test.each(chosen)("$name, without workgroup memory", (problem) =>
+    check(problem, registerConfiguration(problem, ctx.capabilities)),
   );
 
   const usual = ["head dim 15", "decode head dim 256", "grouped heads 8 to 2", "both paddings, causal"];

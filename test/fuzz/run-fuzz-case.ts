@@ -1,11 +1,7 @@
 import { type DenseData, makeCaseInputs } from "../../kernels/softmax/case-inputs.js";
 import { type SoftmaxCase, shapesOf, TOLERANCE_F16, TOLERANCE_F32 } from "../../kernels/softmax/cases.js";
 import { rounded } from "../../kernels/softmax/check-case.js";
-import {
-  rowsConfiguration,
-  type SoftmaxConfiguration,
-  tiledConfiguration,
-} from "../../kernels/softmax/configuration.js";
+import type { SoftmaxConfiguration } from "../../kernels/softmax/configuration.js";
 import { planSoftmaxAttention } from "../../kernels/softmax/index.js";
 import type { SoftmaxOptions } from "../../kernels/softmax/options.js";
 import { softmaxAttentionReference } from "../../kernels/softmax/reference.js";
@@ -14,6 +10,11 @@ import type { Shape4 } from "../../src/dispatch/tensor-view.js";
 import type { AttentionContext, TensorView } from "../../src/index.js";
 import { difference } from "../support/compare.js";
 import { normalArray, randomSource } from "../support/random.js";
+import {
+  registerConfiguration,
+  sharedConfiguration,
+  stagedConfiguration,
+} from "../support/softmax-configurations.js";
 import { type PlacedLayout, placedData, placedLayout, placedSize, places } from "./placement.js";
 import type { FuzzCase } from "./softmax-arbitrary.js";
 
@@ -79,9 +80,11 @@ export async function runFuzzCase(ctx: AttentionContext, fuzz: FuzzCase): Promis
 }
 
 function configurationOf(ctx: AttentionContext, { problem, kernel }: FuzzCase): SoftmaxConfiguration {
-  if (kernel === "tiled") return tiledConfiguration(problem);
-  const subgroups = kernel === "rows with subgroups" && ctx.capabilities.subgroups;
-  return { ...rowsConfiguration(problem, ctx.capabilities), subgroups, columns: 3, unroll: false };
+  const { capabilities } = ctx;
+  if (kernel === "shared") return sharedConfiguration(problem);
+  if (kernel === "staged") return stagedConfiguration(problem, capabilities.f16);
+  const subgroups = kernel === "registers with subgroups" && capabilities.subgroups;
+  return registerConfiguration(problem, { ...capabilities, subgroups }, { columns: 3, keysPerSplit: 24 });
 }
 
 /** The options with their arrays uploaded, in the forms that `SoftmaxOptions` describes. */

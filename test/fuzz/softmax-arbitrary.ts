@@ -7,7 +7,7 @@ export interface FuzzCase {
   readonly problem: SoftmaxCase;
   readonly placements: Readonly<Record<"q" | "k" | "v" | "out" | "lse" | "bias", Placement>>;
   /** Kernel of the prefill; `rows` and `rows with subgroups` are run rolled, which compiles faster. */
-  readonly kernel: "tiled" | "rows" | "rows with subgroups";
+  readonly kernel: "shared" | "staged" | "registers" | "registers with subgroups";
   /** Whether per-batch and per-head options are given as GPU buffers. */
   readonly buffers: boolean;
   readonly dataSeed: number;
@@ -133,7 +133,7 @@ const placements = fc.constantFrom<"dense" | "aligned" | "any">("dense", "aligne
 export const fuzzCase: fc.Arbitrary<FuzzCase> = fc.record({
   problem,
   placements,
-  kernel: fc.constantFrom("tiled", "rows", "rows with subgroups"),
+  kernel: fc.constantFrom("shared", "staged", "registers", "registers with subgroups"),
   buffers: fc.boolean(),
   dataSeed: fc.nat(1000),
 });
