@@ -45,9 +45,7 @@ export class ProblemForm {
   }
 
   get variant(): Variant {
-    return (
-      this.#variants.find(({ name }) => name === variantSelect.value) ?? { name: "", label: "the default" }
-    );
+    return this.#variants.find(({ name }) => name === variantSelect.value) ?? DEFAULT;
   }
 
   /** Name of the variant for a link; empty for the default. */

@@ -77,7 +77,10 @@ function errorScale(error: number, tolerance: number): HTMLElement {
   return scale;
 }
 
-function figures({ cost, segments, scratchBytes, software }: RunReport, time: Measurement): HTMLElement {
+function figures(
+  { cost, segments, scratchBytes, heldBytes, software }: RunReport,
+  time: Measurement,
+): HTMLElement {
   const { clock, runs, milliseconds, wallMilliseconds } = time;
   const perSecond = (amount: number) => (1000 * amount) / milliseconds;
   const by = clock === "gpu" ? "GPU timestamps" : "wall clock";
@@ -102,7 +105,11 @@ function figures({ cost, segments, scratchBytes, software }: RunReport, time: Me
       withPrefix(perSecond(cost.bytes), "B/s"),
       `${withPrefix(cost.bytes, "B")}, each tensor once`,
     ),
-    figure("Scratch", withPrefix(scratchBytes, "B"), `held by the context; ${plural(segments, "segment")}`),
+    figure(
+      "Scratch",
+      withPrefix(scratchBytes, "B"),
+      `context holds ${withPrefix(heldBytes, "B")}; ${plural(segments, "segment")}`,
+    ),
   );
 }
 

@@ -18,7 +18,9 @@ export interface RunReport {
   readonly passes: readonly Pass[];
   readonly cost: PassCost;
   readonly segments: number;
+  /** Scratch that these passes need, and that the context holds for all runs so far. */
   readonly scratchBytes: number;
+  readonly heldBytes: number;
   /** Whether the adapter computes on the processor. */
   readonly software: boolean;
   readonly weights?: WeightsPicture;
@@ -38,7 +40,7 @@ export async function runProblem(
 ): Promise<RunReport> {
   onPhase("Preparing inputs and compiling");
   await painted();
-  const prepared = await checkedByDriver(ctx, () => mechanism.prepare(ctx, values, variant));
+  const prepared = await checkedByDriver(ctx, () => mechanism.prepare(ctx, values, variant, signal));
   try {
     const progressOf = (phase: string) => ({
       signal,
@@ -74,9 +76,20 @@ function report(
     passes,
     cost,
     segments: segments.length,
-    scratchBytes: ctx.memory().scratchBytes,
+    scratchBytes: scratchOf(passes),
+    heldBytes: ctx.memory().scratchBytes,
     software: ctx.capabilities.software,
   };
+}
+
+/** Each slot as large as its largest use. */
+function scratchOf(passes: readonly Pass[]): number {
+  const slots = new Map<number, number>();
+  for (const source of passes.flatMap(({ bindings }) => Object.values(bindings))) {
+    if ("scratch" in source)
+      slots.set(source.scratch, Math.max(slots.get(source.scratch) ?? 0, source.bytes));
+  }
+  return [...slots.values()].reduce((sum, bytes) => sum + bytes, 0);
 }
 
 /** What only the driver knows, as an error: it would otherwise be a result full of NaN. */

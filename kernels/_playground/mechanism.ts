@@ -25,8 +25,13 @@ export interface PlaygroundMechanism<Configuration extends object = object> {
   fieldOf(subject: string): string | undefined;
   /** Ways to run the same problem, the default first; values have passed `check`. */
   variants(values: Values, capabilities: Capabilities): readonly Variant<Configuration>[];
-  /** Uploads inputs and compiles. The caller destroys what it gets. */
-  prepare(ctx: AttentionContext, values: Values, variant: Variant<Configuration>): Promise<PreparedRun>;
+  /** Uploads inputs and compiles, pausing for the page. The caller destroys what it gets. */
+  prepare(
+    ctx: AttentionContext,
+    values: Values,
+    variant: Variant<Configuration>,
+    signal: AbortSignal,
+  ): Promise<PreparedRun>;
   /** A complete TypeScript module that computes the same numbers with the package. */
   snippet(values: Values, variant: Variant<Configuration>): string;
 }

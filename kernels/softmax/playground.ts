@@ -1,6 +1,7 @@
 import type { Capabilities } from "../../src/dispatch/capabilities.js";
 import type { PlaygroundMechanism, Values, Variant } from "../_playground/mechanism.js";
-import type { SoftmaxConfiguration } from "./configuration.js";
+import { softmaxCandidates } from "./candidates.js";
+import { configurationName, type SoftmaxConfiguration } from "./configuration.js";
 import { checkCase, fieldOfSubject } from "./playground/check-values.js";
 import { SOFTMAX_FIELDS } from "./playground/fields.js";
 import { prepareSoftmax } from "./playground/prepare-run.js";
@@ -8,13 +9,16 @@ import { SOFTMAX_PRESETS } from "./playground/presets.js";
 import { readValues } from "./playground/read-values.js";
 import { softmaxSnippet } from "./playground/snippet.js";
 
-const TABLE: Variant<SoftmaxConfiguration> = {
-  name: "table",
-  label: "chosen by the table for this device",
-};
-
-function variants(_values: Values, _capabilities: Capabilities): readonly Variant<SoftmaxConfiguration>[] {
-  return [TABLE];
+/** What the library chooses by itself, then every configuration that it would measure on this device. */
+function variants(values: Values, capabilities: Capabilities): readonly Variant<SoftmaxConfiguration>[] {
+  const candidates = softmaxCandidates(checkCase(readValues(values), capabilities), capabilities);
+  return [
+    { name: "table", label: `chosen by the table: ${configurationName(candidates[0]!)}` },
+    ...candidates.map((configuration) => {
+      const name = configurationName(configuration);
+      return { name, label: name, configuration };
+    }),
+  ];
 }
 
 /** Softmax attention as the playground page shows it. */
@@ -26,6 +30,7 @@ export default {
   check: (values, capabilities) => void checkCase(readValues(values), capabilities),
   fieldOf: fieldOfSubject,
   variants,
-  prepare: (ctx, values, { configuration }) => prepareSoftmax(ctx, readValues(values), configuration),
+  prepare: (ctx, values, { configuration }, signal) =>
+    prepareSoftmax(ctx, readValues(values), configuration, signal),
   snippet: (values, { configuration }) => softmaxSnippet(readValues(values), configuration),
 } satisfies PlaygroundMechanism<SoftmaxConfiguration>;

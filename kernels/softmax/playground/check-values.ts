@@ -6,7 +6,7 @@ import { biasShape, inputLayouts, totalElements } from "./layouts.js";
 import type { PlaygroundCase } from "./read-values.js";
 
 /** Numbers that a page makes up and uploads without keeping its user waiting. */
-const MAX_ELEMENTS = 2 ** 26;
+const MAX_ELEMENTS = 2 ** 25;
 
 /** The library's own check of the problem, before any data is made. @throws AttentionError */
 export function checkCase(problem: PlaygroundCase, capabilities: Capabilities): SoftmaxShape {

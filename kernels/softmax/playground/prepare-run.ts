@@ -1,13 +1,14 @@
 import type { AttentionContext } from "../../../src/dispatch/context.js";
-import { elementCount, type TensorView } from "../../../src/dispatch/tensor-view.js";
+import { type DType, elementCount, type Shape4, type TensorView } from "../../../src/dispatch/tensor-view.js";
 import type { PreparedRun } from "../../_playground/mechanism.js";
-import { normalSource } from "../../_playground/normal-source.js";
-import { makeCaseInputs, type SoftmaxCaseInputs } from "../case-inputs.js";
+import { drawNormals } from "../../_playground/normal-source.js";
+import { pauses } from "../../_playground/pauses.js";
+import { type DenseData, makeCaseInputs, type SoftmaxCaseInputs } from "../case-inputs.js";
 import { shapesOf } from "../cases.js";
 import { rounded } from "../check-case.js";
 import type { SoftmaxConfiguration } from "../configuration.js";
 import { planSoftmaxAttention, type SoftmaxTensors } from "../index.js";
-import { fusedWidth, inputLayouts } from "./layouts.js";
+import { fusedWidth, inputLayouts, totalElements } from "./layouts.js";
 import type { PlaygroundCase } from "./read-values.js";
 import { verifyRun } from "./verify-run.js";
 import { weightsPicture } from "./weights-picture.js";
@@ -17,20 +18,19 @@ export async function prepareSoftmax(
   ctx: AttentionContext,
   problem: PlaygroundCase,
   configuration: SoftmaxConfiguration | undefined,
+  signal: AbortSignal,
 ): Promise<PreparedRun> {
-  const made = makeCaseInputs(problem, normalSource());
-  const tensors = upload(ctx, problem, made);
-  const destroyTensors = () => {
-    for (const { buffer } of Object.values(tensors)) buffer.destroy();
-  };
+  const pause = pauses(signal);
+  const made = await makeInputs(problem, pause);
+  const uploads = new Uploads(ctx, pause);
   try {
-    const plan = await planSoftmaxAttention(ctx, { ...made.options, ...tensors }, { configuration });
-    const inputs: SoftmaxCaseInputs = {
-      ...made,
-      q: rounded(made.q, problem.dtype),
-      k: rounded(made.k, problem.kvDtype),
-      v: rounded(made.v, problem.kvDtype),
+    const tensors: SoftmaxTensors = {
+      ...(await uploadInputs(uploads, problem, made)),
+      ...(made.bias && { bias: await uploads.add(made.bias.data, made.bias.shape) }),
+      ...(await uploadOutputs(uploads, problem)),
     };
+    const plan = await planSoftmaxAttention(ctx, { ...made.options, ...tensors }, { configuration });
+    const inputs = { ...made, ...(await storedInputs(problem, made, pause)) };
     return {
       passes: plan.passes,
       cost: plan.cost,
@@ -38,62 +38,110 @@ export async function prepareSoftmax(
         passes: segment.passes,
         record: (encoder, profiler) => segment.record(encoder, tensors, { ...(profiler && { profiler }) }),
       })),
-      async verify(signal) {
+      async verify(verifySignal) {
         const out = await ctx.read(tensors.out);
         const lse = tensors.lse && (await ctx.read(tensors.lse));
-        return verifyRun(problem, inputs, { out, ...(lse && { lse }) }, signal);
+        return verifyRun(problem, inputs, { out, ...(lse && { lse }) }, verifySignal);
       },
-      weights: (signal) => weightsPicture(inputs, signal),
+      weights: (weightsSignal) => weightsPicture(inputs, weightsSignal),
       destroy() {
         plan.destroy();
-        destroyTensors();
+        uploads.destroy();
       },
     };
   } catch (error) {
-    destroyTensors();
+    uploads.destroy();
     throw error;
   }
 }
 
-function upload(ctx: AttentionContext, problem: PlaygroundCase, made: SoftmaxCaseInputs): SoftmaxTensors {
+type Pause = () => Promise<void>;
+
+/** Tensors of one run, destroyed together. */
+class Uploads {
+  readonly #buffers = new Set<GPUBuffer>();
+
+  constructor(
+    readonly ctx: AttentionContext,
+    readonly pause: Pause,
+  ) {}
+
+  async add(data: Float32Array, shape: Shape4, dtype: DType = "f32"): Promise<TensorView> {
+    const view = this.ctx.fromArray(data, shape, dtype);
+    this.#buffers.add(view.buffer);
+    await this.pause();
+    return view;
+  }
+
+  destroy(): void {
+    for (const buffer of this.#buffers) buffer.destroy();
+  }
+}
+
+async function makeInputs(problem: PlaygroundCase, pause: Pause): Promise<SoftmaxCaseInputs> {
+  const { batches, heads, tokensK } = problem;
+  // Tensors, sinks and the key mask; outputs are counted too, and not drawn.
+  const drawn = await drawNormals(totalElements(problem) + heads + batches * tokensK, pause);
+  let next = 0;
+  return makeCaseInputs(problem, () => drawn[next++]!);
+}
+
+/** Inputs as their storage types hold them: what the reference is to be given. */
+async function storedInputs(
+  { dtype, kvDtype }: PlaygroundCase,
+  { q, k, v }: SoftmaxCaseInputs,
+  pause: Pause,
+): Promise<Pick<SoftmaxCaseInputs, "q" | "k" | "v">> {
+  const stored = { q: rounded(q, dtype), k: rounded(k, kvDtype) };
+  await pause();
+  return { ...stored, v: rounded(v, kvDtype) };
+}
+
+async function uploadOutputs(
+  uploads: Uploads,
+  problem: PlaygroundCase,
+): Promise<Pick<SoftmaxTensors, "out" | "lse">> {
   const { batches, tokensQ, heads, dtype } = problem;
   const shape = shapesOf(problem).out;
-  const nan = (count: number) => new Float32Array(count).fill(Number.NaN);
+  const lseShape: Shape4 = [batches, tokensQ, heads, 1];
+  const nan = (of: Shape4) => new Float32Array(elementCount(of)).fill(Number.NaN);
   return {
-    ...uploadInputs(ctx, problem, made),
-    ...(made.bias && { bias: ctx.fromArray(made.bias.data, made.bias.shape) }),
-    out: ctx.fromArray(nan(elementCount(shape)), shape, dtype),
-    ...(problem.lse && {
-      lse: ctx.fromArray(nan(batches * tokensQ * heads), [batches, tokensQ, heads, 1]),
-    }),
+    out: await uploads.add(nan(shape), shape, dtype),
+    ...(problem.lse && { lse: await uploads.add(nan(lseShape), lseShape) }),
   };
 }
 
-function uploadInputs(
-  ctx: AttentionContext,
+async function uploadInputs(
+  uploads: Uploads,
   problem: PlaygroundCase,
-  { q, k, v }: SoftmaxCaseInputs,
-): Record<"q" | "k" | "v", TensorView> {
+  made: SoftmaxCaseInputs,
+): Promise<Record<"q" | "k" | "v", TensorView>> {
+  const { q, k, v } = made;
   const { dtype, kvDtype, batches, tokensQ } = problem;
   if (!problem.fused) {
     return {
-      q: ctx.fromArray(q.data, q.shape, dtype),
-      k: ctx.fromArray(k.data, k.shape, kvDtype),
-      v: ctx.fromArray(v.data, v.shape, kvDtype),
+      q: await uploads.add(q.data, q.shape, dtype),
+      k: await uploads.add(k.data, k.shape, kvDtype),
+      v: await uploads.add(v.data, v.shape, kvDtype),
     };
   }
-  const width = fusedWidth(problem);
-  const tokens = batches * tokensQ;
-  const fused = new Float32Array(tokens * width);
-  for (let token = 0; token < tokens; token++) {
-    let at = token * width;
-    for (const { data } of [q, k, v]) {
-      const size = data.length / tokens;
-      fused.set(data.subarray(token * size, (token + 1) * size), at);
-      at += size;
-    }
-  }
-  const { buffer } = ctx.fromArray(fused, [batches, tokensQ, 1, width], dtype);
+  const shape: Shape4 = [batches, tokensQ, 1, fusedWidth(problem)];
+  const { buffer } = await uploads.add(interleaved([q, k, v], batches * tokensQ), shape, dtype);
   const layouts = inputLayouts(problem);
   return { q: { ...layouts.q, buffer }, k: { ...layouts.k, buffer }, v: { ...layouts.v, buffer } };
+}
+
+/** The parts of each token side by side. */
+function interleaved(parts: readonly DenseData[], tokens: number): Float32Array {
+  const fused = new Float32Array(parts.reduce((sum, { data }) => sum + data.length, 0));
+  const width = fused.length / tokens;
+  let offset = 0;
+  for (const { data } of parts) {
+    const size = data.length / tokens;
+    for (let token = 0; token < tokens; token++) {
+      fused.set(data.subarray(token * size, (token + 1) * size), token * width + offset);
+    }
+    offset += size;
+  }
+  return fused;
 }
