@@ -1,12 +1,13 @@
 import type { ContenderName, PeerName } from "./contender.js";
 import type { CallResult, MatmulSamples, RowResult } from "./results.js";
-import { median, type Summary, summarise } from "./statistics.js";
+import { median, medianRatio, type Summary, summarise } from "./statistics.js";
 import { rowName, sameSizes } from "./suite.js";
 
 /** A call and what its samples say. */
 export interface TimedCall {
   readonly contender: ContenderName;
   readonly call: string;
+  readonly samples: readonly number[];
   readonly ms: Summary;
 }
 
@@ -18,8 +19,9 @@ export interface RowComparison {
   readonly gflops?: number;
   /** The faster of the matrix products in the same rounds. */
   readonly matmulGflops?: number;
+  /** Our rate over the matrix product's, round by round. */
   readonly fractionOfMatmul?: number;
-  /** The fastest right peer's time over ours: above 1 we are faster. */
+  /** The fastest right peer's time over ours, round by round: above 1 we are faster. */
   readonly againstPeer?: { readonly peer: PeerName; readonly speedup: number };
 }
 
@@ -29,27 +31,32 @@ export function compareRow(result: RowResult): RowComparison {
   const [peer] = fastest
     .filter(({ contender }) => contender !== "ours")
     .sort((a, b) => a.ms.median - b.ms.median);
-  const gflops = ours && rate(result.flops, ours.ms.median);
-  const matmulGflops = matmulRate(result.matmul);
+  const matmul = fastestMatmul(result.matmul);
   return {
     row: rowName(result),
     fastest,
-    ...(gflops !== undefined && { gflops }),
-    ...(matmulGflops !== undefined && { matmulGflops }),
-    ...(gflops !== undefined && matmulGflops !== undefined && { fractionOfMatmul: gflops / matmulGflops }),
+    ...(matmul && { matmulGflops: matmul.gflops }),
+    ...(ours && { gflops: rate(result.flops, ours.ms.median) }),
+    ...(ours &&
+      matmul && {
+        fractionOfMatmul: (medianRatio(matmul.samples, ours.samples) * result.flops) / matmul.flops,
+      }),
     ...(ours &&
       peer && {
-        againstPeer: { peer: peer.contender as PeerName, speedup: peer.ms.median / ours.ms.median },
+        againstPeer: { peer: peer.contender as PeerName, speedup: medianRatio(peer.samples, ours.samples) },
       }),
   };
 }
 
-/** GFLOP/s of the fastest matrix product, or undefined when none was measured. */
-export function matmulRate(products: readonly MatmulSamples[]): number | undefined {
-  const rates = products
+/** The fastest matrix product that was measured, and its rate. */
+export function fastestMatmul(
+  products: readonly MatmulSamples[],
+): (MatmulSamples & { readonly gflops: number }) | undefined {
+  const [fastest] = products
     .filter(({ samples }) => samples.length > 0)
-    .map(({ flops, samples }) => rate(flops, median(samples)));
-  return rates.length > 0 ? Math.max(...rates) : undefined;
+    .map((product) => ({ ...product, gflops: rate(product.flops, median(product.samples)) }))
+    .sort((a, b) => b.gflops - a.gflops);
+  return fastest;
 }
 
 /** Each contender's fastest call among those that were timed. */
@@ -59,7 +66,7 @@ function fastestCalls(calls: readonly CallResult[]): TimedCall[] {
     if (samples.length === 0) continue;
     const ms = summarise(samples);
     const known = fastest.get(contender);
-    if (!known || ms.median < known.ms.median) fastest.set(contender, { contender, call, ms });
+    if (!known || ms.median < known.ms.median) fastest.set(contender, { contender, call, samples, ms });
   }
   return [...fastest.values()];
 }
@@ -67,7 +74,7 @@ function fastestCalls(calls: readonly CallResult[]): TimedCall[] {
 /** Causal against full attention of the same sizes: half of the work, and a little. */
 export interface CausalRatio {
   readonly row: string;
-  /** Median over median, by contender. */
+  /** Round by round, by contender. */
   readonly ratios: Partial<Record<ContenderName, number>>;
 }
 
@@ -78,9 +85,9 @@ export function causalRatios(results: readonly RowResult[]): CausalRatio[] {
     if (!full) return [];
     const ratios: CausalRatio["ratios"] = {};
     const fullCalls = fastestCalls(full.calls);
-    for (const { contender, ms } of fastestCalls(causal.calls)) {
+    for (const { contender, samples } of fastestCalls(causal.calls)) {
       const base = fullCalls.find((other) => other.contender === contender);
-      if (base) ratios[contender] = ms.median / base.ms.median;
+      if (base) ratios[contender] = medianRatio(samples, base.samples);
     }
     return [{ row: `${rowName(causal)} / ${full.problem.name}`, ratios }];
   });

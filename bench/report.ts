@@ -1,4 +1,4 @@
-import { causalRatios, compareRow, matmulRate, rate } from "./comparison.js";
+import { causalRatios, compareRow, fastestMatmul, rate } from "./comparison.js";
 import type { ContenderName, PeerName } from "./contender.js";
 import type { CallResult, MatmulResult, RowResult, StartReport } from "./results.js";
 import { median, summarise } from "./statistics.js";
@@ -55,6 +55,7 @@ function heading({ date, start, versions, rounds, tuning }: BenchReport): string
       .map(([name, version]) => `${name} ${version}`)
       .join(", "),
     `Milliseconds are medians (least to most) of ${rounds} rounds in which all take turns; every output was checked first.`,
+    "Ratios are taken within each round; what is shown is their median.",
   ];
 }
 
@@ -118,7 +119,9 @@ function matmulTable({ matmul, rows }: BenchReport): string[] {
     [`plain f32 matmul, ${matmul[0]?.size} x ${matmul[0]?.size}`, "GFLOP/s"],
     matmul.map((candidate) => [candidate.name, matmulCell(candidate)]),
   );
-  const rates = [matmul, ...rows.map((row) => row.matmul)].flatMap((products) => matmulRate(products) ?? []);
+  const rates = [matmul, ...rows.map((row) => row.matmul)].flatMap(
+    (products) => fastestMatmul(products)?.gflops ?? [],
+  );
   if (rates.length === 0) return [...table, "no plain matmul was right: nothing to hold the rows against"];
   const { median: usual, min, max } = summarise(rates);
   const [low, high] = [min, max].map((value) => value.toFixed(2));

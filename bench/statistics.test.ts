@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { summarise } from "./statistics.js";
+import { medianRatio, summarise } from "./statistics.js";
 
 it("summarises samples in any order, and leaves them as they are", () => {
   const samples = [5, 1, 4, 2, 3];
@@ -23,4 +23,16 @@ it("sorts by value, not by text", () => {
 
 it("refuses no samples", () => {
   expect(() => summarise([])).toThrow("no samples");
+});
+
+it("compares round by round, so that rounds under load count like any other", () => {
+  const [early, late] = [
+    [10, 10, 1, 1, 1],
+    [20, 20, 20, 2, 2],
+  ];
+  expect(medianRatio(late!, early!)).toBe(2);
+});
+
+it("refuses to pair different numbers of rounds", () => {
+  expect(() => medianRatio([1, 2], [1])).toThrow("2 rounds against 1");
 });

@@ -24,6 +24,15 @@ export function median(samples: readonly number[]): number {
   return summarise(samples).median;
 }
 
+/**
+ * Median of the ratios a / b, round by round: unlike the ratio of two medians it compares neighbours in time, so that a
+ * load which comes and goes between rounds falls out.
+ */
+export function medianRatio(a: readonly number[], b: readonly number[]): number {
+  if (a.length !== b.length) throw new Error(`${a.length} rounds against ${b.length}`);
+  return median(a.map((value, round) => value / b[round]!));
+}
+
 /** Linear between the two samples on either side. */
 function quantile(sorted: readonly number[], fraction: number): number {
   const position = (sorted.length - 1) * fraction;
