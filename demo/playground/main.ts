@@ -206,4 +206,5 @@ window.addEventListener("hashchange", () => {
   void showFromAddress();
 });
 await showFromAddress();
+run.disabled = false;
 void open().then(refresh, explainOpening);

@@ -24,7 +24,7 @@ export function showPresets({ presets }: PlaygroundMechanism, onChoose: (preset:
       ),
     ),
   );
-  select.closest("label")!.hidden = all.length === 0;
+  select.parentElement!.hidden = all.length === 0;
   select.onchange = () => {
     const preset = all[Number(select.value)];
     if (select.value !== "" && preset) onChoose(preset);

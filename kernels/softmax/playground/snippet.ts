@@ -7,7 +7,7 @@ import type { PlaygroundCase } from "./read-values.js";
 /** A module that computes what the playground computes: the same inputs, options, kernel. Numbers are drawn in the same order. */
 export function softmaxSnippet(problem: PlaygroundCase, configuration?: SoftmaxConfiguration): string {
   const fused = problem.fused ? ", type TensorView" : "";
-  const call = configuration ? "planSoftmaxAttention" : "softmaxAttention";
+  const call = configuration ? "planSoftmaxAttention, type SoftmaxProblem" : "softmaxAttention";
   return [
     `import { AttentionContext${fused} } from "webgpu-attention";`,
     `import { ${call} } from "webgpu-attention/softmax";`,
@@ -141,7 +141,7 @@ function planned(problem: PlaygroundCase, configuration: SoftmaxConfiguration): 
     `const out = ctx.empty(${list(shapesOf(problem).out)}${storage});`,
     ...(problem.lse ? [`const lse = ctx.empty(${list([batches, tokensQ, heads, 1])});`] : []),
     `const tensors = { ${tensors.join(", ")} };`,
-    `const problem = ${braces(["...tensors", ...entries])};`,
+    `const problem: SoftmaxProblem = ${braces(["...tensors", ...entries])};`,
     `const configuration = ${literal(configuration)} as const;`,
     "const plan = await planSoftmaxAttention(ctx, problem, { configuration });",
     "// In parts that are short enough for the browser; plan.record records all of them at once.",
