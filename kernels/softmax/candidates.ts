@@ -79,7 +79,7 @@ function registerTiles(
     [1, 8],
   ] as const;
   return tiles
-    .filter(([rows]) => rows <= most)
+    .filter(([rows]) => rows <= most && 2 * rows >= most)
     .flatMap(([rows, keys]) =>
       (subgroups ? [true, false] : [false])
         // Without shared loads the larger tile gains nothing that its compile time is worth.

@@ -16,6 +16,7 @@ import { OPTION_NAMES, type SoftmaxOptions } from "./options.js";
 import { planSoftmax } from "./plan.js";
 import { checkProblem, type SoftmaxProblem } from "./problem.js";
 import { softmaxTables } from "./tables.js";
+import { checkBudget, TUNING_OPTIONS, type TuningOptions, tunedEntry } from "./tuning.js";
 
 export type {
   RowsConfiguration,
@@ -27,6 +28,8 @@ export type {
 export { configurationName } from "./configuration.js";
 export type { PerBatch, RotaryOptions, SoftmaxOptions } from "./options.js";
 export type { SoftmaxProblem } from "./problem.js";
+export type { SoftmaxMeasurement } from "./tune.js";
+export { softmaxConfigurations, type TuningOptions, tuneSoftmaxAttention } from "./tuning.js";
 
 /** Tensors of one `record`. Layouts are as planned; buffers may differ from call to call. */
 export interface SoftmaxTensors {
@@ -74,21 +77,28 @@ export type SoftmaxSegment = Pick<SoftmaxPlan, "passes" | "cost" | "record">;
  *
  * Compiles what it needs; nothing is submitted. Rows that see no key give zeros and lse = -infinity.
  *
- * @param options.configuration kernel and tile of the prefill; default what suits this kind of device
- * @throws AttentionError "shape", "dtype", "unsupported", "limit", "compile", "disposed", "device-lost"
+ * @param options.configuration kernels and tile; default what is known from measuring, else what the table has for this kind of
+ *   device. In a context with `tuning: "measure"` the first plan of a class of problems measures, as `tuneSoftmaxAttention`.
+ * @throws AttentionError "shape", "dtype", "unsupported", "limit", "compile", "disposed", "device-lost", "aborted"
  */
 export async function planSoftmaxAttention(
   ctx: AttentionContext,
   problem: SoftmaxProblem,
-  options: { readonly configuration?: SoftmaxConfiguration } = {},
+  options: { readonly configuration?: SoftmaxConfiguration } & TuningOptions = {},
 ): Promise<SoftmaxPlan> {
-  checkOptions("planSoftmaxAttention", options, ["configuration"]);
+  checkOptions("planSoftmaxAttention", options, ["configuration", ...TUNING_OPTIONS]);
+  checkBudget(options.budgetMs);
   const shape = checkProblem(problem, ctx.capabilities);
   if (options.configuration) checkConfiguration(options.configuration, shape, ctx.capabilities);
   const tables = softmaxTables(shape, problem);
   await ctx.assertAlive();
-  const maxDispatchFlops = dispatchFlops(ctx.capabilities, ctx.maxDispatchMs);
-  const passes = planSoftmax(shape, ctx.capabilities, { ...options, maxDispatchFlops });
+  const tuned = options.configuration ? undefined : await tunedEntry(ctx, shape, options);
+  const maxDispatchFlops = dispatchFlops(ctx.capabilities, ctx.maxDispatchMs, tuned?.flopsPerSecond);
+  const configuration = options.configuration ?? tuned?.configuration;
+  const passes = planSoftmax(shape, ctx.capabilities, {
+    ...(configuration && { configuration }),
+    maxDispatchFlops,
+  });
   const compiled = await CompiledPasses.compile(ctx, passes, tables);
   const { q, k, v, out, lse } = shape;
   const specs: Record<string, TensorSpec> = {

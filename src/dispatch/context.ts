@@ -14,7 +14,11 @@ import {
   stridesOf,
   type TensorView,
 } from "./tensor-view.js";
+import { defaultTuningStore, type TuningStore } from "./tuning/store.js";
+import { Tuner } from "./tuning/tuner.js";
 import { bindingRange, checkLayout, checkOptions } from "./validate.js";
+
+type Tuning = "table" | "measure" | TuningStore;
 
 /**
  * Everything the library keeps for one `GPUDevice` of the application's: compiled pipelines, scratch memory, and the
@@ -28,6 +32,8 @@ export class AttentionContext {
   readonly capabilities: Capabilities;
   /** Longest that one dispatch is planned to take, in milliseconds: browsers lose the device on long ones. */
   readonly maxDispatchMs: number;
+  /** What is known of the device from measuring; profiles to export and import. */
+  readonly tuning: Tuner;
   /** @internal Pipelines by kernel, variant and constants. */
   readonly pipelines: PipelineCache;
   /** @internal Memory that passes share. */
@@ -37,10 +43,12 @@ export class AttentionContext {
   #destroyed = false;
   readonly #onDestroy = new Set<() => void>();
 
-  private constructor(device: GPUDevice, maxDispatchMs: number) {
+  private constructor(device: GPUDevice, maxDispatchMs: number, tuning: Tuning) {
     this.device = device;
     this.maxDispatchMs = maxDispatchMs;
     this.capabilities = capabilitiesOf(device);
+    const store = tuning === "measure" ? defaultTuningStore() : tuning === "table" ? undefined : tuning;
+    this.tuning = new Tuner(this.capabilities, tuning !== "table", store);
     this.pipelines = new PipelineCache(device);
     this.scratch = new ScratchArena(device);
     device.lost.then((info) => {
@@ -51,12 +59,16 @@ export class AttentionContext {
   /**
    * @param device the application's device; ideally requested with `AttentionContext.requirements(adapter)`, but any works
    * @param options.maxDispatchMs longest that one dispatch is planned to take, by an estimate of the device's speed; default 100
+   * @param options.tuning how plans choose kernels and tiles: `"table"` (default) by what is known of the device's family, at
+   *   once; `"measure"` by timing candidates on the device the first time that a class of problems is planned (seconds, most of
+   *   them compilation), remembered in IndexedDB or, in Node and Deno, in a file of the user's cache folder; a `TuningStore`
+   *   measures likewise and remembers there
    * @throws AttentionError "unsupported" when `device` is no GPUDevice, "shape" for options that make no sense,
    *   "device-lost" when the device is lost already
    */
   static async create(
     device: GPUDevice,
-    options: { readonly maxDispatchMs?: number } = {},
+    options: { readonly maxDispatchMs?: number; readonly tuning?: Tuning } = {},
   ): Promise<AttentionContext> {
     if (typeof device?.createComputePipelineAsync !== "function") {
       throw new AttentionError("unsupported", {
@@ -66,8 +78,8 @@ export class AttentionContext {
         fix: "Request one: (await navigator.gpu.requestAdapter()).requestDevice(AttentionContext.requirements(adapter)).",
       });
     }
-    checkOptions("AttentionContext.create", options, ["maxDispatchMs"]);
-    const { maxDispatchMs = 100 } = options;
+    checkOptions("AttentionContext.create", options, ["maxDispatchMs", "tuning"]);
+    const { maxDispatchMs = 100, tuning = "table" } = options;
     if (!(typeof maxDispatchMs === "number" && maxDispatchMs > 0)) {
       throw new AttentionError("shape", {
         subject: "maxDispatchMs",
@@ -76,7 +88,15 @@ export class AttentionContext {
         fix: "Leave it out for 100.",
       });
     }
-    const context = new AttentionContext(device, maxDispatchMs);
+    if (tuning !== "table" && tuning !== "measure" && !isStore(tuning)) {
+      throw new AttentionError("unsupported", {
+        subject: "tuning",
+        expected: '"table", "measure" or a TuningStore { load, save }',
+        got: String(tuning),
+        fix: "Leave it out for the table.",
+      });
+    }
+    const context = new AttentionContext(device, maxDispatchMs, tuning);
     await context.assertAlive();
     return context;
   }
@@ -277,6 +297,11 @@ export class AttentionContext {
       });
     }
   }
+}
+
+function isStore(tuning: unknown): tuning is TuningStore {
+  const { load, save } = (tuning ?? {}) as Partial<TuningStore>;
+  return typeof load === "function" && typeof save === "function";
 }
 
 function gather(source: Float32Array, view: TensorView, base: number): Float32Array<ArrayBuffer> {

@@ -19,9 +19,18 @@ const FLOPS_PER_SECOND: Readonly<Record<Architecture, number>> = {
   unknown: 20e9,
 };
 
-/** Floating-point operations that a dispatch of at most `milliseconds` may hold on this kind of device. */
-export function dispatchFlops(capabilities: Capabilities, milliseconds: number): number {
-  return (FLOPS_PER_SECOND[architectureOf(capabilities)] * milliseconds) / 1000;
+/** Of what was measured on a small problem, for what differs in a larger one. */
+const MEASURED_SHARE = 0.7;
+
+/**
+ * Floating-point operations that a dispatch of at most `milliseconds` may hold on this device.
+ *
+ * @param measured operations a second that tuning saw there, where it did
+ */
+export function dispatchFlops(capabilities: Capabilities, milliseconds: number, measured?: number): number {
+  const rate =
+    measured === undefined ? FLOPS_PER_SECOND[architectureOf(capabilities)] : MEASURED_SHARE * measured;
+  return (rate * milliseconds) / 1000;
 }
 
 /** Cuts `count` workgroups of `groupFlops` each into runs that stay within `budget` operations, of one at least. */
