@@ -17,9 +17,8 @@ export function showResult(report: RunReport): void {
   box().replaceChildren(
     verdict(report),
     ...(measurement ? [figures(report, measurement)] : [untimed()]),
+    create("div", { class: "pair" }, ...(weights ? [weightsFigure(weights)] : []), numbers(verification)),
     passesTable(passes, measurement?.passMilliseconds),
-    ...(weights ? [weightsFigure(weights)] : []),
-    numbers(verification),
   );
   box().hidden = false;
 }
@@ -129,43 +128,34 @@ function untimed(): HTMLElement {
 
 /** Enough of every output to compare a program's with it. */
 function numbers({ outputs }: Verification): HTMLElement {
-  const rows = outputs.map(({ name, values }) => {
-    const first = Array.from(values.subarray(0, 4), (value) => value.toPrecision(7)).join("  ");
+  const entries = outputs.map(({ name, values }) => {
+    const first = Array.from(values.subarray(0, 4), (value) => value.toPrecision(7));
     // Infinities, of rows that see no key, have no length.
     const norm = Math.sqrt(
       values.reduce((sum, value) => (Number.isFinite(value) ? sum + value * value : sum), 0),
     );
     return create(
-      "tr",
-      {},
-      create("th", { scope: "row" }, create("code", {}, name)),
-      create("td", { class: "first-values" }, first),
-      create("td", { class: "norm" }, norm.toPrecision(7)),
+      "div",
+      { class: "tensor" },
+      create("dt", {}, create("code", {}, name), ` ${values.length.toLocaleString("en")} numbers`),
+      create(
+        "dd",
+        {},
+        create("span", { class: "soft" }, "first "),
+        create("code", { class: "first" }, first.join("  ")),
+      ),
+      create(
+        "dd",
+        {},
+        create("span", { class: "soft" }, "length ‖·‖₂ "),
+        create("code", { class: "norm" }, norm.toPrecision(7)),
+      ),
     );
   });
   return create(
     "section",
-    { class: "table-section", "aria-label": "Outputs" },
+    { class: "outputs", "aria-label": "Outputs" },
     create("h2", {}, "Outputs"),
-    create(
-      "div",
-      { class: "scroller", tabindex: "0", role: "group", "aria-label": "Outputs" },
-      create(
-        "table",
-        { class: "numbers" },
-        create(
-          "thead",
-          {},
-          create(
-            "tr",
-            {},
-            ...["tensor", "first values", "length ‖·‖₂"].map((title) =>
-              create("th", { scope: "col" }, title),
-            ),
-          ),
-        ),
-        create("tbody", {}, ...rows),
-      ),
-    ),
+    create("dl", {}, ...entries),
   );
 }

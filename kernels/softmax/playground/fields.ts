@@ -5,8 +5,8 @@ const STORAGE: readonly Choice[] = [
   { value: "f16", label: "f16" },
 ];
 
-const count = (name: string, label: string, initial: number, hint?: string) =>
-  ({ kind: "number", name, label, initial: String(initial), ...(hint && { hint }) }) as const;
+const count = (name: string, label: string, initial: number) =>
+  ({ kind: "number", name, label, initial: String(initial) }) as const;
 
 const toggle = (name: string, label: string, hint?: string) =>
   ({ kind: "toggle", name, label, initial: "", ...(hint && { hint }) }) as const;
@@ -21,10 +21,10 @@ export const SOFTMAX_FIELDS: readonly FieldGroup[] = [
       count("tokensK", "Key tokens", 64),
       count("heads", "Query heads", 4),
       count("kvHeads", "Key heads", 4),
-      count("headDim", "D", 64, "dimension of q and k"),
-      count("valueDim", "Dv", 64, "dimension of v"),
-      { kind: "choice", name: "dtype", label: "q, out", choices: STORAGE, initial: "f32" },
-      { kind: "choice", name: "kvDtype", label: "k, v", choices: STORAGE, initial: "f32" },
+      count("headDim", "D of q, k", 64),
+      count("valueDim", "Dv of v", 64),
+      { kind: "choice", name: "dtype", label: "Store q, out", choices: STORAGE, initial: "f32" },
+      { kind: "choice", name: "kvDtype", label: "Store k, v", choices: STORAGE, initial: "f32" },
     ],
   },
   {

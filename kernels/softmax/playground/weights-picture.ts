@@ -35,7 +35,7 @@ export async function weightsPicture(
     await pause();
   }
   return {
-    title: "Attention weights of batch entry 0, head 0",
+    title: "Attention weights, head 0",
     rows: rows.map(({ query }) => `query ${query}`),
     columns: Array.from({ length: columns }, (_, column) => {
       const first = column * keysPerColumn;
