@@ -1,5 +1,5 @@
 import { parseArgs } from "node:util";
-import { PEERS, type PeerName } from "./contender.js";
+import { PEERS, type PeerName, type TuningKind } from "./contender.js";
 import { type BenchRow, rowName, type Suite } from "./suite.js";
 
 const MIN_ROUNDS = 5;
@@ -18,7 +18,7 @@ export interface BenchArguments {
   readonly rows: readonly BenchRow[];
   readonly peers: readonly PeerName[];
   readonly rounds: number;
-  readonly tuning?: "table" | "measure";
+  readonly tuning?: TuningKind;
   readonly json?: string;
 }
 

@@ -3,7 +3,7 @@ import { makeCaseInputs } from "../kernels/softmax/case-inputs.js";
 import type { SoftmaxCase } from "../kernels/softmax/cases.js";
 import { capabilitiesOf } from "../src/dispatch/capabilities.js";
 import { normalArray, randomSource } from "../test/support/random.js";
-import type { BenchInputs, Contender, ContenderName, PeerName } from "./contender.js";
+import type { BenchInputs, Contender, ContenderName, PeerName, TuningKind } from "./contender.js";
 import { requestDevice } from "./gpu.js";
 import { findYardstick, type YardstickTask } from "./matmul/yardstick.js";
 import { measureRows } from "./measure-rows.js";
@@ -11,7 +11,7 @@ import type { MatmulResult, RowResult, StartReport } from "./results.js";
 import type { BenchRow } from "./suite.js";
 
 export interface BenchPage {
-  start(options: { peers: readonly PeerName[]; tuning?: string }): Promise<StartReport>;
+  start(options: { peers: readonly PeerName[]; tuning?: TuningKind }): Promise<StartReport>;
   /** Before the first row: the fastest take their turns in every row. */
   measureMatmul(rounds: number): Promise<readonly MatmulResult[]>;
   measure(rows: readonly BenchRow[], rounds: number): Promise<RowResult[]>;
@@ -24,7 +24,7 @@ declare global {
 }
 
 /** Modules of contenders that do not run are not even loaded. */
-const STARTERS: Readonly<Record<ContenderName, (tuning?: string) => Promise<Contender>>> = {
+const STARTERS: Readonly<Record<ContenderName, (tuning?: TuningKind) => Promise<Contender>>> = {
   ours: async (tuning) => (await import("./contenders/ours.js")).startOurs(tuning),
   "onnxruntime-web": async () => (await import("./contenders/onnxruntime-web.js")).startOnnxRuntime(),
   "jax-js": async () => (await import("./contenders/jax-js.js")).startJaxJs(),

@@ -1,5 +1,5 @@
 import { causalRatios, compareRow, fastestMatmul, rate } from "./comparison.js";
-import type { ContenderName, PeerName } from "./contender.js";
+import type { ContenderName, PeerName, TuningKind } from "./contender.js";
 import type { CallResult, MatmulResult, RowResult, StartReport } from "./results.js";
 import { median, summarise } from "./statistics.js";
 import { rowName } from "./suite.js";
@@ -13,7 +13,7 @@ export interface BenchReport {
   readonly versions: Readonly<Partial<Record<ContenderName, string>>>;
   readonly start: StartReport;
   readonly rounds: number;
-  readonly tuning?: string;
+  readonly tuning?: TuningKind;
   readonly matmul: readonly MatmulResult[];
   readonly rows: readonly RowResult[];
 }

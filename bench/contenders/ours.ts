@@ -1,16 +1,13 @@
 import { AttentionContext } from "webgpu-attention";
 import { planSoftmaxAttention } from "webgpu-attention/softmax";
 import { TOLERANCE_F32 } from "../../kernels/softmax/cases.js";
-import type { Call, Contender } from "../contender.js";
+import type { Call, Contender, TuningKind } from "../contender.js";
 import { fillWithNaN, requestDevice } from "../gpu.js";
 
-type ContextOptions = Parameters<typeof AttentionContext.create>[1];
-
 /** This project, in the context's default configuration unless `tuning` says how to choose one. */
-export async function startOurs(tuning?: string): Promise<Contender> {
+export async function startOurs(tuning?: TuningKind): Promise<Contender> {
   const device = await requestDevice((adapter) => AttentionContext.requirements(adapter));
-  const options = tuning === undefined ? {} : { tuning };
-  const ctx = await AttentionContext.create(device, options as ContextOptions);
+  const ctx = await AttentionContext.create(device, { ...(tuning && { tuning }) });
   ctx.fillScratch(Number.NaN);
   return {
     tolerance: TOLERANCE_F32,
