@@ -104,8 +104,8 @@ async function runForm(): Promise<void> {
     const report = await runProblem(ctx, form.mechanism, form, {
       signal: controller.signal,
       onPhase(phase, done, total) {
-        if (done === undefined || total === undefined || total < 2) progress.begin(phase);
-        else progress.show(`${phase}: part ${done + 1} of ${total}`, done, total);
+        if (done === undefined || total === undefined) progress.begin(phase);
+        else progress.show(phase, done, total);
       },
     });
     showResult(report);

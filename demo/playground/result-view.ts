@@ -27,7 +27,7 @@ export function hideResult(): void {
   box().hidden = true;
 }
 
-function verdict({ passed, verification, variant }: RunReport): HTMLElement {
+function verdict({ passed, verification, choice }: RunReport): HTMLElement {
   const { outputs, extent, note } = verification;
   return create(
     "section",
@@ -37,7 +37,7 @@ function verdict({ passed, verification, variant }: RunReport): HTMLElement {
       "div",
       { class: "evidence" },
       ...outputs.map(outputLine),
-      create("p", { class: "soft" }, `Compared with float64: ${extent}. Variant: ${variant.label}.`),
+      create("p", { class: "soft" }, `Compared with float64: ${extent}. Variant: ${choice}.`),
       ...(note ? [create("p", { class: "soft" }, note)] : []),
     ),
   );

@@ -1,6 +1,7 @@
 import { type AttentionContext, AttentionError, type Pass, type PassCost } from "webgpu-attention";
 import type {
   PlaygroundMechanism,
+  PlaygroundTask,
   PreparedRun,
   Values,
   Variant,
@@ -10,7 +11,8 @@ import type {
 import { type Measurement, measure, runOnce } from "./measure.js";
 
 export interface RunReport {
-  readonly variant: Variant;
+  /** The variant in words. */
+  readonly choice: string;
   readonly verification: Verification;
   readonly passed: boolean;
   /** Nothing that is wrong is timed. */
@@ -26,25 +28,22 @@ export interface RunReport {
   readonly weights?: WeightsPicture;
 }
 
-export interface RunOptions {
-  readonly signal: AbortSignal;
-  readonly onPhase: (phase: string, done?: number, total?: number) => void;
-}
-
 /** Compiles, runs, compares, times. @throws AttentionError, or the signal's reason */
 export async function runProblem(
   ctx: AttentionContext,
   mechanism: PlaygroundMechanism,
   { values, variant }: { readonly values: Values; readonly variant: Variant },
-  { signal, onPhase }: RunOptions,
+  task: PlaygroundTask,
 ): Promise<RunReport> {
+  const { signal, onPhase } = task;
   onPhase("Preparing inputs and compiling");
   await painted();
-  const prepared = await checkedByDriver(ctx, () => mechanism.prepare(ctx, values, variant, signal));
+  const prepared = await checkedByDriver(ctx, () => mechanism.prepare(ctx, values, variant, task));
   try {
     const progressOf = (phase: string) => ({
       signal,
-      onProgress: (done: number, total: number) => onPhase(phase, done, total),
+      onProgress: (done: number, total: number) =>
+        total > 1 ? onPhase(`${phase}: part ${done + 1} of ${total}`, done, total) : onPhase(phase),
     });
     const first = await checkedByDriver(ctx, () => runOnce(ctx, prepared, progressOf("Running")));
     onPhase("Comparing with float64");
@@ -55,7 +54,7 @@ export async function runProblem(
     onPhase("Drawing the weights");
     const weights = await prepared.weights?.(signal);
     return report(ctx, prepared, {
-      variant,
+      choice: prepared.choice ?? variant.label,
       verification,
       passed,
       ...(measurement && { measurement }),
@@ -69,7 +68,7 @@ export async function runProblem(
 function report(
   ctx: AttentionContext,
   { passes, cost, segments }: PreparedRun,
-  found: Pick<RunReport, "variant" | "verification" | "passed" | "measurement" | "weights">,
+  found: Pick<RunReport, "choice" | "verification" | "passed" | "measurement" | "weights">,
 ): RunReport {
   return {
     ...found,

@@ -30,10 +30,17 @@ export interface PlaygroundMechanism<Configuration extends object = object> {
     ctx: AttentionContext,
     values: Values,
     variant: Variant<Configuration>,
-    signal: AbortSignal,
+    task: PlaygroundTask,
   ): Promise<PreparedRun>;
   /** A complete TypeScript module that computes the same numbers with the package. */
   snippet(values: Values, variant: Variant<Configuration>): string;
+}
+
+/** Work that a person waits for, and may cancel. */
+export interface PlaygroundTask {
+  readonly signal: AbortSignal;
+  /** Says what is being done, and how much of it where that is known. */
+  readonly onPhase: (phase: string, done?: number, total?: number) => void;
 }
 
 export interface Variant<Configuration extends object = object> {
@@ -109,6 +116,8 @@ export interface Preset {
 
 /** A problem on the GPU, ready to be run any number of times. */
 export interface PreparedRun {
+  /** What the variant came to, where that was found out just now. */
+  readonly choice?: string;
   readonly passes: readonly Pass[];
   readonly cost: PassCost;
   /** The passes in order, in parts that are submitted one by one. */

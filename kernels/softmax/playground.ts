@@ -1,25 +1,12 @@
-import type { Capabilities } from "../../src/dispatch/capabilities.js";
-import type { PlaygroundMechanism, Values, Variant } from "../_playground/mechanism.js";
-import { softmaxCandidates } from "./candidates.js";
-import { configurationName, type SoftmaxConfiguration } from "./configuration.js";
+import type { PlaygroundMechanism } from "../_playground/mechanism.js";
+import type { SoftmaxConfiguration } from "./configuration.js";
 import { checkCase, fieldOfSubject } from "./playground/check-values.js";
+import { chooseConfiguration, MEASURED, softmaxVariants } from "./playground/choices.js";
 import { SOFTMAX_FIELDS } from "./playground/fields.js";
 import { prepareSoftmax } from "./playground/prepare-run.js";
 import { SOFTMAX_PRESETS } from "./playground/presets.js";
 import { readValues } from "./playground/read-values.js";
 import { softmaxSnippet } from "./playground/snippet.js";
-
-/** What the library chooses by itself, then every configuration that it would measure on this device. */
-function variants(values: Values, capabilities: Capabilities): readonly Variant<SoftmaxConfiguration>[] {
-  const candidates = softmaxCandidates(checkCase(readValues(values), capabilities), capabilities);
-  return [
-    { name: "table", label: `chosen by the table: ${configurationName(candidates[0]!)}` },
-    ...candidates.map((configuration) => {
-      const name = configurationName(configuration);
-      return { name, label: name, configuration };
-    }),
-  ];
-}
 
 /** Softmax attention as the playground page shows it. */
 export default {
@@ -29,8 +16,12 @@ export default {
   presets: SOFTMAX_PRESETS,
   check: (values, capabilities) => void checkCase(readValues(values), capabilities),
   fieldOf: fieldOfSubject,
-  variants,
-  prepare: (ctx, values, { configuration }, signal) =>
-    prepareSoftmax(ctx, readValues(values), configuration, signal),
-  snippet: (values, { configuration }) => softmaxSnippet(readValues(values), configuration),
+  variants: (values, capabilities) => softmaxVariants(readValues(values), capabilities),
+  async prepare(ctx, values, variant, task) {
+    const problem = readValues(values);
+    const choice = await chooseConfiguration(ctx, problem, variant, task);
+    return prepareSoftmax(ctx, problem, choice, task.signal);
+  },
+  snippet: (values, { name, configuration }) =>
+    softmaxSnippet(readValues(values), { configuration, measure: name === MEASURED }),
 } satisfies PlaygroundMechanism<SoftmaxConfiguration>;

@@ -187,6 +187,26 @@ describe("playground", () => {
     );
   });
 
+  it("measures on the device when asked to, and says what won", async () => {
+    await onPage(
+      async (page) => {
+        await ready(page);
+        await page.getByLabel("Variant").selectOption("measured");
+        await run(page);
+        expect(await verdict(page)).toBe("PASS");
+        expect(await page.locator(".evidence").textContent()).toMatch(
+          /the fastest of \d+ measured on this device/,
+        );
+        expect(await code(page)).toContain('{ tuning: "measure" }');
+        // What was measured must not be taken for the table's choice.
+        await page.getByLabel("Variant").selectOption("table");
+        await run(page);
+        expect(await page.locator(".evidence").textContent()).toMatch(/chosen by the table/);
+      },
+      { hash: TINY },
+    );
+  });
+
   it("fails what was not computed, and does not time it", async () => {
     await onPage(
       async (page) => {
@@ -374,6 +394,7 @@ describe("the program that the page shows", () => {
         playground.snippet(values, { name: "", label: "", configuration }),
       );
     });
+    snippets.write("measured", playground.snippet(filledIn(fields, {}), { name: "measured", label: "" }));
     expect(snippets.typeErrors()).toEqual([]);
     // A check that finds nothing wrong with anything would be none.
     snippets.write(

@@ -1,6 +1,6 @@
 import type { Capabilities } from "../../../src/dispatch/capabilities.js";
 import { AttentionError } from "../../../src/dispatch/errors.js";
-import { checkProblem, type SoftmaxShape } from "../problem.js";
+import { checkProblem, type SoftmaxProblem, type SoftmaxShape } from "../problem.js";
 import { softmaxTables } from "../tables.js";
 import { biasShape, inputLayouts, totalElements } from "./layouts.js";
 import type { PlaygroundCase } from "./read-values.js";
@@ -10,21 +10,27 @@ const MAX_ELEMENTS = 2 ** 25;
 
 /** The library's own check of the problem, before any data is made. @throws AttentionError */
 export function checkCase(problem: PlaygroundCase, capabilities: Capabilities): SoftmaxShape {
-  const { alibiSlopes, sinkLogits, keyMask, bias: _axes, ...plain } = problem.options;
+  const { keyStarts, keyLengths } = problem.options;
   checkFused(problem);
+  const shape = checkProblem(layoutOf(problem), capabilities);
+  softmaxTables(shape, { keyStarts, keyLengths });
+  checkSize(problem);
+  return shape;
+}
+
+/** The problem without data: options that have some are there, and empty. Their lengths follow from the shape. */
+export function layoutOf(problem: PlaygroundCase): SoftmaxProblem {
+  const { alibiSlopes, sinkLogits, keyMask, bias: _axes, ...plain } = problem.options;
   const bias = biasShape(problem);
-  const options = {
+  return {
     ...plain,
-    // Only their presence is looked at here; their lengths follow from the shape.
+    ...inputLayouts(problem),
+    lse: problem.lse,
     ...(alibiSlopes && { alibiSlopes: [] }),
     ...(sinkLogits && { sinkLogits: [] }),
     ...(keyMask && { keyMask: [] }),
-    ...(bias && { bias: { dtype: "f32", shape: bias } as const }),
+    ...(bias && { bias: { dtype: "f32", shape: bias } }),
   };
-  const shape = checkProblem({ ...options, ...inputLayouts(problem), lse: problem.lse }, capabilities);
-  softmaxTables(shape, { keyStarts: plain.keyStarts, keyLengths: plain.keyLengths });
-  checkSize(problem);
-  return shape;
 }
 
 function checkFused({ fused, tokensQ, tokensK, dtype, kvDtype }: PlaygroundCase): void {

@@ -6,8 +6,8 @@ import { pauses } from "../../_playground/pauses.js";
 import { type DenseData, makeCaseInputs, type SoftmaxCaseInputs } from "../case-inputs.js";
 import { shapesOf } from "../cases.js";
 import { rounded } from "../check-case.js";
-import type { SoftmaxConfiguration } from "../configuration.js";
 import { planSoftmaxAttention, type SoftmaxTensors } from "../index.js";
+import type { Choice } from "./choices.js";
 import { fusedWidth, inputLayouts, totalElements } from "./layouts.js";
 import type { PlaygroundCase } from "./read-values.js";
 import { verifyRun } from "./verify-run.js";
@@ -17,7 +17,7 @@ import { weightsPicture } from "./weights-picture.js";
 export async function prepareSoftmax(
   ctx: AttentionContext,
   problem: PlaygroundCase,
-  configuration: SoftmaxConfiguration | undefined,
+  { configuration, text }: Choice,
   signal: AbortSignal,
 ): Promise<PreparedRun> {
   const pause = pauses(signal);
@@ -32,6 +32,7 @@ export async function prepareSoftmax(
     const plan = await planSoftmaxAttention(ctx, { ...made.options, ...tensors }, { configuration });
     const inputs = { ...made, ...(await storedInputs(problem, made, pause)) };
     return {
+      choice: text,
       passes: plan.passes,
       cost: plan.cost,
       segments: plan.segments.map((segment) => ({

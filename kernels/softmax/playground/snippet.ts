@@ -4,8 +4,15 @@ import type { SoftmaxConfiguration } from "../configuration.js";
 import { biasShape, fusedWidth, inputLayouts } from "./layouts.js";
 import type { PlaygroundCase } from "./read-values.js";
 
+/** How the program chooses its kernel; default as the library does. */
+export interface SnippetChoice {
+  readonly configuration?: SoftmaxConfiguration | undefined;
+  readonly measure?: boolean;
+}
+
 /** A module that computes what the playground computes: the same inputs, options, kernel. Numbers are drawn in the same order. */
-export function softmaxSnippet(problem: PlaygroundCase, configuration?: SoftmaxConfiguration): string {
+export function softmaxSnippet(problem: PlaygroundCase, how: SnippetChoice = {}): string {
+  const { configuration, measure = false } = how;
   const fused = problem.fused ? ", type TensorView" : "";
   const call = configuration ? "planSoftmaxAttention, type SoftmaxProblem" : "softmaxAttention";
   return [
@@ -15,7 +22,12 @@ export function softmaxSnippet(problem: PlaygroundCase, configuration?: SoftmaxC
     "const adapter = await navigator.gpu.requestAdapter();",
     'if (!adapter) throw new Error("WebGPU has no adapter here.");',
     "const device = await adapter.requestDevice(AttentionContext.requirements(adapter));",
-    "const ctx = await AttentionContext.create(device);",
+    ...(measure
+      ? [
+          "// Times candidates on this device when a problem is first planned, and remembers the fastest.",
+          'const ctx = await AttentionContext.create(device, { tuning: "measure" });',
+        ]
+      : ["const ctx = await AttentionContext.create(device);"]),
     "",
     NORMAL_SOURCE,
     "const numbers = (count: number) => Float32Array.from({ length: count }, normal);",
