@@ -7,11 +7,11 @@ import { SOFTMAX_CASES } from "./cases.js";
 import { OPTION_NAMES } from "./options.js";
 import { checkCase, fieldOfSubject } from "./playground/check-values.js";
 import { type PlaygroundCase, readValues, valuesOf } from "./playground/read-values.js";
-import { rowInputs, spreadRows } from "./playground/sampled-rows.js";
 import { verifyRun } from "./playground/verify-run.js";
 import { weightsPicture } from "./playground/weights-picture.js";
 import playground from "./playground.js";
 import { softmaxAttentionReference } from "./reference.js";
+import { rowInputs, spreadRows } from "./sampled-rows.js";
 
 const fields = fieldsOf(playground);
 const initial = filledIn(fields, {});

@@ -4,8 +4,8 @@ import { pauses } from "../../_playground/pauses.js";
 import type { SoftmaxCaseInputs } from "../case-inputs.js";
 import { TOLERANCE_F16, TOLERANCE_F32 } from "../cases.js";
 import { softmaxAttentionReference } from "../reference.js";
+import { rowInputs, spreadRows } from "../sampled-rows.js";
 import type { PlaygroundCase } from "./read-values.js";
-import { rowInputs, spreadRows } from "./sampled-rows.js";
 
 /** Multiplications that the float64 reference may take: a second or so. */
 const REFERENCE_BUDGET = 5e7;

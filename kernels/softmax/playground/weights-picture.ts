@@ -2,7 +2,7 @@ import type { WeightsPicture } from "../../_playground/mechanism.js";
 import { pauses } from "../../_playground/pauses.js";
 import type { SoftmaxCaseInputs } from "../case-inputs.js";
 import { softmaxAttentionReference } from "../reference.js";
-import { rowInputs, spreadRows } from "./sampled-rows.js";
+import { rowInputs, spreadRows } from "../sampled-rows.js";
 
 const MAX_ROWS = 64;
 const MAX_COLUMNS = 64;
