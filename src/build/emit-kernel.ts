@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { KernelModule } from "../dispatch/kernel-module.js";
+import type { KernelModule, KernelVariant } from "../dispatch/kernel-module.js";
 import { declarations } from "./linked-text.js";
 
 /** A literal of the emitted code that other variants and other kernels may need too. */
@@ -21,33 +21,58 @@ export function emitKernel(kernel: KernelModule): { literals: SharedLiteral[]; e
     literals.set(name, { name, literal });
     return name;
   };
-  const entries = Object.entries(kernel.variants);
-  const pieces = [...new Set(entries.flatMap(([, { code }]) => declarations(code)))];
-  // A declaration with the set of variants that have it, as bits; without, when all have it.
-  const everywhere = 2 ** entries.length - 1;
-  const selections = pieces.map((piece) => {
-    const bits = entries.reduce(
-      (sum, [, { code }], index) => sum + (code.includes(piece) ? 2 ** index : 0),
-      0,
-    );
-    return bits === everywhere ? share(piece) : `[${share(piece)}, ${bits}]`;
-  });
-  const variants = entries.map(
-    ([key, { code: _code, bindings, uniforms, constants, slots, ...rest }], index) => {
-      const shared = Object.entries({ bindings, uniforms, constants, slots }).map(
-        ([name, value]) => `${name}: ${share(value)}`,
-      );
-      const own = Object.entries(rest).map(([name, value]) => `${name}: ${JSON.stringify(value)}`);
-      return `${JSON.stringify(key)}: { code: select(${index}), ${[...shared, ...own].join(", ")} }`;
-    },
-  );
   const { name, conditions, hash } = kernel;
-  const head = `name: ${JSON.stringify(name)}, conditions: ${JSON.stringify(conditions)}, hash: "${hash}"`;
-  const expression = `((pieces) => {
-const select = (variant) => pieces.map((piece) => (typeof piece === "string" ? piece : (piece[1] >> variant) & 1 ? piece[0] : "")).join("");
-return { ${head}, variants: {\n${variants.join(",\n")}\n} };
-})([${selections.join(", ")}])`;
+  const variants = Object.values(kernel.variants);
+  const first = variants[0]!;
+  const features = [...new Set(variants.flatMap(({ enables }) => enables))];
+  checkOrder(kernel, features);
+  // The variants that have something, as bits by their number; -1 for all of them.
+  const holders = (has: (variant: KernelVariant) => boolean): number => {
+    const bits = variants.reduce((sum, variant, index) => sum + (has(variant) ? 2 ** index : 0), 0);
+    return bits === 2 ** variants.length - 1 ? -1 : bits;
+  };
+  const pieces = [...new Set(variants.flatMap(({ code }) => declarations(code)))].map(
+    (piece) => `[${share(piece)}, ${holders(({ code }) => code.includes(piece))}]`,
+  );
+  const parts = PARTS.map((part) => {
+    const values = [...new Set(variants.map((variant) => JSON.stringify(variant[part])))];
+    const choices = values.map(
+      (value) =>
+        `[${share(JSON.parse(value))}, ${holders((variant) => JSON.stringify(variant[part]) === value)}]`,
+    );
+    return `${part}: pick([${choices.join(", ")}])`;
+  });
+  const expression = `((conditions, features) => {
+const variants = {};
+for (let n = 0; n < 2 ** conditions.length; n++) {
+const names = conditions.filter((_, place) => (n >> place) & 1);
+const has = ([, holders]) => (holders >> n) & 1;
+const pick = (choices) => choices.find(has)[0];
+variants[names.join("+") || "base"] = { code: [${pieces.join(", ")}].filter(has).map(([piece]) => piece).join(""), enables: names.filter((name) => features.includes(name)), ${parts.join(", ")}, entryPoint: ${JSON.stringify(first.entryPoint)} };
+}
+return { name: ${JSON.stringify(name)}, conditions, hash: "${hash}", variants };
+})(${JSON.stringify(conditions)}, ${JSON.stringify(features)})`;
   return { literals: [...literals.values()], expression };
+}
+
+const PARTS = [
+  "bindings",
+  "uniforms",
+  "constants",
+  "slots",
+] as const satisfies readonly (keyof KernelVariant)[];
+
+/** The emitted code counts on this: variant n has the conditions whose bits n has, and a feature is enabled by its own name. */
+function checkOrder({ name, conditions, variants }: KernelModule, features: readonly string[]): void {
+  Object.entries(variants).forEach(([key, { enables, entryPoint }], n) => {
+    const names = conditions.filter((_, place) => (n >> place) & 1);
+    const right =
+      key === (names.join("+") || "base") &&
+      entryPoint === variants.base!.entryPoint &&
+      enables.join() === names.filter((condition) => features.includes(condition)).join();
+    if (!right || conditions.length > 5)
+      throw new Error(`${name}: variant ${n} is "${key}", in no known order`);
+  });
 }
 
 /** One module that holds all literals itself: for development, where a module for each would be a request for each. */

@@ -9,8 +9,11 @@ import { findVulkanCpuDriver } from "../support/vulkan-driver.js";
 import { gzipSize } from "./bundle-size.js";
 import { type InstalledPackage, installPackage, PROJECT, run } from "./installed-package.js";
 
-/** Bytes that one mechanism may add to the context, which all share. */
-const MECHANISM_GZIP_LIMIT = 16_000;
+/**
+ * Bytes that one mechanism may add to the context, which all share. Softmax attention has five kernels in up to 32 variants; what
+ * measuring needs (the reference, cases) is loaded on demand and not counted.
+ */
+const MECHANISM_GZIP_LIMIT = 20_000;
 
 const require = createRequire(import.meta.url);
 
@@ -25,7 +28,7 @@ describe("the tarball", () => {
     const others = installed.files.filter((path) => !path.startsWith("dist/")).sort();
     const allowed = ["CHANGELOG.md", "LICENSE", "README.md", "package.json"];
     expect(allowed).toEqual(expect.arrayContaining(others));
-    expect(installed.files.filter((path) => /test|reference|golden|cases|\.wgsl$/.test(path))).toEqual([]);
+    expect(installed.files.filter((path) => /test|golden|playground|\.wgsl$/.test(path))).toEqual([]);
   });
 
   it("names no path of the machine that built it", () => {

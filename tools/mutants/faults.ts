@@ -83,8 +83,44 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "the last rows of a tile that is not full are left out",
-    file: `${SOFTMAX}plan.ts`,
-    find: "const groups = Math.ceil(tokensQ / tileRows) * columnParts * heads * batches;",
-    replace: "const groups = Math.floor(tokensQ / tileRows) * columnParts * heads * batches;",
+    file: `${SOFTMAX}prefill.ts`,
+    find: "const groups = Math.ceil(tokensQ / tileRows(configuration))",
+    replace: "const groups = Math.floor(tokensQ / tileRows(configuration))",
+  },
+  {
+    name: "a quad passes its keys round in the wrong order",
+    file: `${SOFTMAX}rows.wgsl`,
+    find: "keys[4u * quad + 1u] = quadBroadcast(own, 1u);",
+    replace: "keys[4u * quad + 1u] = quadBroadcast(own, 2u);",
+  },
+  {
+    name: "register tiles forget to rescale their sums",
+    file: `${SOFTMAX}rows.wgsl`,
+    find: "var sum = acc[r * COLUMNS + c] * factors[r];",
+    replace: "var sum = acc[r * COLUMNS + c];",
+  },
+  {
+    name: "a strip reads on into the next one",
+    file: `${SOFTMAX}strips.wgsl`,
+    find: " & (key < end)",
+    replace: "",
+  },
+  {
+    name: "every strip has the sink",
+    file: `${SOFTMAX}strips.wgsl`,
+    find: "row_sum[r] = select(0.0, state.y, split == 0u);",
+    replace: "row_sum[r] = state.y;",
+  },
+  {
+    name: "keys are read before they are staged",
+    file: `${SOFTMAX}tiled.wgsl`,
+    find: "      workgroupBarrier();\n    }\n    // 1.",
+    replace: "    }\n    // 1.",
+  },
+  {
+    name: "the plan drops the last strip of keys",
+    file: `${SOFTMAX}decode.ts`,
+    find: "groups: (splits / together) * columnParts * decodeBlocks(shape),",
+    replace: "groups: (splits / together) * columnParts * decodeBlocks(shape) - 1,",
   },
 ];

@@ -88,9 +88,31 @@ export function defaultTuningStore(): TuningStore {
   return nodeModules() ? fileTuningStore() : memoryTuningStore();
 }
 
+/** What is used of Node's modules: the package is compiled without Node's types, as browsers have none. */
+interface NodeProcess {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly pid: number;
+  readonly platform: string;
+  getBuiltinModule?(name: "node:fs/promises"): NodeFiles | undefined;
+  getBuiltinModule?(name: "node:path"): NodePaths | undefined;
+  getBuiltinModule?(name: "node:os"): { homedir(): string } | undefined;
+}
+
+interface NodeFiles {
+  readFile(path: string, encoding: "utf8"): Promise<string>;
+  writeFile(path: string, text: string): Promise<void>;
+  rename(from: string, to: string): Promise<void>;
+  mkdir(path: string, options: { recursive: true }): Promise<unknown>;
+}
+
+interface NodePaths {
+  join(...parts: string[]): string;
+  dirname(path: string): string;
+}
+
 /** Node's modules without an import, which bundlers for browsers would stumble over. */
 function nodeModules() {
-  const { process } = globalThis as { process?: Pick<NodeJS.Process, "getBuiltinModule" | "env" | "pid"> };
+  const { process } = globalThis as { process?: NodeProcess };
   const fs = process?.getBuiltinModule?.("node:fs/promises");
   const os = process?.getBuiltinModule?.("node:os");
   const path = process?.getBuiltinModule?.("node:path");
@@ -100,9 +122,10 @@ function nodeModules() {
     path,
     processId: process.pid,
     cacheFolder(): string {
-      if (os.platform() === "win32" && process.env.LOCALAPPDATA) return process.env.LOCALAPPDATA;
-      if (os.platform() === "darwin") return path.join(os.homedir(), "Library", "Caches");
-      return process.env.XDG_CACHE_HOME || path.join(os.homedir(), ".cache");
+      const { env, platform } = process;
+      if (platform === "win32" && env.LOCALAPPDATA) return env.LOCALAPPDATA;
+      if (platform === "darwin") return path.join(os.homedir(), "Library", "Caches");
+      return env.XDG_CACHE_HOME || path.join(os.homedir(), ".cache");
     },
   };
 }
