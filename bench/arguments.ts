@@ -1,15 +1,15 @@
 import { parseArgs } from "node:util";
-import { PEERS, type PeerName, type TuningKind } from "./contender.js";
+import { PEERS, type PeerName, TUNING_KINDS, type TuningKind } from "./contender.js";
 import { type BenchRow, rowName, type Suite } from "./suite.js";
 
 const MIN_ROUNDS = 5;
 
-export const USAGE = `usage: npm run bench -- [--suite NAMES] [--against NAMES] [--filter TEXT] [--rounds N] [--tuning table|measure] [--json FILE]
+export const USAGE = `usage: npm run bench -- [--suite NAMES] [--against NAMES] [--filter TEXT] [--rounds N] [--tuning table|measure|sweep] [--json FILE]
   --suite NAMES    comma list of the files in bench/suites; default prefill and decode
   --against NAMES  comma list of peers: ${PEERS.join(", ")}; default all, "none" for none
   --filter TEXT    only rows whose name ("prefill causal 512") contains TEXT
   --rounds N       turns of every contender, at least ${MIN_ROUNDS}; default ${MIN_ROUNDS}
-  --tuning KIND    how our context chooses configurations: table or measure; default the context's own
+  --tuning KIND    how our context chooses configurations: table or measure; sweep: both, beside every published one
   --json FILE      also write everything there, samples included
   --help           this text`;
 
@@ -36,10 +36,8 @@ export function readArguments(
 ): BenchArguments | undefined {
   const values = parse(args);
   if (values.help) return undefined;
-  const { suite, against, tuning, json } = values;
-  if (tuning !== undefined && tuning !== "table" && tuning !== "measure") {
-    throw new UsageError(`--tuning is table or measure, not "${tuning}"`);
-  }
+  const { suite, against, json } = values;
+  const tuning = readTuning(values.tuning);
   const byDefault = Object.keys(suites).filter((name) => suites[name]!.byDefault);
   const names = chosen("--suite", suite, Object.keys(suites), byDefault);
   const filter = values.filter ?? "";
@@ -68,6 +66,13 @@ function chosen<Name extends string>(
     if (name === undefined) throw new UsageError(`${option}: no "${given}"; there are ${known.join(", ")}`);
     return name;
   });
+}
+
+function readTuning(given: string | undefined): TuningKind | undefined {
+  const kind = TUNING_KINDS.find((known) => known === given);
+  if (given !== undefined && kind === undefined)
+    throw new UsageError(`--tuning is one of ${TUNING_KINDS.join(", ")}, not "${given}"`);
+  return kind;
 }
 
 function readRounds(given: string | undefined): number {

@@ -5,8 +5,9 @@ import type { SoftmaxCase } from "../kernels/softmax/cases.js";
 export const PEERS = ["onnxruntime-web", "jax-js"] as const;
 
 export type PeerName = (typeof PEERS)[number];
-/** How our context chooses configurations; see `AttentionContext.create`. */
-export type TuningKind = "table" | "measure";
+/** How our context chooses configurations (see `AttentionContext.create`), or both ways beside every published configuration. */
+export const TUNING_KINDS = ["table", "measure", "sweep"] as const;
+export type TuningKind = (typeof TUNING_KINDS)[number];
 export type ContenderName = "ours" | PeerName;
 
 /** Largest error that a peer may have and still count as right, relative to the largest value of the reference. */

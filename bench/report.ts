@@ -3,6 +3,7 @@ import type { ContenderName, PeerName, TuningKind } from "./contender.js";
 import type { CallResult, MatmulResult, RowResult, StartReport } from "./results.js";
 import { median, summarise } from "./statistics.js";
 import { rowName } from "./suite.js";
+import { compareSweeps } from "./sweep.js";
 import { formatTable } from "./table.js";
 
 /** Everything that a run found out; the `--json` file is this, with comparisons. */
@@ -27,7 +28,12 @@ export function oursIsRight({ rows }: BenchReport): boolean {
 
 export function reportAsJson(report: BenchReport): string {
   const comparisons = report.rows.map(compareRow);
-  return `${JSON.stringify({ ...report, comparisons, causalRatios: causalRatios(report.rows) }, null, 2)}\n`;
+  const derived = {
+    comparisons,
+    causalRatios: causalRatios(report.rows),
+    sweeps: compareSweeps(report.rows),
+  };
+  return `${JSON.stringify({ ...report, ...derived }, null, 2)}\n`;
 }
 
 export function formatReport(report: BenchReport): string {
@@ -38,6 +44,7 @@ export function formatReport(report: BenchReport): string {
     ...rowTable(report, contenders),
     ...remarks(report.rows),
     ...ratioTable(report, contenders),
+    ...sweepTable(report),
     "",
     ...matmulTable(report),
   ].join("\n");
@@ -112,6 +119,21 @@ function ratioTable({ rows }: BenchReport, contenders: readonly ContenderName[])
     ...contenders.map((name) => byName[name]?.toFixed(2) ?? "-"),
   ]);
   return ["", ...formatTable(["causal time / full time", ...contenders], cells)];
+}
+
+function sweepTable({ rows }: BenchReport): string[] {
+  const sweeps = compareSweeps(rows);
+  if (sweeps.length === 0) return [];
+  const cells = sweeps.map(({ row, configurations, best, bestMs, table, measured }) => [
+    row,
+    `${best} (${ms(bestMs)} ms, of ${configurations})`,
+    table.toFixed(2),
+    measured.toFixed(2),
+  ]);
+  return [
+    "",
+    ...formatTable(["sweep", "fastest configuration", "table / fastest", "measured / fastest"], cells),
+  ];
 }
 
 function matmulTable({ matmul, rows }: BenchReport): string[] {
