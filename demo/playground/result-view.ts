@@ -96,7 +96,7 @@ function figures(
     figure(
       "Speed",
       withPrefix(perSecond(cost.flops), "FLOP/s"),
-      `${withPrefix(cost.flops, "FLOP")} in all`,
+      `${withPrefix(cost.flops, "FLOP")} planned`,
       software,
     ),
     figure(
