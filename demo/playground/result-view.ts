@@ -103,6 +103,7 @@ function figures(
       "Traffic",
       withPrefix(perSecond(cost.bytes), "B/s"),
       `${withPrefix(cost.bytes, "B")}, each tensor once`,
+      software,
     ),
     figure(
       "Scratch",
