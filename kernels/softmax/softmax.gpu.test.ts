@@ -46,7 +46,9 @@ describe("the kernels without workgroup memory agree too", () => {
     await check(problem, registerConfiguration(problem, capabilities, changes));
   });
 
-  test.each(every(2, decodes))("strips: $name", async (problem) => {
+  const telling = ["sinks, split", "long decode", "decode with paddings", "grouped decode 12 to 1, 3 tokens"];
+  const chosen = decodes.filter(({ name }, index) => index % 2 === 0 || telling.includes(name));
+  test.each(chosen)("strips: $name", async (problem) => {
     const { capabilities } = await testContext();
     await check(problem, registerConfiguration(problem, capabilities, { columns: 3, keysPerSplit: 20 }));
   });

@@ -115,7 +115,7 @@ fn main(
       for (var n = 0u; n < KEYS; n++) {
         let key = tile + n;
         // Not &&, which branches: some drivers take minutes over that many branches.
-        let visible = (key >= ranges[r].x) & (key < ranges[r].y) & (key < end) & (((kept >> n) & 1u) == 1u);
+        let visible = (key >= ranges[r].x) & (key < ranges[r].y) & (((kept >> n) & 1u) == 1u);
         let score = open_logit(scores[r * KEYS + n], batch, heads[r], tokens[r], key);
         scores[r * KEYS + n] = select(NO_KEY, score, visible & mask_mod(batch, heads[r], tokens[r], key));
       }

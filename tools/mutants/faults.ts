@@ -102,8 +102,8 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "a strip reads on into the next one",
     file: `${SOFTMAX}strips.wgsl`,
-    find: " & (key < end)",
-    replace: "",
+    find: "let end = min(begin + length, visible_end);",
+    replace: "let end = min(begin + length + 1u, visible_end);",
   },
   {
     name: "every strip has the sink",
