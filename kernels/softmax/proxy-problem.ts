@@ -10,10 +10,10 @@ import { type DenseData, makeCaseInputs, type SoftmaxCaseInputs } from "./case-i
 import { TOLERANCE_F16, TOLERANCE_F32 } from "./cases.js";
 import type { SoftmaxConfiguration } from "./configuration.js";
 import { planSoftmax } from "./plan.js";
-import { rowInputs, spreadRows } from "./sampled-rows.js";
 import { checkProblem, type SoftmaxShape } from "./problem.js";
 import { proxyCase, proxyFlops, proxyStrides } from "./proxy.js";
 import { softmaxAttentionReference } from "./reference.js";
+import { rowInputs, spreadRows } from "./sampled-rows.js";
 import type { Sizes } from "./sizes.js";
 import { softmaxTables } from "./tables.js";
 

@@ -26,7 +26,7 @@ afterAll(() => installed?.remove());
 describe("the tarball", () => {
   it("holds the built package and nothing else", () => {
     const others = installed.files.filter((path) => !path.startsWith("dist/")).sort();
-    const allowed = ["CHANGELOG.md", "LICENSE", "README.md", "package.json"];
+    const allowed = ["CHANGELOG.md", "LICENSE", "README.md", "THIRD-PARTY-LICENSES.txt", "package.json"];
     expect(allowed).toEqual(expect.arrayContaining(others));
     expect(installed.files.filter((path) => /test|golden|playground|\.wgsl$/.test(path))).toEqual([]);
   });

@@ -61,7 +61,7 @@ describe("measuring", () => {
 
   test("gives its time to candidates that may win", async () => {
     const { measured } = await measure(fakes(5, 5.2, 50)).result;
-    expect(measured.map(({ samples }) => samples.length)).toEqual([7, 7, 1]);
+    expect(measured.map(({ samples }) => samples.length)).toEqual([15, 15, 1]);
   });
 
   test("is not misled by a machine that is busy now and then", async () => {

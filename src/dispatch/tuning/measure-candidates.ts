@@ -59,9 +59,9 @@ export interface Measurement<Candidate> {
 /** A choice between fewer is none. */
 const FEWEST = 3;
 /** Samples that settle a candidate: more gain nothing against what differs between proxy and problem. */
-const ENOUGH_SAMPLES = 7;
+const ENOUGH_SAMPLES = 15;
 /** A candidate this much slower than the best is timed no further; the margin shrinks as samples come in. */
-const MARGINS = [1.6, 1.3, 1.2];
+const MARGINS = [1.6, 1.3, 1.2, 1.15];
 /** Where the clock's grain and the cost of a submission disappear. */
 const SAMPLE_MS = 2;
 
