@@ -49,19 +49,22 @@ function prefills(shape: SoftmaxShape, capabilities: Capabilities): SoftmaxConfi
       ];
 }
 
-/** `tiled`, with and without staging. Lanes keep the value columns of a thread at 4 vec4 or fewer. */
+/** `tiled`, with and without staging (with, where keys are rotated). Lanes keep a thread's value columns at 4 vec4 or fewer. */
 function sharedTiles(
-  { valueDim }: SoftmaxShape,
+  { valueDim, rotary }: SoftmaxShape,
   tiles: readonly (readonly [rows: number, keys: number, threads: number])[],
 ): SoftmaxConfiguration[] {
   const columns = Math.ceil(valueDim / 4);
   const lanes = columns > 16 ? 16 : columns > 4 ? 8 : 4;
   return tiles.flatMap(([rows, keys, threads]) =>
-    [false, true].map((staged): SoftmaxConfiguration => {
+    (rotary ? [true] : [false, true]).map((staged): SoftmaxConfiguration => {
       return { kernel: "tiled", groups: threads / lanes, lanes, rows, keys, staged, f16: false };
     }),
   );
 }
+
+/** Products in the unrolled text of a tile: 3 to 4 s to compile. */
+const MOST_PRODUCTS = 2048;
 
 /** `rows` as CPU drivers like it: unrolled, with as many scores as compile in bearable time. */
 function registerTiles(
@@ -69,7 +72,7 @@ function registerTiles(
   { subgroups }: Capabilities,
 ): SoftmaxConfiguration[] {
   const columns = Math.min(Math.ceil(valueDim / 4), 32);
-  const most = tokensQ <= 16 ? 2 : columns > 16 ? 4 : 8;
+  const most = tokensQ <= 16 ? 2 : 8;
   const tiles = [
     [8, 16],
     [8, 8],
@@ -79,7 +82,7 @@ function registerTiles(
     [1, 8],
   ] as const;
   return tiles
-    .filter(([rows]) => rows <= most && 2 * rows >= most)
+    .filter(([rows, keys]) => rows <= most && 2 * rows >= most && rows * keys * columns <= MOST_PRODUCTS)
     .flatMap(([rows, keys]) =>
       (subgroups ? [true, false] : [false])
         // Without shared loads the larger tile gains nothing that its compile time is worth.

@@ -4,7 +4,7 @@
  */
 import { CompiledPasses } from "../../src/dispatch/compiled-passes.js";
 import type { AttentionContext } from "../../src/dispatch/context.js";
-import { cutSegments, dispatchFlops, sumCosts } from "../../src/dispatch/dispatch-budget.js";
+import { cutSegments, sumCosts } from "../../src/dispatch/dispatch-budget.js";
 import type { Pass, PassCost } from "../../src/dispatch/pass.js";
 import type { Profiler } from "../../src/dispatch/profiler.js";
 import { bindTensors, type TensorSpec } from "../../src/dispatch/tensor-set.js";
@@ -12,6 +12,7 @@ import type { TensorView } from "../../src/dispatch/tensor-view.js";
 import { checkBuffer, checkOptions } from "../../src/dispatch/validate.js";
 import { checkConfiguration } from "./check-configuration.js";
 import type { SoftmaxConfiguration } from "./configuration.js";
+import { dispatchBudget } from "./effort.js";
 import { OPTION_NAMES, type SoftmaxOptions } from "./options.js";
 import { planSoftmax } from "./plan.js";
 import { checkProblem, type SoftmaxProblem } from "./problem.js";
@@ -93,7 +94,7 @@ export async function planSoftmaxAttention(
   const tables = softmaxTables(shape, problem);
   await ctx.assertAlive();
   const tuned = options.configuration ? undefined : await tunedEntry(ctx, shape, options);
-  const maxDispatchFlops = dispatchFlops(ctx.capabilities, ctx.maxDispatchMs, tuned?.flopsPerSecond);
+  const maxDispatchFlops = dispatchBudget(shape, ctx.capabilities, ctx.maxDispatchMs, tuned?.flopsPerSecond);
   const configuration = options.configuration ?? tuned?.configuration;
   const passes = planSoftmax(shape, ctx.capabilities, {
     ...(configuration && { configuration }),

@@ -1,6 +1,5 @@
 import { CompiledPasses } from "../../src/dispatch/compiled-passes.js";
 import type { AttentionContext } from "../../src/dispatch/context.js";
-import { dispatchFlops } from "../../src/dispatch/dispatch-budget.js";
 import { float16ToNumber, numberToFloat16 } from "../../src/dispatch/float16.js";
 import { bindTensors } from "../../src/dispatch/tensor-set.js";
 import { elementCount, extentOf, type TensorView } from "../../src/dispatch/tensor-view.js";
@@ -9,6 +8,7 @@ import { timeOnGpu } from "../../src/dispatch/tuning/time-on-gpu.js";
 import { type DenseData, makeCaseInputs, type SoftmaxCaseInputs } from "./case-inputs.js";
 import { TOLERANCE_F16, TOLERANCE_F32 } from "./cases.js";
 import type { SoftmaxConfiguration } from "./configuration.js";
+import { dispatchBudget } from "./effort.js";
 import { planSoftmax } from "./plan.js";
 import { checkProblem, type SoftmaxShape } from "./problem.js";
 import { proxyCase, proxyFlops, proxyStrides } from "./proxy.js";
@@ -63,7 +63,7 @@ export class ProxyProblem {
   async prepare(configuration: SoftmaxConfiguration): Promise<PreparedCandidate> {
     const { ctx } = this;
     const shape = this.#shape;
-    const maxDispatchFlops = dispatchFlops(ctx.capabilities, Math.max(ctx.maxDispatchMs, 100));
+    const maxDispatchFlops = dispatchBudget(shape, ctx.capabilities, ctx.maxDispatchMs);
     const passes = planSoftmax(shape, ctx.capabilities, { configuration, maxDispatchFlops });
     const compiled = await CompiledPasses.compile(ctx, passes, softmaxTables(shape, this.#made.options));
     const specs = {

@@ -13,9 +13,18 @@ import { DECODE_TOKENS, type Sizes } from "./sizes.js";
  * keeps its share; last the heads that keep several cores busy.
  */
 export function proxySizes(shape: SoftmaxShape, flops: number): Sizes {
-  const { batches, tokensQ, tokensK, heads, kvHeads, headDim, valueDim } = shape;
+  const { batches, tokensQ, tokensK, heads, kvHeads, headDim, valueDim, rotary } = shape;
   const group = heads / kvHeads;
-  let sizes: Sizes = { batches, tokensQ, tokensK, heads, kvHeads, headDim, valueDim };
+  let sizes: Sizes = {
+    batches,
+    tokensQ,
+    tokensK,
+    heads,
+    kvHeads,
+    headDim,
+    valueDim,
+    ...(rotary && { rotary }),
+  };
   const least = tokensQ <= DECODE_TOKENS ? { tokensQ, tokensK: 512 } : { tokensQ: 192, tokensK: 192 };
   const steps: ((now: Sizes) => Sizes | undefined)[] = [
     (now) => (now.batches > 1 ? { ...now, batches: Math.ceil(now.batches / 2) } : undefined),
@@ -73,7 +82,13 @@ export function proxyCase(shape: SoftmaxShape, sizes: Sizes): SoftmaxCase {
   const { q, k, scale, softcap, alibi, sinks, keyMask, bias, rotary } = shape;
   return {
     name: "tuning",
-    ...sizes,
+    batches: sizes.batches,
+    tokensQ: sizes.tokensQ,
+    tokensK: sizes.tokensK,
+    heads: sizes.heads,
+    kvHeads: sizes.kvHeads,
+    headDim: sizes.headDim,
+    valueDim: sizes.valueDim,
     dtype: q.dtype as SoftmaxCase["dtype"],
     kvDtype: k.dtype as SoftmaxCase["kvDtype"],
     options: {

@@ -5,7 +5,7 @@ import type { SoftmaxShape } from "./problem.js";
 /** What a configuration is chosen by. */
 export type Sizes = Pick<
   SoftmaxShape,
-  "batches" | "tokensQ" | "tokensK" | "heads" | "kvHeads" | "headDim" | "valueDim"
+  "batches" | "tokensQ" | "tokensK" | "heads" | "kvHeads" | "headDim" | "valueDim" | "rotary"
 >;
 
 /** Query rows up to which the keys, not the rows, have to keep the GPU busy. */
@@ -42,7 +42,8 @@ export function workgroupBytes(configuration: SoftmaxConfiguration, sizes: Sizes
     const { groups, lanes, rows, keys, staged, f16 } = configuration;
     const [tileQ, tileK] = [groups * rows, lanes * keys];
     const stage = staged ? tileK * Math.max(dim4 + 1, value4) : 1;
-    return 4 * tileQ * (tileK + lanes) + (f16 ? 8 : 16) * stage;
+    const queries = sizes.rotary ? tileQ * dim4 : 1;
+    return 4 * tileQ * (tileK + lanes) + (f16 ? 8 : 16) * stage + 16 * queries;
   }
   if (configuration.kernel === "split") {
     const threads = workgroupThreads(configuration, sizes);
@@ -61,7 +62,7 @@ export function fits(configuration: SoftmaxConfiguration, sizes: Sizes, { limits
   );
 }
 
-/** The configuration, made smaller until the device takes it: fewer rows first, which cost least, then no staging. */
+/** The configuration, made smaller until the device takes it: fewer rows first, which cost least, then fewer keys, no staging. */
 export function fitted(
   configuration: SoftmaxConfiguration,
   sizes: Sizes,
@@ -77,7 +78,8 @@ function reduced(configuration: SoftmaxConfiguration): SoftmaxConfiguration | un
     case "tiled": {
       const { groups, rows, keys, staged } = configuration;
       if (rows > 4) return { ...configuration, rows: rows / 2 };
-      if (staged) return { ...configuration, staged: false };
+      if (staged && keys > 1) return { ...configuration, keys: keys / 2 };
+      if (staged) return { ...configuration, staged: false, keys: 2 };
       if (keys > 1) return { ...configuration, keys: keys / 2 };
       if (rows > 1) return { ...configuration, rows: rows / 2 };
       return groups > 1 ? { ...configuration, groups: groups / 2 } : undefined;

@@ -9,8 +9,8 @@ import package::_shared::workgroup_index::{ ceil_div, workgroup_index };
 import super::logits::{ logit, open_logit, tile_open };
 import super::lse::store_lse;
 import super::params::{ VALUE_DIM4, HEAD_DIM4, params, sink_logit };
-import super::rotary::{ key_channels, query_channels };
-import super::tensors::{ load_v, row_k, row_out, row_q, row_v, store_out };
+import super::rotary::{ ROTARY, key_channels, query_channels };
+import super::tensors::{ load_q, load_v, row_k, row_out, row_q, row_v, store_out };
 import super::visibility::{ query_position, tile_hidden, visible_range };
 
 const STAGED: bool = false;
@@ -35,6 +35,10 @@ const STAGE = select(1u, TILE_K * max(KEY_STRIDE, VALUE_DIM4), STAGED);
 @if(f16 && half_kv) alias Staged = vec4h;
 @if(!(f16 && half_kv)) alias Staged = vec4f;
 
+/// Rotated queries are kept: every lane would rotate them anew for every tile.
+const HELD_QUERIES = select(1u, TILE_Q * HEAD_DIM4, ROTARY);
+
+var<workgroup> queries: array<vec4f, HELD_QUERIES>; // [TILE_Q, HEAD_DIM4]
 var<workgroup> stage: array<Staged, STAGE>; // [TILE_K, KEY_STRIDE] keys, then [TILE_K, VALUE_DIM4] values
 var<workgroup> weights: array<f32, TILE_Q * TILE_K>;   // [TILE_Q, TILE_K]
 var<workgroup> lane_value: array<f32, TILE_Q * LANES>; // [TILE_Q, LANES], maxima in the loop, sums after it
@@ -65,6 +69,7 @@ fn main(
   var row_sum = array<f32, ROWS>();
   var acc = array<array<vec4f, COLUMNS>, ROWS>();
   var ranges = array<vec2u, ROWS>();
+  var query_rows = array<u32, ROWS>();
   for (var r = 0u; r < ROWS; r++) {
     row_max[r] = NO_KEY;
     if (HAS_SINK) {
@@ -72,7 +77,16 @@ fn main(
       row_max[r] = state.x;
       row_sum[r] = select(0.0, state.y, lane == 0u);
     }
-    ranges[r] = visible_range(batch, min(first_row + own_row + r, last_token));
+    let token = min(first_row + own_row + r, last_token);
+    ranges[r] = visible_range(batch, token);
+    query_rows[r] = row_q(batch, token, head);
+  }
+  if (ROTARY) {
+    for (var n = thread; n < TILE_Q * HEAD_DIM4; n += THREADS) {
+      let token = min(first_row + n / HEAD_DIM4, last_token);
+      queries[n] = query_channels(row_q(batch, token, head), n % HEAD_DIM4, query_position(batch, token));
+    }
+    workgroupBarrier();
   }
 
   let first_range = visible_range(batch, first_row);
@@ -103,8 +117,12 @@ fn main(
         }
       }
       for (var r = 0u; r < ROWS; r++) {
-        let token = min(first_row + own_row + r, last_token);
-        let query = query_channels(row_q(batch, token, head), c, query_position(batch, token));
+        var query = vec4f();
+        if (ROTARY) {
+          query = queries[min((own_row + r) * HEAD_DIM4 + c, HELD_QUERIES - 1u)];
+        } else {
+          query = load_q(query_rows[r], c);
+        }
         for (var n = 0u; n < KEYS; n++) {
           scores[r][n] += dot(query, keys[n]);
         }

@@ -1,12 +1,12 @@
 /** Measuring softmax attention's candidates on the device at hand. Loaded when first used, with the reference that it needs. */
 import type { AttentionContext } from "../../src/dispatch/context.js";
-import { dispatchFlops } from "../../src/dispatch/dispatch-budget.js";
 import {
   type Measurement,
   type MeasureOptions,
   measureCandidates,
 } from "../../src/dispatch/tuning/measure-candidates.js";
 import { configurationName, type SoftmaxConfiguration } from "./configuration.js";
+import { dispatchBudget } from "./effort.js";
 import type { SoftmaxShape } from "./problem.js";
 import { proxyFlops, proxySizes } from "./proxy.js";
 import { ProxyProblem } from "./proxy-problem.js";
@@ -63,7 +63,11 @@ async function suitableProxy(
   { candidates, budgetMs }: Options,
 ): Promise<{ problem: ProxyProblem; spentMs: number }> {
   const runMs = budgetMs / (RUNS_PER_CANDIDATE * Math.max(candidates.length, 3));
-  const guess = new ProxyProblem(ctx, shape, proxySizes(shape, dispatchFlops(ctx.capabilities, runMs)));
+  const guess = new ProxyProblem(
+    ctx,
+    shape,
+    proxySizes(shape, dispatchBudget(shape, ctx.capabilities, runMs)),
+  );
   const first = await guess.prepare(candidates[0]!).catch(() => undefined);
   // It is dropped, and said so, when its turn comes.
   if (!first) return { problem: guess, spentMs: 0 };
