@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative, sep } from "node:path";
 import { type Conditions, type LinkedWesl, link } from "wesl";
 import type { KernelModule, KernelVariant } from "../dispatch/kernel-module.js";
+import { specialise } from "../dispatch/specialise.js";
 import { KernelBuildError } from "./kernel-build-error.js";
 import { declarations, declaredNames, liftConstants, locateSlots } from "./linked-text.js";
 import { reflectBindings } from "./reflect.js";
@@ -51,6 +52,7 @@ export async function compileKernel(
     variants[chosen.join("+") || "base"] = await compileVariant(sources, path, reachable, chosen, bindings);
   }
   alignDeclarations(variants);
+  await checkAligned(variants, join(sources.root, path));
   const name = path.replace(/^\.\//, "").replace(/\.wgsl$/, "");
   const hash = createHash("sha256").update(JSON.stringify(variants)).digest("hex").slice(0, 16);
   return { kernel: { name, conditions, hash, variants }, dependencies: reachable };
@@ -65,6 +67,14 @@ function alignDeclarations(variants: Record<string, KernelVariant>): void {
   for (const [key, variant] of Object.entries(variants)) {
     const own = new Set(declarations(variant.code));
     variants[key] = { ...variant, code: order.filter((piece) => own.has(piece)).join("") };
+  }
+}
+
+/** Tint once more, on what applications get: lifting constants and aligning declarations came after the first time. */
+async function checkAligned(variants: Readonly<Record<string, KernelVariant>>, file: string): Promise<void> {
+  for (const [key, variant] of Object.entries(variants)) {
+    const [error] = await tintErrors([], specialise(variant));
+    if (error) throw new KernelBuildError(`${error.message} [aligned text of variant ${key}]`, file, 1);
   }
 }
 

@@ -27,12 +27,14 @@ export function emitKernel(kernel: KernelModule): { literals: SharedLiteral[]; e
   const features = [...new Set(variants.flatMap(({ enables }) => enables))];
   checkOrder(kernel, features);
   // The variants that have something, as bits by their number; -1 for all of them.
-  const holders = (has: (variant: KernelVariant) => boolean): number => {
-    const bits = variants.reduce((sum, variant, index) => sum + (has(variant) ? 2 ** index : 0), 0);
+  const holders = (has: (variant: KernelVariant, index: number) => boolean): number => {
+    const bits = variants.reduce((sum, variant, index) => sum + (has(variant, index) ? 2 ** index : 0), 0);
     return bits === 2 ** variants.length - 1 ? -1 : bits;
   };
-  const pieces = [...new Set(variants.flatMap(({ code }) => declarations(code)))].map(
-    (piece) => `[${share(piece)}, ${holders(({ code }) => code.includes(piece))}]`,
+  // Not by searching the text: one variant's declaration may stand inside a function of another.
+  const own = variants.map(({ code }) => new Set(declarations(code)));
+  const pieces = [...new Set(own.flatMap((set) => [...set]))].map(
+    (piece) => `[${share(piece)}, ${holders((_, index) => own[index]!.has(piece))}]`,
   );
   const parts = PARTS.map((part) => {
     const values = [...new Set(variants.map((variant) => JSON.stringify(variant[part])))];

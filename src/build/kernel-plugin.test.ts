@@ -180,6 +180,19 @@ describe("the build fails with file and line", () => {
     expect(error.message).toContain("[variant subgroups]");
   });
 
+  test("on a variant that only putting its declarations in order breaks", async () => {
+    // Directives come before all declarations, and the base variant has none that could hold the place.
+    const { place, error } = await failure({
+      ...GOOD,
+      "demo/sum.wgsl": KERNEL.replace(
+        "const WIDTH",
+        "@if(vec4) diagnostic(off, derivative_uniformity);\nconst WIDTH",
+      ),
+    });
+    expect(place).toBe("demo/sum.wgsl:1");
+    expect(error.message).toContain("[aligned text of variant");
+  });
+
   test("on an import that does not exist", async () => {
     const { place } = await failure({
       ...GOOD,

@@ -29,15 +29,18 @@ export function locateSlots(code: string): Record<string, string> {
   return Object.fromEntries(signatures.map((signature) => [/fn (\w+)/.exec(signature)![1]!, signature]));
 }
 
-/** Cuts a compacted text at the ends of its top-level declarations. */
+/**
+ * Cuts a compacted text without comments at the ends of its top-level declarations: the lines that end in `;` or `}` outside of
+ * all brackets. Signatures, attributes and initialisers may take as many lines as they like.
+ */
 export function declarations(code: string): string[] {
   const pieces: string[] = [];
   let depth = 0;
   let piece = "";
   for (const line of code.split(/(?<=\n)/)) {
     piece += line;
-    depth += (line.match(/\{/g)?.length ?? 0) - (line.match(/\}/g)?.length ?? 0);
-    if (depth === 0) {
+    depth += (line.match(/[{([]/g)?.length ?? 0) - (line.match(/[})\]]/g)?.length ?? 0);
+    if (depth === 0 && /[;}]\s*$/.test(line)) {
       pieces.push(piece);
       piece = "";
     }
