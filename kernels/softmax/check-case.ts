@@ -3,7 +3,7 @@ import { float16ToNumber, numberToFloat16 } from "../../src/dispatch/float16.js"
 import { elementCount } from "../../src/dispatch/tensor-view.js";
 import { difference } from "../../test/support/compare.js";
 import { normalArray, randomSource } from "../../test/support/random.js";
-import { type DenseData, makeCaseInputs } from "./case-inputs.js";
+import { type DenseData, makeCaseInputs, type SoftmaxCaseInputs } from "./case-inputs.js";
 import { type SoftmaxCase, shapesOf, TOLERANCE_F16, TOLERANCE_F32 } from "./cases.js";
 import type { SoftmaxConfiguration } from "./configuration.js";
 import { planSoftmaxAttention } from "./index.js";
@@ -32,8 +32,8 @@ export async function checkCase(
   const nan = (count: number) => new Float32Array(count).fill(Number.NaN);
   const tensors = {
     q: ctx.fromArray(inputs.q.data, inputs.q.shape, dtype),
-    k: ctx.fromArray(inputs.k.data, inputs.k.shape, kvDtype),
-    v: ctx.fromArray(inputs.v.data, inputs.v.shape, kvDtype),
+    k: ctx.fromArray(withHiddenNaN(inputs.k, made.options), inputs.k.shape, kvDtype),
+    v: ctx.fromArray(withHiddenNaN(inputs.v, made.options), inputs.v.shape, kvDtype),
     ...(made.bias && { bias: ctx.fromArray(made.bias.data, made.bias.shape) }),
     out: ctx.fromArray(nan(elementCount(shape)), shape, dtype),
     lse: ctx.fromArray(nan(b * t * h), [b, t, h, 1]),
@@ -59,6 +59,21 @@ export async function checkCase(
   plan.destroy();
   for (const { buffer } of Object.values(tensors)) buffer.destroy();
   return errors;
+}
+
+/** Keys or values [B, Tk, Hkv, D] with NaN wherever no query may look: memory there may hold anything. */
+export function withHiddenNaN(
+  { data, shape: [batches, tokens, heads, dim] }: DenseData,
+  { keyStarts, keyLengths, keyMask }: SoftmaxCaseInputs["options"],
+): Float32Array<ArrayBuffer> {
+  const poisoned = data.slice();
+  for (let token = 0; token < batches * tokens; token++) {
+    const [batch, key] = [Math.floor(token / tokens), token % tokens];
+    const visible =
+      key >= (keyStarts?.[batch] ?? 0) && key < (keyLengths?.[batch] ?? tokens) && (keyMask?.[token] ?? 1);
+    if (!visible) poisoned.fill(Number.NaN, token * heads * dim, (token + 1) * heads * dim);
+  }
+  return poisoned;
 }
 
 /** Data as its storage type holds it. */

@@ -13,7 +13,7 @@ import super::lse::store_lse;
 import super::params::{ VALUE_DIM4, HEAD_DIM4, params, sink_logit };
 import super::rotary::{ ROTARY, key_channels, query_channels };
 import super::tensors::{ load_q, load_v, row_k, row_out, row_q, row_v, store_out };
-import super::visibility::{ kept_keys, query_position, tile_hidden, visible_range };
+import super::visibility::{ HAS_KEY_MASK, kept_keys, kept_value, query_position, tile_hidden, visible_range };
 
 const THREADS: u32 = 16u;
 /// Query rows of a thread.
@@ -92,8 +92,9 @@ fn main(
     var key_rows = array<u32, OWN_KEYS>();
     var value_rows = array<u32, OWN_KEYS>();
     for (var n = 0u; n < OWN_KEYS; n++) {
-      @if(subgroups) let key = min(tile + 4u * n + lane % 4u, params.tokens_k - 1u);
-      @if(!subgroups) let key = min(tile + n, params.tokens_k - 1u);
+      // Never past what a row may see: the memory there may hold anything, and zero times NaN is NaN.
+      @if(subgroups) let key = min(tile + 4u * n + lane % 4u, last_range.y - 1u);
+      @if(!subgroups) let key = min(tile + n, last_range.y - 1u);
       own_keys[n] = key;
       key_rows[n] = row_k(batch, key, kv_head);
       value_rows[n] = row_v(batch, key, kv_head);
@@ -176,6 +177,12 @@ fn main(
       @if(!subgroups) {
         for (var n = 0u; n < KEYS; n++) {
           values[n] = load_v(value_rows[n], column);
+        }
+      }
+      if (HAS_KEY_MASK) {
+        for (var n = 0u; n < KEYS; n++) {
+          // Past the end stands the last key again, hidden or not.
+          values[n] = kept_value(values[n], (((kept >> n) & 1u) == 1u) & (tile + n < last_range.y));
         }
       }
       for (var r = 0u; r < ROWS; r++) {

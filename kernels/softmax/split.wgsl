@@ -4,10 +4,10 @@ import package::_shared::online_softmax::{ NO_KEY, rescale, sink_state, softmax_
 import package::_shared::workgroup_index::{ ceil_div, workgroup_index };
 import super::logits::logit;
 import super::params::{ HEAD_DIM4, VALUE_DIM4, params, sink_logit };
-import super::partials::{ partial_place, partial_out, partial_state };
+import super::partials::{ block_range, partial_place, partial_out, partial_state };
 import super::rotary::{ key_channels, query_channels };
 import super::tensors::{ load_v, row_k, row_q, row_v };
-import super::visibility::{ query_position, visible_range };
+import super::visibility::{ key_kept, kept_value, query_position, tile_hidden, visible_range };
 
 const HAS_SINK: bool = false;
 /// Query rows of a workgroup: tokens of the query heads that share one key head.
@@ -55,8 +55,9 @@ fn main(
   workgroupBarrier();
 
   // Equal ranges of whole tiles over what the rows may see between them.
-  let visible_begin = visible_range(batch, 0u).x;
-  let visible_end = max(visible_range(batch, params.tokens_q - 1u).y, visible_begin);
+  let visible = block_range(batch, first_row, ROWS);
+  let visible_begin = visible.x;
+  let visible_end = visible.y;
   let range = ceil_div(ceil_div(visible_end - visible_begin, SPLITS), THREADS) * THREADS;
   let begin = min(visible_begin + split * range, visible_end);
   let end = min(begin + range, visible_end);
@@ -80,6 +81,9 @@ fn main(
   }
 
   for (var tile = begin; tile < end; tile += THREADS) {
+    if (tile_hidden(batch, tile, min(tile + THREADS, end))) {
+      continue;
+    }
     // 1. scores of the thread's own key
     let key = tile + thread;
     let safe_key = min(key, params.tokens_k - 1u);
@@ -125,7 +129,7 @@ fn main(
 
     // 3. acc += weights v over the thread's own column and share of the keys
     for (var n = part; n < min(THREADS, end - tile); n += PARTS) {
-      let value = load_v(row_v(batch, tile + n, kv_head), column);
+      let value = kept_value(load_v(row_v(batch, tile + n, kv_head), column), key_kept(batch, tile + n));
       for (var r = 0u; r < ROWS; r++) {
         acc[r] += weights[r * THREADS + n] * value;
       }

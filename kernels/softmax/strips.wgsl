@@ -5,10 +5,10 @@ import package::_shared::online_softmax::{ NO_KEY, rescale, sink_state, softmax_
 import package::_shared::workgroup_index::{ ceil_div, workgroup_index };
 import super::logits::{ mask_mod, open_logit };
 import super::params::{ HEAD_DIM4, VALUE_DIM4, params, sink_logit };
-import super::partials::{ partial_place, partial_out, partial_state };
+import super::partials::{ block_range, partial_place, partial_out, partial_state };
 import super::rotary::{ ROTARY, key_channels, query_channels };
 import super::tensors::{ load_q, load_v, row_k, row_q, row_v };
-import super::visibility::{ kept_keys, query_position, visible_range };
+import super::visibility::{ kept_keys, kept_value, query_position, tile_hidden, visible_range };
 
 const HAS_SINK: bool = false;
 const THREADS: u32 = 4u;
@@ -46,8 +46,9 @@ fn main(
   let batch = index / (strip_groups * blocks * kv_heads * parts);
 
   // Equal strips of whole tiles over what the rows may see between them.
-  let visible_begin = visible_range(batch, 0u).x;
-  let visible_end = max(visible_range(batch, params.tokens_q - 1u).y, visible_begin);
+  let visible = block_range(batch, first_row, ROWS);
+  let visible_begin = visible.x;
+  let visible_end = visible.y;
   let length = ceil_div(ceil_div(visible_end - visible_begin, SPLITS), KEYS) * KEYS;
   let begin = min(visible_begin + split * length, visible_end);
   let end = min(begin + length, visible_end);
@@ -84,11 +85,15 @@ fn main(
   }
 
   for (var tile = begin; tile < end; tile += KEYS) {
+    if (tile_hidden(batch, tile, min(tile + KEYS, end))) {
+      continue;
+    }
     // 1. scores = q kᵀ, as logits
     var key_rows = array<u32, KEYS>();
     var value_rows = array<u32, KEYS>();
     for (var n = 0u; n < KEYS; n++) {
-      let key = min(tile + n, params.tokens_k - 1u);
+      // Never past what a row may see: the memory there may hold anything, and zero times NaN is NaN.
+      let key = min(tile + n, end - 1u);
       key_rows[n] = row_k(batch, key, kv_head);
       value_rows[n] = row_v(batch, key, kv_head);
     }
@@ -96,7 +101,7 @@ fn main(
     for (var c = 0u; c < HEAD_DIM4; c++) {
       var keys = array<vec4f, KEYS>();
       for (var n = 0u; n < KEYS; n++) {
-        keys[n] = key_channels(key_rows[n], c, i32(min(tile + n, params.tokens_k - 1u)));
+        keys[n] = key_channels(key_rows[n], c, i32(min(tile + n, end - 1u)));
       }
       for (var r = 0u; r < ROWS; r++) {
         var query = vec4f();
@@ -115,9 +120,9 @@ fn main(
       for (var n = 0u; n < KEYS; n++) {
         let key = tile + n;
         // Not &&, which branches: some drivers take minutes over that many branches.
-        let visible = (key >= ranges[r].x) & (key < ranges[r].y) & (((kept >> n) & 1u) == 1u);
+        let seen = (key >= ranges[r].x) & (key < ranges[r].y) & (((kept >> n) & 1u) == 1u);
         let score = open_logit(scores[r * KEYS + n], batch, heads[r], tokens[r], key);
-        scores[r * KEYS + n] = select(NO_KEY, score, visible & mask_mod(batch, heads[r], tokens[r], key));
+        scores[r * KEYS + n] = select(NO_KEY, score, seen & mask_mod(batch, heads[r], tokens[r], key));
       }
     }
 
@@ -142,7 +147,9 @@ fn main(
       let column = min(part * COLUMNS + c, VALUE_DIM4 - 1u);
       var values = array<vec4f, KEYS>();
       for (var n = 0u; n < KEYS; n++) {
-        values[n] = load_v(value_rows[n], column);
+        // Past the end stands the last key again, hidden or not.
+        let own = (((kept >> n) & 1u) == 1u) & (tile + n < end);
+        values[n] = kept_value(load_v(value_rows[n], column), own);
       }
       for (var r = 0u; r < ROWS; r++) {
         var sum = acc[r * COLUMNS + c] * factors[r];

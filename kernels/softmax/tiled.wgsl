@@ -11,7 +11,7 @@ import super::lse::store_lse;
 import super::params::{ VALUE_DIM4, HEAD_DIM4, params, sink_logit };
 import super::rotary::{ ROTARY, key_channels, query_channels };
 import super::tensors::{ load_q, load_v, row_k, row_out, row_q, row_v, store_out };
-import super::visibility::{ query_position, tile_hidden, visible_range };
+import super::visibility::{ key_kept, kept_value, query_position, tile_hidden, visible_range };
 
 const STAGED: bool = false;
 const HAS_SINK: bool = false;
@@ -149,7 +149,8 @@ fn main(
     if (STAGED) {
       // All have read the keys by now.
       for (var n = thread; n < tile_keys * VALUE_DIM4; n += THREADS) {
-        stage[n] = Staged(load_v(row_v(batch, tile + n / VALUE_DIM4, kv_head), n % VALUE_DIM4));
+        let key = tile + n / VALUE_DIM4;
+        stage[n] = Staged(kept_value(load_v(row_v(batch, key, kv_head), n % VALUE_DIM4), key_kept(batch, key)));
       }
     }
 
@@ -182,7 +183,7 @@ fn main(
         if (STAGED) {
           value = vec4f(stage[n * VALUE_DIM4 + column]);
         } else {
-          value = load_v(value_row, column);
+          value = kept_value(load_v(value_row, column), key_kept(batch, tile + n));
         }
         for (var r = 0u; r < ROWS; r++) {
           acc[r][c] += weights[(own_row + r) * TILE_K + n] * value;

@@ -61,6 +61,14 @@ fn kept_keys(batch: u32, begin: u32, count: u32) -> u32 {
   return 0xffffffffu;
 }
 
+/// A value that takes part in a sum: zero for a key that the mask hides, whose memory may hold anything, NaN among it.
+fn kept_value(value: vec4f, kept: bool) -> vec4f {
+  if (HAS_KEY_MASK) {
+    return select(vec4f(), value, kept);
+  }
+  return value;
+}
+
 /// Whether the key mask hides every key from `begin` up to `end`, so that their tile can be skipped. Without an early return,
 /// which drivers turn into a condition around everything that follows.
 fn tile_hidden(batch: u32, begin: u32, end: u32) -> bool {

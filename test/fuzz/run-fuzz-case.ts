@@ -1,6 +1,6 @@
 import { type DenseData, makeCaseInputs } from "../../kernels/softmax/case-inputs.js";
 import { type SoftmaxCase, shapesOf, TOLERANCE_F16, TOLERANCE_F32 } from "../../kernels/softmax/cases.js";
-import { rounded } from "../../kernels/softmax/check-case.js";
+import { rounded, withHiddenNaN } from "../../kernels/softmax/check-case.js";
 import type { SoftmaxConfiguration } from "../../kernels/softmax/configuration.js";
 import { planSoftmaxAttention } from "../../kernels/softmax/index.js";
 import type { SoftmaxOptions } from "../../kernels/softmax/options.js";
@@ -45,8 +45,8 @@ export async function runFuzzCase(ctx: AttentionContext, fuzz: FuzzCase): Promis
   };
   const tensors = {
     q: place("q", dense.q),
-    k: place("k", dense.k, kvDtype),
-    v: place("v", dense.v, kvDtype),
+    k: place("k", { ...dense.k, data: withHiddenNaN(dense.k, made.options) }, kvDtype),
+    v: place("v", { ...dense.v, data: withHiddenNaN(dense.v, made.options) }, kvDtype),
     ...(made.bias && { bias: place("bias", made.bias, "f32") }),
     out: place("out", { shape: out }),
     lse: place("lse", { shape: [out[0], out[1], out[2], 1] }, "f32"),
