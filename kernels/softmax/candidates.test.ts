@@ -111,6 +111,13 @@ describe("a configuration from outside", () => {
     ["a broken number", { ...rows, rows: 2.5 }, "shape", /integer from 1 to 16, got 2.5/],
     ["keys that are no quads", { ...rows, keys: 6 }, "shape", /multiple of 4 from 4 to 32/],
     ["a flag that is none", { ...tiled, staged: 1 }, "shape", /staged.*true or false/],
+    ["f16 without the feature", { ...tiled, f16: true }, "unsupported", /shader-f16/],
+    [
+      "more than can be unrolled",
+      { ...rows, rows: 16, keys: 32, columns: 64 },
+      "limit",
+      /8192 unrolled, got 32768/,
+    ],
     ["subgroups without the feature", { ...rows, subgroups: true }, "unsupported", /subgroups/],
     [
       "threads that are no power of two",

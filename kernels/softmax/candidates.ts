@@ -5,7 +5,7 @@ import {
   type SplitConfiguration,
   type StripsConfiguration,
 } from "./configuration.js";
-import { takesF16 } from "./pass-parts.js";
+import { storageConditions, takesF16 } from "./pass-parts.js";
 import type { SoftmaxShape } from "./problem.js";
 import { DECODE_TOKENS, fits, fitted } from "./sizes.js";
 import { tableConfiguration } from "./table.js";
@@ -21,9 +21,11 @@ export function softmaxCandidates(
   const table = tableConfiguration(shape, capabilities);
   const others = shape.tokensQ <= DECODE_TOKENS ? decodes(shape, table) : prefills(shape, capabilities);
   const plain = [table, ...others.map((candidate) => fitted(candidate, shape, capabilities))];
-  const all = takesF16(shape, capabilities)
-    ? plain.flatMap((candidate) => [candidate, { ...candidate, f16: true }])
-    : plain;
+  const aligned = storageConditions(shape, capabilities, false).includes("vec4");
+  const all =
+    aligned && takesF16(shape, capabilities)
+      ? plain.flatMap((candidate) => [candidate, { ...candidate, f16: true }])
+      : plain;
   const named = new Map(
     all
       .filter((candidate) => fits(candidate, shape, capabilities))

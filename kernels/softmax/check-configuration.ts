@@ -6,7 +6,10 @@ import { fits, powerOfTwo, type Sizes, workgroupBytes, workgroupThreads } from "
 
 type Range = readonly [min: number, max: number, multipleOf?: number];
 
-/** What each kernel's numbers may be. Loops over registers are unrolled, so the upper ends bound the text as well. */
+/** Statements that loops over registers may unroll to: some seconds of compilation. */
+const MOST_UNROLLED = 8192;
+
+/** What each kernel's numbers may be. */
 const NUMBERS: Readonly<Record<SoftmaxConfiguration["kernel"], Readonly<Record<string, Range>>>> = {
   tiled: { groups: [1, 256], lanes: [1, 64], rows: [1, 16], keys: [1, 16] },
   rows: { threads: [1, 256], rows: [1, 16], keys: [4, 32, 4], columns: [1, 64] },
@@ -54,6 +57,20 @@ export function checkConfiguration(
     fail("shape", "configuration.threads", "a power of two", configuration.threads, "Choose another.");
   if (configuration.kernel === "rows" && configuration.subgroups)
     checkQuads(configuration.threads, capabilities);
+  if (configuration.f16 && !capabilities.f16)
+    fail("unsupported", "configuration.f16", 'a device with "shader-f16"', "one without", "Set it to false.");
+  if ("unroll" in configuration && configuration.unroll) {
+    const rows = configuration.kernel === "rows" ? configuration.rows : 8;
+    const products = rows * configuration.keys * configuration.columns;
+    if (products > MOST_UNROLLED)
+      fail(
+        "limit",
+        "configuration rows x keys x columns",
+        `at most ${MOST_UNROLLED} unrolled`,
+        products,
+        "Choose smaller ones.",
+      );
+  }
   if (!fits(configuration, sizes, capabilities)) {
     const { maxComputeWorkgroupStorageSize: bytes, maxComputeInvocationsPerWorkgroup: threads } =
       capabilities.limits;

@@ -6,7 +6,6 @@ import type { SplitConfiguration, StripsConfiguration } from "./configuration.js
 import { dispatches } from "./dispatches.js";
 import merge from "./merge.wgsl";
 import {
-  attentionFlops,
   type Bindings,
   bytesOf,
   lseBinding,
@@ -19,34 +18,53 @@ import type { SoftmaxShape } from "./problem.js";
 import { blockRows, decodeBlocks, powerOfTwo, workgroupThreads } from "./sizes.js";
 import split from "./split.wgsl";
 import strips from "./strips.wgsl";
+import { blockWork, cutWorkgroups } from "./work.js";
 
 type DecodeConfiguration = SplitConfiguration | StripsConfiguration;
 
 /** How the keys are cut, and what the cuts leave to be merged. */
-function cuts(shape: SoftmaxShape, configuration: DecodeConfiguration, maxDispatchFlops: number) {
+function cuts(
+  shape: SoftmaxShape,
+  configuration: DecodeConfiguration,
+  { limits }: Capabilities,
+  maxDispatchFlops: number,
+) {
   const { batches, heads, tokensQ, tokensK, headDim, valueDim } = shape;
   const rows = blockRows(shape);
-  const keyFlops = rows * 2 * (headDim + valueDim);
+  const { columnParts, keyTile } = decodeKernel(shape, configuration);
+  const keyFlops = rows * 2 * (headDim + valueDim / columnParts);
   // Strips are taken by the threads of a workgroup, a workgroup's worth at a time.
   const together = configuration.kernel === "strips" ? configuration.threads : 1;
-  const wanted = Math.ceil(tokensK / configuration.keysPerSplit / together);
-  const allowed = Math.ceil((tokensK * keyFlops) / maxDispatchFlops);
-  const splits = Math.max(1, wanted, allowed) * together;
   const allRows = batches * heads * tokensQ;
-  const partialOut = { scratch: 0, bytes: 16 * allRows * splits * Math.ceil(valueDim / 4) } as const;
+  const splitBytes = 16 * allRows * Math.ceil(valueDim / 4) * together;
+  const wanted = Math.ceil(tokensK / configuration.keysPerSplit / together);
+  // More cuts than a binding holds are no better; but those that the bound of a dispatch demands are needed.
+  const held = Math.max(Math.floor(limits.maxStorageBufferBindingSize / splitBytes), 1);
+  const keys = longestRange(shape, rows);
+  const demanded = Math.ceil((keys * keyFlops) / maxDispatchFlops);
+  const splits = Math.max(1, Math.min(wanted, held), demanded) * together;
+  const partialOut = { scratch: 0, bytes: (splitBytes * splits) / together } as const;
   const partialState = { scratch: 1, bytes: 8 * allRows * splits } as const;
-  return { rows, keyFlops, together, splits, allRows, partialOut, partialState };
+  const groupKeys = Math.ceil(keys / splits / keyTile) * keyTile * together;
+  return { rows, together, splits, allRows, partialOut, partialState, groupWork: groupKeys * keyFlops };
+}
+
+/** Keys that a block of rows may see at most: a block that goes on into the next head has every token in it. */
+function longestRange({ tokensQ, tokensK, windowLeft, windowRight }: SoftmaxShape, rows: number): number {
+  if (windowLeft === undefined || windowRight === undefined) return tokensK;
+  const tokens = tokensQ % rows === 0 ? rows : tokensQ;
+  return Math.min(tokensK, windowLeft + windowRight + tokens);
 }
 
 /** Whether the partial sums of a cut fit in a binding. */
 export function decodeFits(
   shape: SoftmaxShape,
   configuration: DecodeConfiguration,
-  { limits }: Capabilities,
+  capabilities: Capabilities,
   maxDispatchFlops: number,
 ): boolean {
-  const { partialOut } = cuts(shape, configuration, maxDispatchFlops);
-  return partialOut.bytes <= limits.maxStorageBufferBindingSize;
+  const { partialOut } = cuts(shape, configuration, capabilities, maxDispatchFlops);
+  return partialOut.bytes <= capabilities.limits.maxStorageBufferBindingSize;
 }
 
 /**
@@ -60,12 +78,13 @@ export function planDecode(
   configuration: DecodeConfiguration,
   maxDispatchFlops: number,
 ): Pass[] {
-  const { rows, keyFlops, together, splits, allRows, partialOut, partialState } = cuts(
+  const { rows, together, splits, allRows, partialOut, partialState, groupWork } = cuts(
     shape,
     configuration,
+    capabilities,
     maxDispatchFlops,
   );
-  const { tokensK, valueDim } = shape;
+  const { headDim, valueDim } = shape;
   const limit = capabilities.limits.maxStorageBufferBindingSize;
   if (partialOut.bytes > limit) {
     fail(
@@ -107,29 +126,24 @@ export function planDecode(
     } satisfies Bindings<"merge">,
   };
   const partials = partialOut.bytes + partialState.bytes;
+  const { pairs } = blockWork(shape, 0, shape.tokensQ);
+  const groups = (splits / together) * columnParts * decodeBlocks(shape);
+  const flops = shape.batches * shape.heads * pairs * 2 * (columnParts * headDim + valueDim);
   const mergeFlops = 2 * splits * (valueDim + 1);
+  const cut = cutWorkgroups([{ work: groupWork, flops: flops / groups }], groups, maxDispatchFlops);
+  const merged = cutWorkgroups([{ work: mergeFlops, flops: mergeFlops }], allRows, maxDispatchFlops);
+  const read = bytesOf(shape.q, shape.k, shape.v, shape.bias);
   return [
-    ...dispatches(cutPass, shape, capabilities, {
-      groups: (splits / together) * columnParts * decodeBlocks(shape),
-      cost: {
-        flops: attentionFlops(shape),
-        bytes: bytesOf(shape.q, shape.k, shape.v, shape.bias) + partials,
-      },
-      groupFlops: Math.ceil(tokensK / splits) * together * keyFlops,
-      maxDispatchFlops,
-    }),
-    ...dispatches(mergePass, shape, capabilities, {
-      groups: allRows,
-      cost: { flops: mergeFlops * allRows, bytes: bytesOf(shape.out, shape.lse) + partials },
-      groupFlops: mergeFlops,
-      maxDispatchFlops,
-    }),
+    ...dispatches(cutPass, shape, capabilities, cut, read + partials),
+    ...dispatches(mergePass, shape, capabilities, merged, bytesOf(shape.out, shape.lse) + partials),
   ];
 }
 
 interface DecodeKernel extends Required<Pick<Pass, "kernel" | "constants" | "unroll">> {
   /** Workgroups that share out the value columns of one range. */
   readonly columnParts: number;
+  /** Keys of a tile; ranges are whole tiles. */
+  readonly keyTile: number;
 }
 
 function decodeKernel(shape: SoftmaxShape, configuration: DecodeConfiguration): DecodeKernel {
@@ -137,13 +151,15 @@ function decodeKernel(shape: SoftmaxShape, configuration: DecodeConfiguration): 
   if (configuration.kernel === "split") {
     const THREADS = workgroupThreads(configuration, shape);
     const COLUMN_THREADS = Math.min(THREADS, powerOfTwo(columns));
-    return { kernel: split, columnParts: 1, constants: { THREADS, COLUMN_THREADS }, unroll: {} };
+    const constants = { THREADS, COLUMN_THREADS };
+    return { kernel: split, columnParts: 1, keyTile: THREADS, constants, unroll: {} };
   }
   const { threads: THREADS, keys: KEYS } = configuration;
   const COLUMNS = Math.min(configuration.columns, columns);
   return {
     kernel: strips,
     columnParts: Math.ceil(columns / COLUMNS),
+    keyTile: KEYS,
     constants: { THREADS, KEYS, COLUMNS },
     unroll: configuration.unroll ? { ROWS: blockRows(shape), KEYS, COLUMNS } : {},
   };

@@ -1,21 +1,23 @@
 import type { Capabilities } from "../../src/dispatch/capabilities.js";
-import { cutGroups } from "../../src/dispatch/dispatch-budget.js";
-import { type Pass, type PassCost, spreadWorkgroups } from "../../src/dispatch/pass.js";
+import { type Pass, spreadWorkgroups } from "../../src/dispatch/pass.js";
 import { problemUniforms } from "./pass-parts.js";
 import type { SoftmaxShape } from "./problem.js";
+import type { WorkgroupRun } from "./work.js";
 
-/** One pass, or as many as keep each dispatch within the bound. */
+/** One pass for each run of workgroups. `bytes` is what all of them read and write together. */
 export function dispatches(
-  pass: Omit<Pass, "workgroups" | "uniforms" | "cost">,
+  pass: Omit<Pass, "workgroups" | "uniforms" | "cost" | "work">,
   shape: SoftmaxShape,
   capabilities: Capabilities,
-  work: { groups: number; cost: PassCost; groupFlops: number; maxDispatchFlops: number },
+  runs: readonly WorkgroupRun[],
+  bytes: number,
 ): Pass[] {
-  const { groups, cost, groupFlops, maxDispatchFlops } = work;
-  return cutGroups(groups, groupFlops, maxDispatchFlops).map((part) => ({
+  const groups = runs.reduce((sum, { count }) => sum + count, 0);
+  return runs.map((run) => ({
     ...pass,
-    workgroups: spreadWorkgroups(part.count, capabilities.limits.maxComputeWorkgroupsPerDimension),
-    uniforms: { params: problemUniforms(shape, capabilities, part) },
-    cost: { flops: (cost.flops * part.count) / groups, bytes: (cost.bytes * part.count) / groups },
+    workgroups: spreadWorkgroups(run.count, capabilities.limits.maxComputeWorkgroupsPerDimension),
+    uniforms: { params: problemUniforms(shape, capabilities, run) },
+    cost: { flops: run.flops, bytes: (bytes * run.count) / groups },
+    work: run.work,
   }));
 }

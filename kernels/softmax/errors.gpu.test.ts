@@ -124,6 +124,13 @@ const BAD_CALLS: readonly [string, () => Call, AttentionErrorCode, RegExp][] = [
     /alibiSlopes\[2\]/,
   ],
   ["too many sinks", () => ({ options: { sinkLogits: [0, 0, 0, 0, 0] } }), "shape", /sinkLogits.*4 values/],
+  ["sinks that are null", () => ({ options: { sinkLogits: null } }), "shape", /sinkLogits.*4 values.*null/],
+  [
+    "slopes that are null",
+    () => ({ options: { alibiSlopes: null } }),
+    "shape",
+    /alibiSlopes.*4 values.*null/,
+  ],
   ["a key mask of the wrong length", () => ({ options: { keyMask: [1, 0] } }), "shape", /keyMask.*40 values/],
   [
     "a key mask buffer too small",

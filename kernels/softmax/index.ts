@@ -1,6 +1,6 @@
 /**
  * Softmax attention without a Tq x Tk buffer (flash attention): `softmaxAttention` once, `planSoftmaxAttention` for hot
- * loops. The way to the arithmetic: `plan.ts` chooses between `tiled.wgsl` and `split.wgsl` + `merge.wgsl`.
+ * loops. The way to the arithmetic: `table.ts` or measuring chooses a configuration, `plan.ts` makes passes of it.
  */
 import { CompiledPasses } from "../../src/dispatch/compiled-passes.js";
 import type { AttentionContext } from "../../src/dispatch/context.js";
@@ -123,7 +123,7 @@ export async function planSoftmaxAttention(
   return {
     passes,
     cost: sumCosts(costs),
-    segments: cutSegments(costs, maxDispatchFlops).map((range) => ({
+    segments: cutSegments(passes, maxDispatchFlops).map((range) => ({
       passes: passes.slice(range.from, range.to),
       cost: sumCosts(costs.slice(range.from, range.to)),
       record: recordRange(range),

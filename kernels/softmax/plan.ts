@@ -1,8 +1,8 @@
 import type { Capabilities } from "../../src/dispatch/capabilities.js";
 import type { Pass } from "../../src/dispatch/pass.js";
-import type { SoftmaxConfiguration } from "./configuration.js";
+import type { RowsConfiguration, SoftmaxConfiguration } from "./configuration.js";
 import { decodeFits, planDecode } from "./decode.js";
-import { planPrefill, tileFlops } from "./prefill.js";
+import { longestTile, planPrefill } from "./prefill.js";
 import type { SoftmaxShape } from "./problem.js";
 import { DECODE_TOKENS } from "./sizes.js";
 import { tableConfiguration } from "./table.js";
@@ -27,7 +27,7 @@ export function planSoftmax(
     return planDecode(shape, capabilities, chosen, maxDispatchFlops);
 
   const configuration = chosen.kernel === "rows" ? shrunk(chosen, shape, maxDispatchFlops) : chosen;
-  if (tileFlops(shape, configuration) > maxDispatchFlops) {
+  if (longestTile(shape, configuration) > maxDispatchFlops) {
     // A tile of rows that is too long for one dispatch is cut along the keys, as decoding always is. Where the partial sums of
     // that would not fit in a binding, a workgroup a dispatch is the finest cut there is.
     const fewer = { ...shape, tokensQ: Math.min(shape.tokensQ, DECODE_TOKENS) };
@@ -41,12 +41,13 @@ export function planSoftmax(
   return planPrefill(shape, capabilities, configuration, maxDispatchFlops);
 }
 
-/** Fewer threads where their rows together are more than a dispatch may hold; quads stay whole. */
-function shrunk<Configuration extends SoftmaxConfiguration & { kernel: "rows" }>(
-  configuration: Configuration,
+/** Fewer threads where their rows together are more than a dispatch may hold; always whole quads. */
+function shrunk(
+  configuration: RowsConfiguration,
   shape: SoftmaxShape,
   maxDispatchFlops: number,
-): Configuration {
-  if (configuration.threads <= 4 || tileFlops(shape, configuration) <= maxDispatchFlops) return configuration;
-  return shrunk({ ...configuration, threads: configuration.threads / 2 }, shape, maxDispatchFlops);
+): RowsConfiguration {
+  const threads = 4 * Math.floor(configuration.threads / 8);
+  if (threads === 0 || longestTile(shape, configuration) <= maxDispatchFlops) return configuration;
+  return shrunk({ ...configuration, threads }, shape, maxDispatchFlops);
 }

@@ -4,7 +4,6 @@ import { variantKey } from "../../src/dispatch/specialise.js";
 import type { RowsConfiguration, TiledConfiguration } from "./configuration.js";
 import { dispatches } from "./dispatches.js";
 import {
-  attentionFlops,
   type Bindings,
   bytesOf,
   lseBinding,
@@ -16,6 +15,7 @@ import {
 import type { SoftmaxShape } from "./problem.js";
 import rows from "./rows.wgsl";
 import tiled from "./tiled.wgsl";
+import { blockWork, cutWorkgroups } from "./work.js";
 
 type PrefillConfiguration = TiledConfiguration | RowsConfiguration;
 
@@ -26,7 +26,7 @@ export function planPrefill(
   configuration: PrefillConfiguration,
   maxDispatchFlops: number,
 ): Pass[] {
-  const { batches, heads, tokensQ, valueDim } = shape;
+  const { batches, heads, valueDim } = shape;
   const { kernel, columnParts, constants, unroll, conditions } = prefillKernel(configuration, valueDim);
   const pass = {
     name: `softmax/${configuration.kernel}`,
@@ -47,13 +47,24 @@ export function planPrefill(
       ...maskBindings(shape),
     } satisfies Bindings<"tiled"> & Bindings<"rows">,
   };
-  const cost = {
-    flops: attentionFlops(shape),
-    bytes: bytesOf(shape.q, shape.k, shape.v, shape.out, shape.lse, shape.bias),
-  };
-  const groups = Math.ceil(tokensQ / tileRows(configuration)) * columnParts * heads * batches;
-  const groupFlops = tileFlops(shape, configuration);
-  return dispatches(pass, shape, capabilities, { groups, cost, groupFlops, maxDispatchFlops });
+  const tiles = tileWork(shape, configuration, columnParts);
+  const runs = cutWorkgroups(tiles, columnParts * heads * batches, maxDispatchFlops);
+  const bytes = bytesOf(shape.q, shape.k, shape.v, shape.out, shape.lse, shape.bias);
+  return dispatches(pass, shape, capabilities, runs, bytes);
+}
+
+/** Work of the workgroups of one head, in the order of their index: the last tile of rows comes first. */
+function tileWork(shape: SoftmaxShape, configuration: PrefillConfiguration, columnParts: number) {
+  const { tokensQ, headDim, valueDim } = shape;
+  const rows = tileRows(configuration);
+  const keyTile =
+    configuration.kernel === "tiled" ? configuration.lanes * configuration.keys : configuration.keys;
+  const pairFlops = 2 * (headDim + valueDim / columnParts);
+  const tiles = Math.ceil(tokensQ / rows);
+  return Array.from({ length: tiles }, (_, index) => {
+    const { pairs, keys } = blockWork(shape, (tiles - 1 - index) * rows, rows);
+    return { flops: pairs * pairFlops, work: rows * Math.ceil(keys / keyTile) * keyTile * pairFlops };
+  });
 }
 
 /** Query rows of a workgroup. */
@@ -63,12 +74,10 @@ function tileRows(configuration: PrefillConfiguration): number {
   );
 }
 
-/** Operations of a workgroup that sees every key. */
-export function tileFlops(
-  { tokensK, headDim, valueDim }: SoftmaxShape,
-  configuration: PrefillConfiguration,
-): number {
-  return tileRows(configuration) * tokensK * 2 * (headDim + valueDim);
+/** Operations of the longest workgroup. */
+export function longestTile(shape: SoftmaxShape, configuration: PrefillConfiguration): number {
+  const { columnParts } = prefillKernel(configuration, shape.valueDim);
+  return tileWork(shape, configuration, columnParts).reduce((most, { work }) => Math.max(most, work), 0);
 }
 
 interface PrefillKernel extends Required<Pick<Pass, "kernel" | "constants" | "unroll">> {

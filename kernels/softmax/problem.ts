@@ -96,7 +96,7 @@ export function checkProblem(problem: SoftmaxProblem, capabilities: Capabilities
     fail(
       "shape",
       "queryOffset",
-      'an integer or "end"',
+      `an integer within ${2 ** 30}, or "end"`,
       queryOffset,
       "It is the position of query row 0 among the keys.",
     );

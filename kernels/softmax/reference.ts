@@ -58,7 +58,7 @@ export interface SoftmaxReferenceResult {
 
 /**
  * Softmax attention in float64 straight from its equations, all scores of a row at once. The specification of this
- * folder's kernels; never shipped.
+ * folder's kernels; loaded only to check candidates, never to compute.
  */
 export function softmaxAttentionReference(given: SoftmaxReferenceInputs): SoftmaxReferenceResult {
   checkShapes(given);

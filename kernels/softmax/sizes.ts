@@ -35,20 +35,24 @@ export function workgroupThreads(configuration: SoftmaxConfiguration, { valueDim
   return configuration.threads;
 }
 
-/** Bytes of workgroup memory. */
+/**
+ * Bytes of workgroup memory, each variable rounded up as WebGPU counts it. Staged halves are counted as f32: whether they can be
+ * halves depends on more than sizes.
+ */
 export function workgroupBytes(configuration: SoftmaxConfiguration, sizes: Sizes): number {
   const [dim4, value4] = [Math.ceil(sizes.headDim / 4), Math.ceil(sizes.valueDim / 4)];
+  const floats = (count: number) => 16 * Math.ceil(count / 4);
   if (configuration.kernel === "tiled") {
-    const { groups, lanes, rows, keys, staged, f16 } = configuration;
+    const { groups, lanes, rows, keys, staged } = configuration;
     const [tileQ, tileK] = [groups * rows, lanes * keys];
     const stage = staged ? tileK * Math.max(dim4 + 1, value4) : 1;
     const queries = sizes.rotary ? tileQ * dim4 : 1;
-    return 4 * tileQ * (tileK + lanes) + (f16 ? 8 : 16) * stage + 16 * queries;
+    return floats(tileQ * tileK) + floats(tileQ * lanes) + 16 * (stage + queries);
   }
   if (configuration.kernel === "split") {
     const threads = workgroupThreads(configuration, sizes);
     const rows = blockRows(sizes);
-    return 16 * rows * dim4 + 4 * rows * (threads + threads / 8) + 16 * threads;
+    return 16 * rows * dim4 + floats(rows * threads) + floats((rows * threads) / 8) + 16 * threads;
   }
   return 0;
 }

@@ -95,6 +95,9 @@ function rowsPrefill({ valueDim, tokensQ }: Sizes, { subgroups }: Capabilities):
   };
 }
 
+/** Strips that keep a few cores busy; where there are many blocks of rows, fewer are needed. */
+const STRIPS = 256;
+
 /** A strip in each of four lanes, and enough of them for a few cores. Measured: four to five times as fast as `split`. */
 function stripsDecode(sizes: Sizes): SoftmaxConfiguration {
   return {
@@ -102,7 +105,7 @@ function stripsDecode(sizes: Sizes): SoftmaxConfiguration {
     threads: 4,
     keys: blockRows(sizes) > 2 ? 4 : 8,
     columns: Math.min(Math.ceil(sizes.valueDim / 4), 16),
-    keysPerSplit: 64,
+    keysPerSplit: Math.max(64, Math.ceil((sizes.tokensK * decodeBlocks(sizes)) / STRIPS)),
     unroll: true,
     f16: false,
   };

@@ -39,8 +39,9 @@ function termsTable(shape: SoftmaxShape, options: SoftmaxOptions): Table {
   const sinksAt = 2 * batches;
   const { sinkLogits, alibiSlopes } = options;
   if (isBuffer(sinkLogits)) copies.push(copyOf("sinkLogits", sinkLogits, sinksAt, heads));
-  else if (sinkLogits) floats.set(checkedPerHead("sinkLogits", sinkLogits, heads), sinksAt);
-  if (alibiSlopes) floats.set(checkedPerHead("alibiSlopes", alibiSlopes, heads), sinksAt + heads);
+  else if (sinkLogits !== undefined) floats.set(checkedPerHead("sinkLogits", sinkLogits, heads), sinksAt);
+  if (alibiSlopes !== undefined)
+    floats.set(checkedPerHead("alibiSlopes", alibiSlopes, heads), sinksAt + heads);
 
   rotary?.frequencies.forEach((radians, pair) => {
     const turns = (radians / (2 * Math.PI)) * 2 ** 32;

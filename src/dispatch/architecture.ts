@@ -15,14 +15,15 @@ export type Architecture =
 /** CPU drivers first: they may name the vendor of the processor that they run on. */
 const NAMES: readonly (readonly [pattern: RegExp, architecture: Architecture])[] = [
   [/swiftshader/i, "swiftshader"],
-  [/llvmpipe|lavapipe/i, "llvmpipe"],
+  // WARP is Windows' own driver that computes on the processor.
+  [/llvmpipe|lavapipe|microsoft basic render|\bwarp\b/i, "llvmpipe"],
   [/nvidia|geforce|quadro|\btesla\b/i, "nvidia"],
   [/apple/i, "apple"],
   [/qualcomm|adreno/i, "qualcomm"],
-  [/\bamd\b|\bati\b|radeon/i, "amd"],
+  [/\bamd\b|\bati\b|radeon|xclipse/i, "amd"],
   [/intel/i, "intel"],
   // Mali's peers, too: small tile-based GPUs in phones, with which it shares most of its traits.
-  [/\barm\b|mali|immortalis|imagination|powervr|img-tec|samsung|xclipse|broadcom|videocore/i, "arm"],
+  [/\barm\b|mali|immortalis|imagination|powervr|img-tec|samsung|broadcom|videocore/i, "arm"],
 ];
 
 /** The family by what the adapter says of itself; browsers may say nothing, which is "unknown". */

@@ -1,6 +1,6 @@
 import { type Architecture, architectureOf } from "./architecture.js";
 import type { Capabilities } from "./capabilities.js";
-import type { PassCost } from "./pass.js";
+import type { Pass, PassCost } from "./pass.js";
 
 /**
  * f32 operations a second that attention may count on where nothing was measured: deliberately at the low end of each family
@@ -33,29 +33,16 @@ export function dispatchFlops(capabilities: Capabilities, milliseconds: number, 
   return (rate * milliseconds) / 1000;
 }
 
-/** Cuts `count` workgroups of `groupFlops` each into runs that stay within `budget` operations, of one at least. */
-export function cutGroups(
-  count: number,
-  groupFlops: number,
-  budget: number,
-): { first: number; count: number }[] {
-  const size = Math.max(1, Math.min(count, Math.floor(budget / groupFlops)));
-  return Array.from({ length: Math.ceil(count / size) }, (_, index) => ({
-    first: index * size,
-    count: Math.min(size, count - index * size),
-  }));
-}
-
 /** Runs of passes, [from, to), that stay within `budget` operations together, of one pass at least. */
-export function cutSegments(costs: readonly PassCost[], budget: number): { from: number; to: number }[] {
-  const segments: { from: number; to: number; flops: number }[] = [];
-  costs.forEach(({ flops }, index) => {
+export function cutSegments(passes: readonly Pass[], budget: number): { from: number; to: number }[] {
+  const segments: { from: number; to: number; work: number }[] = [];
+  passes.forEach(({ cost, work = cost.flops }, index) => {
     const last = segments.at(-1);
-    if (last && last.flops + flops <= budget) {
+    if (last && last.work + work <= budget) {
       last.to = index + 1;
-      last.flops += flops;
+      last.work += work;
     } else {
-      segments.push({ from: index, to: index + 1, flops });
+      segments.push({ from: index, to: index + 1, work });
     }
   });
   return segments.map(({ from, to }) => ({ from, to }));

@@ -20,10 +20,12 @@ export interface Pass extends PipelineRequest {
   readonly bindings: Readonly<Record<string, BindingSource>>;
   readonly uniforms: Readonly<Record<string, UniformValues>>;
   readonly cost: PassCost;
+  /** Operations that it may take at most, where masks leave fewer: what bounds dispatches and segments. Default `cost.flops`. */
+  readonly work?: number;
 }
 
 export interface PassCost {
-  /** Multiplications and additions counted separately; an exponential counts as one. */
+  /** Multiplications and additions of the products, counted separately; masked pairs are not counted. */
   readonly flops: number;
   /** Compulsory traffic: each tensor element that the pass reads or writes, counted once. */
   readonly bytes: number;

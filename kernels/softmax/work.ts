@@ -1,0 +1,73 @@
+import type { SoftmaxShape } from "./problem.js";
+
+/** What a block of query rows of one head has to do. */
+export interface BlockWork {
+  /** (query, key) pairs that the windows leave. */
+  readonly pairs: number;
+  /** Keys from the first to the last that any of the rows may see. */
+  readonly keys: number;
+}
+
+/** Work of `count` rows from `first` on. Lengths that are read on the GPU count as full: a bound, not a forecast. */
+export function blockWork(shape: SoftmaxShape, first: number, count: number): BlockWork {
+  const last = Math.min(first + count, shape.tokensQ) - 1;
+  let pairs = 0;
+  for (let row = first; row <= last; row++) {
+    const [begin, end] = visibleKeys(shape, row);
+    pairs += Math.max(end - begin, 0);
+  }
+  const [begin] = visibleKeys(shape, first);
+  const [, end] = visibleKeys(shape, last);
+  return { pairs, keys: Math.max(end - begin, 0) };
+}
+
+function visibleKeys(shape: SoftmaxShape, row: number): [begin: number, end: number] {
+  const { tokensK, queryOffset, alignToLength, windowLeft, windowRight } = shape;
+  // Aligned to lengths that the GPU reads: the row stands wherever it sees most.
+  const position = alignToLength ? tokensK - shape.tokensQ + row : row + queryOffset;
+  const begin = windowLeft === undefined ? 0 : Math.max(position - windowLeft, 0);
+  const end =
+    windowRight === undefined ? tokensK : Math.min(Math.max(position + windowRight + 1, 0), tokensK);
+  return [begin, end];
+}
+
+/** A dispatch's share of workgroups, with what they may take at most and what they do. */
+export interface WorkgroupRun {
+  readonly first: number;
+  readonly count: number;
+  /** Operations at most, hidden pairs of tiles that are visited included. */
+  readonly work: number;
+  /** Operations on visible pairs. */
+  readonly flops: number;
+}
+
+/**
+ * Cuts `repeats` rounds of workgroups into runs whose work stays within `budget`, of one workgroup at least.
+ *
+ * @param round work and flops of the workgroups of one round, in the order of their index
+ */
+export function cutWorkgroups(
+  round: readonly { readonly work: number; readonly flops: number }[],
+  repeats: number,
+  budget: number,
+): WorkgroupRun[] {
+  const sum = (part: "work" | "flops") => round.reduce((total, group) => total + group[part], 0);
+  const whole = { work: sum("work"), flops: sum("flops") };
+  if (whole.work * repeats <= budget) {
+    const [work, flops] = [whole.work * repeats, whole.flops * repeats];
+    return [{ first: 0, count: round.length * repeats, work, flops }];
+  }
+  const runs: WorkgroupRun[] = [];
+  let [first, sumWork, sumFlops] = [0, 0, 0];
+  const groups = round.length * repeats;
+  for (let index = 0; index <= groups; index++) {
+    const group = round[index % round.length]!;
+    if (index > first && (index === groups || sumWork + group.work > budget)) {
+      runs.push({ first, count: index - first, work: sumWork, flops: sumFlops });
+      [first, sumWork, sumFlops] = [index, 0, 0];
+    }
+    sumWork += group.work;
+    sumFlops += group.flops;
+  }
+  return runs;
+}
