@@ -4,7 +4,7 @@ export { AttentionError, type AttentionErrorCode, type AttentionErrorDetails } f
 export type { Pass, PassCost } from "./dispatch/pass.js";
 export type { PassTiming, Profiler } from "./dispatch/profiler.js";
 export type { DType, Shape4, TensorLayout, TensorView } from "./dispatch/tensor-view.js";
-export type { TuningProgress } from "./dispatch/tuning/measure-candidates.js";
+export type { TuningProgress } from "./dispatch/tuning/candidate.js";
 export type { TuningEntry, TuningProfile } from "./dispatch/tuning/profile.js";
 export {
   fileTuningStore,

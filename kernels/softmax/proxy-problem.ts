@@ -1,152 +1,196 @@
 import { CompiledPasses } from "../../src/dispatch/compiled-passes.js";
 import type { AttentionContext } from "../../src/dispatch/context.js";
 import { float16ToNumber, numberToFloat16 } from "../../src/dispatch/float16.js";
+import { ScratchArena } from "../../src/dispatch/scratch.js";
 import { bindTensors } from "../../src/dispatch/tensor-set.js";
-import { elementCount, extentOf, type TensorView } from "../../src/dispatch/tensor-view.js";
-import type { PreparedCandidate } from "../../src/dispatch/tuning/measure-candidates.js";
+import {
+  elementCount,
+  extentOf,
+  type Shape4,
+  type TensorLayout,
+  type TensorView,
+} from "../../src/dispatch/tensor-view.js";
+import type { PreparedCandidate } from "../../src/dispatch/tuning/candidate.js";
 import { timeOnGpu } from "../../src/dispatch/tuning/time-on-gpu.js";
 import { type DenseData, makeCaseInputs, type SoftmaxCaseInputs } from "./case-inputs.js";
-import { TOLERANCE_F16, TOLERANCE_F32 } from "./cases.js";
+import { fail } from "./check.js";
 import type { SoftmaxConfiguration } from "./configuration.js";
 import { dispatchBudget } from "./effort.js";
 import { planSoftmax } from "./plan.js";
 import { checkProblem, type SoftmaxShape } from "./problem.js";
 import { proxyCase, proxyFlops, proxyStrides } from "./proxy.js";
-import { softmaxAttentionReference } from "./reference.js";
-import { rowInputs, spreadRows } from "./sampled-rows.js";
+import { disagreement, type ExpectedRow, expectedRows } from "./proxy-check.js";
 import type { Sizes } from "./sizes.js";
 import { softmaxTables } from "./tables.js";
 
-/** Query rows of the proxy that are compared with the reference, all their heads. */
-const CHECKED_ROWS = 12;
+type ProxyTensors = Readonly<Record<"q" | "k" | "v" | "out" | "lse", TensorView> & { bias?: TensorView }>;
 
-/** The proxy problem with its tensors on the device, and what some of its rows must be. */
+/**
+ * The proxy problem with its tensors on the device, and what some of its rows must be. Its scratch is its own: the application
+ * may be between two submissions of a plan whose partial sums lie in the context's.
+ */
 export class ProxyProblem {
   readonly flops: number;
-  readonly #shape: SoftmaxShape;
-  readonly #made: SoftmaxCaseInputs;
-  readonly #tensors: Readonly<Record<"q" | "k" | "v" | "out" | "lse", TensorView> & { bias?: TensorView }>;
-  readonly #expected: readonly { row: number; out: Float64Array; lse: Float64Array }[];
-  readonly #tolerance: number;
+  readonly #scratch: ScratchArena;
 
-  constructor(
+  private constructor(
     readonly ctx: AttentionContext,
-    problem: SoftmaxShape,
     readonly sizes: Sizes,
+    readonly shape: SoftmaxShape,
+    readonly options: SoftmaxCaseInputs["options"],
+    readonly tensors: ProxyTensors,
+    readonly expected: readonly ExpectedRow[],
   ) {
-    this.flops = proxyFlops(problem, sizes);
-    const made = makeCaseInputs(proxyCase(problem, sizes), noise());
-    const place = (dense: DenseData, dtype: TensorView["dtype"]) =>
-      placed(ctx, dense, dtype, proxyStrides(problem, ctx.capabilities, dense.shape));
-    const { batches, tokensQ, heads, valueDim } = sizes;
-    const outShape = [batches, tokensQ, heads, valueDim] as const;
-    this.#made = made;
-    this.#tensors = {
-      q: place(made.q, problem.q.dtype),
-      k: place(made.k, problem.k.dtype),
-      v: place(made.v, problem.v.dtype),
-      ...(made.bias && { bias: ctx.fromArray(made.bias.data, made.bias.shape) }),
-      out: place(filled(outShape), problem.out.dtype),
-      lse: place(filled([batches, tokensQ, heads, 1]), "f32"),
-    };
-    const { q, k, v, bias, out, lse } = this.#tensors;
-    const tensors = { q, k, v, ...(bias && { bias }), out, lse };
-    this.#shape = checkProblem({ ...made.options, ...tensors }, ctx.capabilities);
-    this.#tolerance = problem.q.dtype === "f16" ? TOLERANCE_F16 : TOLERANCE_F32;
-    const rounded = { ...made, q: halves(made.q, q), k: halves(made.k, k), v: halves(made.v, v) };
-    this.#expected = spreadRows(batches, tokensQ, CHECKED_ROWS).map(({ batch, query }) => ({
-      row: batch * tokensQ + query,
-      ...softmaxAttentionReference(rowInputs(rounded, { batch, query })),
-    }));
+    this.flops = proxyFlops(shape, sizes);
+    this.#scratch = new ScratchArena(ctx.device);
+  }
+
+  /** @throws AttentionError "limit" where the device has no room for it, "aborted", "device-lost" */
+  static async create(
+    ctx: AttentionContext,
+    problem: SoftmaxShape,
+    sizes: Sizes,
+    signal?: AbortSignal,
+  ): Promise<ProxyProblem> {
+    const made = rounded(makeCaseInputs(proxyCase(problem, sizes), noise()), problem);
+    const buffers: GPUBuffer[] = [];
+    try {
+      const tensors = await upload(ctx, problem, made, buffers);
+      const { bias, ...others } = tensors;
+      const given = { ...made.options, ...others, ...(bias && { bias }) };
+      const shape = checkProblem(given, ctx.capabilities);
+      const expected = await expectedRows(made, signal);
+      return new ProxyProblem(ctx, sizes, shape, made.options, tensors, expected);
+    } catch (error) {
+      for (const buffer of buffers) buffer.destroy();
+      throw error;
+    }
   }
 
   async prepare(configuration: SoftmaxConfiguration): Promise<PreparedCandidate> {
-    const { ctx } = this;
-    const shape = this.#shape;
+    const { ctx, shape } = this;
     const maxDispatchFlops = dispatchBudget(shape, ctx.capabilities, ctx.maxDispatchMs);
     const passes = planSoftmax(shape, ctx.capabilities, { configuration, maxDispatchFlops });
-    const compiled = await CompiledPasses.compile(ctx, passes, softmaxTables(shape, this.#made.options));
+    const tables = softmaxTables(shape, this.options);
+    const compiled = await CompiledPasses.compile(ctx, passes, tables, this.#scratch);
     const specs = {
       q: { layout: shape.q },
       k: { layout: shape.k },
       v: { layout: shape.v },
-      ...(shape.bias && { bias: { layout: this.#tensors.bias! } }),
+      ...(shape.bias && { bias: { layout: this.tensors.bias! } }),
       out: { layout: shape.out, output: true },
       lse: { layout: shape.lse!, output: true },
     };
-    const tensors = bindTensors(specs, { ...this.#tensors }, ctx.capabilities);
+    const tensors = bindTensors(specs, { ...this.tensors }, ctx.capabilities);
+    const run = (times: number) =>
+      timeOnGpu(ctx, passes.length * times, (encoder, profiler) => {
+        for (let n = 0; n < times; n++) compiled.encode(encoder, tensors, { profiler });
+      });
     return {
-      run: (times) =>
-        timeOnGpu(ctx, passes.length * times, (encoder, profiler) => {
-          for (let n = 0; n < times; n++) compiled.encode(encoder, tensors, { profiler });
-        }),
-      verify: () => this.#verify(),
+      run,
+      check: async () => {
+        this.#forget();
+        const time = await run(1);
+        const wrong = await this.#verify();
+        return { time, ...(wrong !== undefined && { wrong }) };
+      },
       destroy: () => compiled.destroy(),
     };
   }
 
-  /** Compares what was written last, then fills it with NaN, so that a candidate that writes nothing is found out. */
+  /** NaN wherever the last candidate left results, whole or partial: one that writes nothing must not pass with them. */
+  #forget(): void {
+    this.#scratch.fill(Number.NaN);
+    for (const { buffer } of [this.tensors.out, this.tensors.lse]) {
+      const words = new Uint32Array(Math.floor(buffer.size / 4)).fill(0xffffffff);
+      this.ctx.device.queue.writeBuffer(buffer, 0, words);
+    }
+  }
+
   async #verify(): Promise<string | undefined> {
-    const { out, lse } = this.#tensors;
+    const { out, lse } = this.tensors;
     const found = { out: await this.ctx.read(out), lse: await this.ctx.read(lse) };
-    const tolerances = { out: this.#tolerance, lse: TOLERANCE_F32 };
-    for (const [name, values] of Object.entries(found) as ["out" | "lse", Float32Array][]) {
-      const error = largestError(
-        this.#expected.map(({ row, ...of }) => ({ row, expected: of[name] })),
-        values,
-      );
-      if (error > tolerances[name])
-        return `${name} is off by ${error.toExponential(1)} of the largest value, more than ${tolerances[name]}`;
-    }
-    for (const view of [out, lse]) {
-      const words = new Uint32Array(Math.floor(view.buffer.size / 4)).fill(0xffffffff);
-      this.ctx.device.queue.writeBuffer(view.buffer, 0, words);
-    }
-    return undefined;
+    return disagreement(this.expected, found, out.dtype);
   }
 
   destroy(): void {
-    for (const { buffer } of Object.values(this.#tensors)) buffer.destroy();
+    this.#scratch.destroy();
+    for (const { buffer } of Object.values(this.tensors)) buffer.destroy();
   }
 }
 
-function largestError(
-  rows: readonly { readonly row: number; readonly expected: Float64Array }[],
-  values: Float32Array,
-): number {
-  let error = 0;
-  let largest = 0;
-  for (const { row, expected } of rows) {
-    expected.forEach((value, index) => {
-      const actual = values[row * expected.length + index]!;
-      if (Number.isFinite(value)) largest = Math.max(largest, Math.abs(value));
-      if (actual === value) return;
-      const difference = Math.abs(actual - value);
-      error = Math.max(error, Number.isNaN(difference) ? Number.POSITIVE_INFINITY : difference);
-    });
-  }
-  return error / (largest || 1);
-}
-
-/** Uploads dense data with the given strides. */
-function placed(
+/** Puts the proxy's tensors on the device; every buffer is added to `buffers` as it is made. */
+async function upload(
   ctx: AttentionContext,
-  { data, shape }: DenseData,
-  dtype: TensorView["dtype"],
-  strides: TensorView["shape"],
-): TensorView {
-  const layout = { dtype, shape, strides };
-  const [dim, row] = [shape[3], strides[2]];
-  const spread = new Float32Array(extentOf(layout).end);
-  for (let n = 0; n < elementCount(shape) / dim; n++)
-    spread.set(data.subarray(n * dim, (n + 1) * dim), n * row);
-  const { buffer } = ctx.fromArray(spread, [1, 1, 1, spread.length], dtype);
-  return { ...layout, buffer };
+  problem: SoftmaxShape,
+  { q, k, v, bias }: SoftmaxCaseInputs,
+  buffers: GPUBuffer[],
+): Promise<ProxyTensors> {
+  const kept = (view: TensorView): TensorView => {
+    buffers.push(view.buffer);
+    return view;
+  };
+  const layoutOf = (shape: Shape4, dtype: TensorView["dtype"]) => {
+    return { dtype, shape, strides: proxyStrides(problem, ctx.capabilities, shape) };
+  };
+  const input = ({ data, shape }: DenseData, dtype: TensorView["dtype"]): TensorView => {
+    const layout = layoutOf(shape, dtype);
+    const numbers = spread(data, layout);
+    return { ...layout, buffer: kept(ctx.fromArray(numbers, [1, 1, 1, numbers.length], dtype)).buffer };
+  };
+  const output = (shape: Shape4, dtype: TensorView["dtype"]): TensorView => {
+    const layout = layoutOf(shape, dtype);
+    return { ...layout, buffer: kept(ctx.empty([1, 1, 1, extentOf(layout).end], dtype)).buffer };
+  };
+  const [batches, tokensQ, heads] = q.shape;
+  return inErrorScope(ctx, () => ({
+    q: input(q, problem.q.dtype),
+    k: input(k, problem.k.dtype),
+    v: input(v, problem.v.dtype),
+    ...(bias && { bias: kept(ctx.fromArray(bias.data, bias.shape)) }),
+    out: output([batches, tokensQ, heads, problem.valueDim], problem.out.dtype),
+    lse: output([batches, tokensQ, heads, 1], "f32"),
+  }));
 }
 
-function filled(shape: TensorView["shape"]): DenseData {
-  return { shape, data: new Float32Array(elementCount(shape)).fill(Number.NaN) };
+/** Buffers that the driver has no room for are an error of measuring, not one for the application's handler. */
+async function inErrorScope<Result>(ctx: AttentionContext, work: () => Result): Promise<Result> {
+  const { device } = ctx;
+  device.pushErrorScope("out-of-memory");
+  device.pushErrorScope("validation");
+  let result: { of: Result } | { thrown: unknown };
+  try {
+    result = { of: work() };
+  } catch (thrown) {
+    result = { thrown };
+  }
+  const scopes = Promise.all([device.popErrorScope(), device.popErrorScope()]);
+  const refusal = (await scopes.catch(() => [null])).find((error) => error !== null);
+  if ("thrown" in result) throw result.thrown;
+  await ctx.assertAlive();
+  if (refusal)
+    fail(
+      "limit",
+      "tuning",
+      "memory for a proxy of the problem",
+      refusal.message,
+      "Free buffers, or choose by the table.",
+    );
+  return result.of;
 }
+
+/** Dense data with the strides of a layout. */
+function spread(data: Float32Array<ArrayBuffer>, layout: TensorLayout): Float32Array<ArrayBuffer> {
+  const [dim, row] = [layout.shape[3], layout.strides![2]];
+  if (row === dim) return data;
+  const result = new Float32Array(extentOf(layout).end);
+  for (let n = 0; n < elementCount(layout.shape) / dim; n++)
+    result.set(data.subarray(n * dim, (n + 1) * dim), n * row);
+  return result;
+}
+
+/** So many numbers that no two rows are alike, few enough to be made in a moment; a prime, so that they meet no row's length. */
+const NOISE = 65_521;
 
 /** Repeatable numbers of about the normal distribution: the sum of four even ones. */
 function noise(): () => number {
@@ -155,10 +199,16 @@ function noise(): () => number {
     state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
     return state / 2 ** 32 - 0.5;
   };
-  return () => 1.7 * (even() + even() + even() + even());
+  const numbers = Float32Array.from({ length: NOISE }, () => 1.7 * (even() + even() + even() + even()));
+  let next = 0;
+  return () => numbers[next++ % NOISE]!;
 }
 
-function halves(dense: DenseData, { dtype }: TensorView): DenseData {
-  if (dtype === "f32") return dense;
-  return { ...dense, data: dense.data.map((value) => float16ToNumber(numberToFloat16(value))) };
+/** Inputs as their storage holds them. */
+function rounded(made: SoftmaxCaseInputs, { q, k, v }: SoftmaxShape): SoftmaxCaseInputs {
+  const halves = (dense: DenseData, { dtype }: TensorLayout): DenseData => {
+    if (dtype === "f32") return dense;
+    return { ...dense, data: dense.data.map((value) => float16ToNumber(numberToFloat16(value))) };
+  };
+  return { ...made, q: halves(made.q, q), k: halves(made.k, k), v: halves(made.v, v) };
 }

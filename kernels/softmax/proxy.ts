@@ -5,43 +5,27 @@ import { attentionFlops, storageConditions } from "./pass-parts.js";
 import type { SoftmaxShape } from "./problem.js";
 import { DECODE_TOKENS, type Sizes } from "./sizes.js";
 
+/** Numbers of all tensors of a proxy: they are made on the page's own thread, in a fraction of a second. */
+export const MOST_ELEMENTS = 2 ** 22;
+
+type Step = (now: Sizes) => Sizes | undefined;
+
 /**
  * A smaller problem of the same class, for timing candidates: the same widths, types and terms, fewer batches, heads and
- * tokens, until one run takes some `flops` operations. Where it is small already it stays as it is.
+ * tokens, until one run takes some `flops` operations and its tensors can be made in a moment. Where it is small already it stays
+ * as it is.
  *
- * Batches and heads go first, since they only repeat the same work; then tokens, queries and keys alike, so that a causal mask
- * keeps its share; last the heads that keep several cores busy.
+ * For rows by the hundred, batches and heads go first, since they only repeat the same work; then tokens, queries and keys
+ * alike, so that a causal mask keeps its share; last the heads that keep several cores busy. Decoding loses keys first: its
+ * batches and heads are the parallelism that decides how finely keys are best cut.
  */
 export function proxySizes(shape: SoftmaxShape, flops: number): Sizes {
   const { batches, tokensQ, tokensK, heads, kvHeads, headDim, valueDim, rotary } = shape;
-  const group = heads / kvHeads;
-  let sizes: Sizes = {
-    batches,
-    tokensQ,
-    tokensK,
-    heads,
-    kvHeads,
-    headDim,
-    valueDim,
-    ...(rotary && { rotary }),
-  };
-  const least = tokensQ <= DECODE_TOKENS ? { tokensQ, tokensK: 512 } : { tokensQ: 192, tokensK: 192 };
-  const steps: ((now: Sizes) => Sizes | undefined)[] = [
-    (now) => (now.batches > 1 ? { ...now, batches: Math.ceil(now.batches / 2) } : undefined),
-    (now) =>
-      now.kvHeads > 2 && now.heads > 4 ? withKvHeads(now, Math.ceil(now.kvHeads / 2), group) : undefined,
-    (now) => {
-      const fewer = {
-        ...now,
-        tokensQ: Math.max(Math.ceil(now.tokensQ / 2), Math.min(least.tokensQ, now.tokensQ)),
-        tokensK: Math.max(Math.ceil(now.tokensK / 2), Math.min(least.tokensK, now.tokensK)),
-      };
-      return fewer.tokensQ < now.tokensQ || fewer.tokensK < now.tokensK ? fewer : undefined;
-    },
-    (now) => (now.kvHeads > 1 ? withKvHeads(now, Math.ceil(now.kvHeads / 2), group) : undefined),
-  ];
+  const whole = { batches, tokensQ, tokensK, heads, kvHeads, headDim, valueDim };
+  const steps = tokensQ <= DECODE_TOKENS ? DECODE_STEPS : PREFILL_STEPS;
+  let sizes: Sizes = { ...whole, ...(rotary && { rotary }) };
   for (const step of steps) {
-    while (proxyFlops(shape, sizes) > flops) {
+    while (proxyFlops(shape, sizes) > flops || proxyElements(shape, sizes) > MOST_ELEMENTS) {
       const smaller = step(sizes);
       if (!smaller) break;
       sizes = smaller;
@@ -50,8 +34,63 @@ export function proxySizes(shape: SoftmaxShape, flops: number): Sizes {
   return sizes;
 }
 
-function withKvHeads(sizes: Sizes, kvHeads: number, group: number): Sizes {
-  return { ...sizes, kvHeads, heads: kvHeads * group };
+/** What fills a block of rows in decoding, and several cores in a prefill. */
+const LEAST_GROUP = 8;
+
+const fewerBatches: Step = (now) => halved(now, "batches", 1);
+const fewerKeys: Step = (now) => halved(now, "tokensK", 512);
+const fewerTokens: Step = (now) => {
+  const fewer = halved(halved(now, "tokensQ", 192) ?? now, "tokensK", 192);
+  return fewer ?? halved(now, "tokensQ", 192);
+};
+const fewerKvHeads =
+  (least: number): Step =>
+  (now) =>
+    now.heads > 4 || least < 2 ? withHeads(now, now.kvHeads / 2, groupOf(now), least) : undefined;
+/** Query heads that share a key head: with few key heads they are what is left to cut. */
+const smallerGroups =
+  (least: number): Step =>
+  (now) =>
+    groupOf(now) > least ? withHeads(now, now.kvHeads, Math.max(groupOf(now) / 2, least)) : undefined;
+
+const PREFILL_STEPS: readonly Step[] = [
+  fewerBatches,
+  fewerKvHeads(2),
+  smallerGroups(LEAST_GROUP),
+  fewerTokens,
+  fewerKvHeads(1),
+  smallerGroups(1),
+];
+
+const DECODE_STEPS: readonly Step[] = [
+  fewerKeys,
+  fewerBatches,
+  fewerKvHeads(2),
+  smallerGroups(LEAST_GROUP),
+  fewerKvHeads(1),
+];
+
+function halved(sizes: Sizes, name: "batches" | "tokensQ" | "tokensK", least: number): Sizes | undefined {
+  return sizes[name] > least ? { ...sizes, [name]: Math.max(Math.ceil(sizes[name] / 2), least) } : undefined;
+}
+
+function groupOf({ heads, kvHeads }: Sizes): number {
+  return heads / kvHeads;
+}
+
+function withHeads(sizes: Sizes, wanted: number, groups: number, least = 1): Sizes | undefined {
+  const [kvHeads, group] = [Math.max(Math.ceil(wanted), least), Math.ceil(groups)];
+  const fewer = kvHeads < sizes.kvHeads || group < groupOf(sizes);
+  return fewer ? { ...sizes, kvHeads, heads: kvHeads * group } : undefined;
+}
+
+/** Numbers in all tensors of the proxy, a bias included. */
+export function proxyElements(shape: SoftmaxShape, sizes: Sizes): number {
+  const { batches, tokensQ, tokensK, heads, kvHeads, headDim, valueDim } = sizes;
+  const full = [batches, heads, tokensQ, tokensK];
+  const bias = shape.bias?.shape.reduce((product, size, axis) => product * (size > 1 ? full[axis]! : 1), 1);
+  const channels = headDim + valueDim;
+  return batches * (tokensQ * heads + tokensK * kvHeads) * channels + (bias ?? 0);
 }
 
 /** Operations of the proxy. */
@@ -77,9 +116,12 @@ function proxyWindow(shape: SoftmaxShape, { tokensK }: Sizes): { left?: number; 
   };
 }
 
-/** The proxy with the options of the problem; data that the problem has in buffers is made up. */
+/**
+ * The proxy with the options of the problem; data that the problem has in buffers is made up. The scale is the default: it costs
+ * nothing, and one that suits the problem's own data may leave nothing but rounding errors of made-up numbers.
+ */
 export function proxyCase(shape: SoftmaxShape, sizes: Sizes): SoftmaxCase {
-  const { q, k, scale, softcap, alibi, sinks, keyMask, bias, rotary } = shape;
+  const { q, k, softcap, alibi, sinks, keyMask, bias, rotary } = shape;
   return {
     name: "tuning",
     batches: sizes.batches,
@@ -92,7 +134,6 @@ export function proxyCase(shape: SoftmaxShape, sizes: Sizes): SoftmaxCase {
     dtype: q.dtype as SoftmaxCase["dtype"],
     kvDtype: k.dtype as SoftmaxCase["kvDtype"],
     options: {
-      scale,
       queryOffset: sizes.tokensK - sizes.tokensQ,
       window: proxyWindow(shape, sizes),
       ...(softcap !== undefined && { softcap }),

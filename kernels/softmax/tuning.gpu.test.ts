@@ -1,4 +1,5 @@
 import { afterEach, beforeAll, describe, expect, test, vi } from "vitest";
+import { dispatchFlops } from "../../src/dispatch/dispatch-budget.js";
 import {
   AttentionContext,
   AttentionError,
@@ -15,6 +16,7 @@ import {
   softmaxConfigurations,
   tuneSoftmaxAttention,
 } from "./index.js";
+import { boundedRate } from "./tuning.js";
 
 // Rolled loops compile fast; what is tested is the measuring.
 const CANDIDATES: readonly SoftmaxConfiguration[] = [
@@ -43,7 +45,7 @@ function breakKernels(mark: string, change: (code: string) => string): void {
 }
 
 describe("tuning softmax attention", () => {
-  test("checks and times its candidates, and plans take the winner from then on", async () => {
+  test("checks and times its candidates, and plans of the class take the winner from then on", async () => {
     const ctx = await AttentionContext.create(device);
     const phases = new Set<string>();
     const measurement = await tuneSoftmaxAttention(ctx, problem, {
@@ -58,8 +60,25 @@ describe("tuning softmax attention", () => {
     const { passes } = await planSoftmaxAttention(ctx, problem);
     expect(passes[0]!.name).toBe(`softmax/${measurement.winner.candidate.kernel}`);
     // Another length within a factor of two is the same class; another head dimension is not.
-    const { entries } = await ctx.tuning.exportProfile();
-    expect(Object.keys(entries)).toHaveLength(1);
+    const { configuration } = Object.values((await ctx.tuning.exportProfile()).entries)[0]!;
+    expect(configuration).toEqual(measurement.winner.candidate);
+    const of = (tokens: number, dim: number): SoftmaxProblem => {
+      const one = { dtype: "f32", shape: [1, tokens, 2, dim] } as const;
+      return { q: one, k: one, v: one, causal: true };
+    };
+    const odd: SoftmaxConfiguration = {
+      kernel: "tiled",
+      groups: 2,
+      lanes: 2,
+      rows: 1,
+      keys: 1,
+      staged: false,
+      f16: false,
+    };
+    await tuneSoftmaxAttention(ctx, problem, { candidates: [odd] });
+    expect((await planSoftmaxAttention(ctx, of(40, 16))).passes[0]!.constants).toMatchObject({ LANES: 2 });
+    expect((await planSoftmaxAttention(ctx, of(64, 20))).passes[0]!.constants.LANES).not.toBe(2);
+    expect(Object.keys((await ctx.tuning.exportProfile()).entries)).toHaveLength(1);
     ctx.destroy();
   });
 
@@ -89,6 +108,43 @@ describe("tuning softmax attention", () => {
     ctx.destroy();
   });
 
+  test("finds out one that leaves another's partial sums to be merged, and touches no scratch of the context's", async () => {
+    breakKernels("const THREADS: u32 = 32u", (code) =>
+      code.replace("if (index >= params.first_group + params.groups)", "if (index >= 0u)"),
+    );
+    const ctx = await AttentionContext.create(device);
+    const candidates = [16, 32, 64].map((threads): SoftmaxConfiguration => {
+      return { kernel: "split", threads, keysPerSplit: 32, f16: false };
+    });
+    const { dropped, measured } = await tuneSoftmaxAttention(ctx, problem, { candidates });
+    expect(dropped.map(({ candidate }) => candidate)).toEqual([candidates[1]]);
+    expect(measured).toHaveLength(2);
+    expect(ctx.memory().scratchBytes).toBe(0);
+    ctx.destroy();
+  });
+
+  test("finds out one that writes nothing after another that was wrong", async () => {
+    breakKernels("const KEYS: u32 = ", (code) =>
+      code.includes("const KEYS: u32 = 8u")
+        ? code.replace("1.0 / row_sum", "1.001 / row_sum")
+        : code.includes("const KEYS: u32 = 12u")
+          ? code.replace("if (token <= last_token)", "if (token > 99999u)")
+          : code,
+    );
+    const ctx = await AttentionContext.create(device);
+    const { dropped } = await tuneSoftmaxAttention(ctx, problem, { candidates: CANDIDATES });
+    expect(dropped.map(({ candidate }) => candidate)).toEqual([CANDIDATES[1], CANDIDATES[2]]);
+    ctx.destroy();
+  });
+
+  test("drops no candidate for a scale that suits the problem's own data only", async () => {
+    const ctx = await AttentionContext.create(device);
+    const steep = { ...problem, scale: 1e5 };
+    const { dropped } = await tuneSoftmaxAttention(ctx, steep, { candidates: CANDIDATES.slice(0, 3) });
+    expect(dropped).toEqual([]);
+    ctx.destroy();
+  });
+
   test("refuses when every candidate is wrong", async () => {
     breakKernels("fn main", (code) => code.replaceAll("/ row_sum", "/ 3.0 / row_sum"));
     const ctx = await AttentionContext.create(device);
@@ -101,13 +157,7 @@ describe("tuning softmax attention", () => {
   test("ends when the signal fires, stores nothing, and frees what it made", async () => {
     const ctx = await AttentionContext.create(device);
     const abort = new AbortController();
-    const made: GPUBuffer[] = [];
-    const original = device.createBuffer.bind(device);
-    vi.spyOn(device, "createBuffer").mockImplementation((descriptor) => {
-      const buffer = original(descriptor);
-      made.push(buffer);
-      return buffer;
-    });
+    const alive = livingBuffers();
     const onProgress = () => abort.abort();
     const tuned = tuneSoftmaxAttention(ctx, problem, {
       candidates: CANDIDATES,
@@ -117,8 +167,63 @@ describe("tuning softmax attention", () => {
     await expect(tuned).rejects.toMatchObject({ name: "AttentionError", code: "aborted" });
     expect(Object.keys((await ctx.tuning.exportProfile()).entries)).toHaveLength(0);
     ctx.destroy();
-    for (const buffer of made) expect(await isDestroyed(buffer)).toBe(true);
+    await vi.waitFor(() => expect(alive()).toEqual([]));
   });
+
+  test("frees what it made when it succeeds, when a callback throws, and when the driver has no room", async () => {
+    const alive = livingBuffers();
+    const ctx = await AttentionContext.create(device);
+    const options = { candidates: CANDIDATES };
+    await tuneSoftmaxAttention(ctx, problem, options);
+    const onProgress = () => {
+      throw new Error("no element");
+    };
+    await expect(tuneSoftmaxAttention(ctx, problem, { ...options, onProgress })).rejects.toThrow(
+      "no element",
+    );
+    vi.spyOn(ctx, "empty").mockImplementationOnce(() => {
+      throw new AttentionError("limit", { subject: "a", expected: "b", got: "c", fix: "d" });
+    });
+    const made = vi.spyOn(ctx, "fromArray");
+    await expect(tuneSoftmaxAttention(ctx, problem, options)).rejects.toMatchObject({ code: "limit" });
+    expect(made).toHaveBeenCalled();
+    ctx.destroy();
+    expect(alive()).toEqual([]);
+  });
+
+  test("drops what the driver refuses to run, and tells the application's handler nothing of it", async () => {
+    const heard = vi.fn();
+    device.addEventListener("uncapturederror", heard);
+    breakKernels("const KEYS: u32 = 12u", (code) => `${code}\nfn broken() { return 1; }`);
+    const ctx = await AttentionContext.create(device);
+    const groups = device.createBindGroup.bind(device);
+    vi.spyOn(device, "createBindGroup").mockImplementation((descriptor) =>
+      groups(descriptor.label === "softmax/tiled" ? { ...descriptor, entries: [] } : descriptor),
+    );
+    const { dropped } = await tuneSoftmaxAttention(ctx, problem, { candidates: CANDIDATES });
+    const names = dropped.map(({ candidate: { kernel }, reason }) => `${kernel}: ${reason}`).sort();
+    expect(names).toEqual([
+      expect.stringMatching(/^rows: softmax\/rows/),
+      expect.stringMatching(/^tiled: tuning submission/),
+    ]);
+    await device.queue.onSubmittedWorkDone();
+    expect(heard).not.toHaveBeenCalled();
+    device.removeEventListener("uncapturederror", heard);
+    ctx.destroy();
+  });
+
+  test.each(["compile", "check", "time"])(
+    "says so when the device is lost in the phase %s",
+    async (phase) => {
+      const doomed = await testDevice();
+      const ctx = await AttentionContext.create(doomed);
+      const onProgress = (progress: { phase: string }) => {
+        if (progress.phase === phase) doomed.destroy();
+      };
+      const tuned = tuneSoftmaxAttention(ctx, problem, { candidates: CANDIDATES, onProgress });
+      await expect(tuned).rejects.toMatchObject({ name: "AttentionError", code: "device-lost" });
+    },
+  );
 
   test("measures a problem of every kind of term, types and layouts included, without dropping a candidate", async () => {
     const names =
@@ -217,6 +322,67 @@ describe("a context that measures", () => {
     ctx.destroy();
   });
 
+  test("takes the table's choice when no candidate works, stores nothing, and reports it once", async () => {
+    breakKernels("exp(score - row_max)", (code) =>
+      code.replace("exp(score - row_max)", "exp(0.9 * (score - row_max))"),
+    );
+    const store = memoryTuningStore();
+    const save = vi.spyOn(store, "save");
+    const ctx = await AttentionContext.create(device, { tuning: store });
+    const one = { dtype: "f32", shape: [1, 12, 1, 4] } as const;
+    const small = { q: one, k: one, v: one };
+    const onProgress = vi.fn();
+    const table = await planSoftmaxAttention(await AttentionContext.create(device), small);
+    const plan = await planSoftmaxAttention(ctx, small, { onProgress });
+    expect(plan.passes.map(({ constants }) => constants)).toEqual(
+      table.passes.map(({ constants }) => constants),
+    );
+    expect([...ctx.tuning.failures.values()]).toEqual([expect.objectContaining({ code: "compile" })]);
+    expect(save).not.toHaveBeenCalled();
+    onProgress.mockClear();
+    await planSoftmaxAttention(ctx, small, { onProgress });
+    expect(onProgress).not.toHaveBeenCalled();
+    ctx.destroy();
+  });
+
+  test("bounds dispatches by no other device's speed, and by none that cannot be", async () => {
+    const source = await AttentionContext.create(device);
+    await tuneSoftmaxAttention(source, problem, { candidates: CANDIDATES.slice(1, 2) });
+    const profile = JSON.parse(JSON.stringify(await source.tuning.exportProfile()));
+    const untuned = await AttentionContext.create(device, { maxDispatchMs: 0.01 });
+    const configuration = CANDIDATES[1]!;
+    const bounded = (await planSoftmaxAttention(untuned, problem, { configuration })).passes.length;
+    expect(bounded).toBeGreaterThan(1);
+    for (const entry of Object.values<{ flopsPerSecond: number }>(profile.entries))
+      entry.flopsPerSecond = 1e30;
+    const elsewhere = { ...profile, device: "another" };
+    await untuned.tuning.importProfile(elsewhere, { anyDevice: true });
+    expect((await planSoftmaxAttention(untuned, problem)).passes.length).toBe(bounded);
+    const { capabilities } = untuned;
+    expect(boundedRate(1e30, capabilities)).toBe(50 * dispatchFlops(capabilities, 1000));
+    expect(boundedRate(1e-30, capabilities)).toBe(dispatchFlops(capabilities, 1));
+    expect(boundedRate(undefined, capabilities)).toBeUndefined();
+    source.destroy();
+    untuned.destroy();
+  });
+
+  test.runIf(typeof indexedDB !== "undefined")(
+    "keeps one connection to a database, and joins what is saved",
+    async () => {
+      const open = vi.spyOn(indexedDB, "open");
+      const store = indexedDbTuningStore("connections");
+      const profile = (key: string) => ({
+        format: "webgpu-attention-tuning" as const,
+        version: 1 as const,
+        device: "one",
+        entries: { [key]: { mechanism: "m", kernels: "k", configuration: {}, candidates: 1 } },
+      });
+      await Promise.all([store.save(profile("a")), store.save(profile("b"))]);
+      expect(Object.keys((await store.load("one"))!.entries)).toEqual(["a", "b"]);
+      expect(open).toHaveBeenCalledTimes(1);
+    },
+  );
+
   test.runIf(typeof indexedDB !== "undefined")("remembers in IndexedDB", async () => {
     const ctx = await AttentionContext.create(device, { tuning: indexedDbTuningStore("test") });
     await tuneSoftmaxAttention(ctx, problem, { candidates: CANDIDATES.slice(1) });
@@ -242,12 +408,19 @@ describe("a context that measures", () => {
   });
 });
 
-/** A destroyed buffer cannot be written to; the driver says so. */
-async function isDestroyed(buffer: GPUBuffer): Promise<boolean> {
-  if (!(buffer.usage & GPUBufferUsage.COPY_DST)) return true;
-  device.pushErrorScope("validation");
-  const encoder = device.createCommandEncoder();
-  encoder.clearBuffer(buffer);
-  device.queue.submit([encoder.finish()]);
-  return (await device.popErrorScope()) !== null;
+/** Watches the device; gives labels, sizes and usages of buffers that were made since and not destroyed. */
+function livingBuffers(): () => string[] {
+  const living = new Map<GPUBuffer, string>();
+  const create = device.createBuffer.bind(device);
+  vi.spyOn(device, "createBuffer").mockImplementation((descriptor) => {
+    const buffer = create(descriptor);
+    const destroy = buffer.destroy.bind(buffer);
+    buffer.destroy = () => {
+      living.delete(buffer);
+      return destroy();
+    };
+    living.set(buffer, `${descriptor.label ?? ""} ${descriptor.size} bytes, usage ${descriptor.usage}`);
+    return buffer;
+  });
+  return () => [...living.values()];
 }

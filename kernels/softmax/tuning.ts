@@ -1,7 +1,9 @@
 /** Choosing configurations by measuring, as far as applications see it; `tune.ts` does it and is loaded when first needed. */
+import type { Capabilities } from "../../src/dispatch/capabilities.js";
 import type { AttentionContext } from "../../src/dispatch/context.js";
+import { dispatchFlops } from "../../src/dispatch/dispatch-budget.js";
 import { AttentionError } from "../../src/dispatch/errors.js";
-import type { TuningProgress } from "../../src/dispatch/tuning/measure-candidates.js";
+import type { TuningProgress } from "../../src/dispatch/tuning/candidate.js";
 import { checkOptions } from "../../src/dispatch/validate.js";
 import { softmaxCandidates } from "./candidates.js";
 import { checkNumber, fail } from "./check.js";
@@ -36,7 +38,7 @@ const DEFAULT_BUDGET_MS = 300;
  *
  * @param problem as for `planSoftmaxAttention`; only its layouts and options matter
  * @param options.candidates configurations to choose among; default what is published for this kind of device
- * @throws AttentionError as `planSoftmaxAttention`; "compile" when not one candidate works here
+ * @throws AttentionError as `planSoftmaxAttention`; "compile" when not one candidate works here, "aborted"
  */
 export async function tuneSoftmaxAttention(
   ctx: AttentionContext,
@@ -56,7 +58,7 @@ export async function tuneSoftmaxAttention(
       "Leave them out for the published ones.",
     );
   await ctx.assertAlive();
-  return ctx.tuning.alone(() => measured(ctx, shape, options));
+  return ctx.tuning.alone(() => measured(ctx, shape, options), options.signal);
 }
 
 /** The configurations that measuring chooses among for a problem on this device, the table's choice first. Plain data. */
@@ -71,34 +73,56 @@ export function checkBudget(budgetMs: number | undefined): void {
   if (budgetMs !== undefined) checkNumber("budgetMs", budgetMs, 0);
 }
 
+/** A rate from a profile bounds dispatches, and a wrong one costs the device: it counts within these multiples of the estimate. */
+const LEAST_RATE = 1 / 1000;
+const MOST_RATE = 50;
+
+interface TunedEntry {
+  readonly configuration: SoftmaxConfiguration;
+  /** What to bound dispatches by; undefined where nothing was measured on this device itself. */
+  readonly flopsPerSecond: number | undefined;
+}
+
 /** What is known of the problem's class, measured now if the context measures. */
 export async function tunedEntry(
   ctx: AttentionContext,
   shape: SoftmaxShape,
   options: TuningOptions,
-): Promise<{ configuration: SoftmaxConfiguration; flopsPerSecond: number } | undefined> {
+): Promise<TunedEntry | undefined> {
   const wanted = softmaxClass(shape, ctx.capabilities);
   const entry = await ctx.tuning.find(wanted);
   if (entry) {
     try {
       const configuration = entry.configuration as SoftmaxConfiguration;
       checkConfiguration(configuration, shape, ctx.capabilities);
-      return { configuration, flopsPerSecond: entry.flopsPerSecond };
+      return { configuration, flopsPerSecond: boundedRate(entry.flopsPerSecond, ctx.capabilities) };
     } catch (error) {
       // A profile of another device, or one that was edited: as good as none.
       if (!(error instanceof AttentionError)) throw error;
     }
   }
-  if (!ctx.tuning.measures) return undefined;
+  if (!ctx.tuning.measures || ctx.tuning.failed(wanted)) return undefined;
   try {
-    const measurement = await ctx.tuning.shared(wanted, () => measured(ctx, shape, options));
-    return { configuration: measurement.winner.candidate, flopsPerSecond: measurement.flopsPerSecond };
+    const { winner, flopsPerSecond } = await ctx.tuning.shared(wanted, options, (joint) =>
+      measured(ctx, shape, { ...options, ...joint }),
+    );
+    return { configuration: winner.candidate, flopsPerSecond: boundedRate(flopsPerSecond, ctx.capabilities) };
   } catch (error) {
-    const aborted = error instanceof AttentionError && error.code === "aborted";
-    // Another caller's signal ended the measurement that both waited for.
-    if (aborted && !options.signal?.aborted) return tunedEntry(ctx, shape, options);
-    throw error;
+    if (!isUnmeasurable(error)) throw error;
+    ctx.tuning.fail(wanted, error);
+    return undefined;
   }
+}
+
+/** @param rate operations a second, measured */
+export function boundedRate(rate: number | undefined, capabilities: Capabilities): number | undefined {
+  const estimate = dispatchFlops(capabilities, 1000);
+  return rate && Math.min(Math.max(rate, LEAST_RATE * estimate), MOST_RATE * estimate);
+}
+
+/** Whether measuring did not work out, while the table's choice still may. */
+function isUnmeasurable(error: unknown): error is AttentionError {
+  return error instanceof AttentionError && ["compile", "unsupported", "limit"].includes(error.code);
 }
 
 async function measured(

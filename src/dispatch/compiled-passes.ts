@@ -4,6 +4,7 @@ import { AttentionError } from "./errors.js";
 import type { BindingSource, Pass } from "./pass.js";
 import type { CompiledKernel } from "./pipeline-cache.js";
 import type { Profiler } from "./profiler.js";
+import type { ScratchArena } from "./scratch.js";
 import { packUniforms } from "./uniforms.js";
 import type { BufferRange } from "./validate.js";
 
@@ -28,19 +29,26 @@ export interface Table {
 export class CompiledPasses {
   readonly passes: readonly Pass[];
   readonly #context: AttentionContext;
+  readonly #scratch: ScratchArena;
   readonly #kernels: readonly CompiledKernel[];
   readonly #uniforms: ReadonlyMap<string, GPUBuffer>;
   readonly #tables: ReadonlyMap<string, { buffer: GPUBuffer; table: Table }>;
   #sets: TensorSet[] = [];
   #destroyed = false;
 
+  /** @param scratch what the passes hand to each other; default the context's, which all of its plans share */
   static async compile(
     context: AttentionContext,
     passes: readonly Pass[],
     tables: Readonly<Record<string, Table>> = {},
+    scratch: ScratchArena = context.scratch,
   ): Promise<CompiledPasses> {
-    const kernels = await Promise.all(passes.map((pass) => context.pipelines.get(pass)));
-    return new CompiledPasses(context, passes, kernels, tables);
+    // A kernel that the driver refuses rejects with its message: the application's handler need not hear of it as well.
+    context.device.pushErrorScope("validation");
+    const compiling = passes.map((pass) => context.pipelines.get(pass));
+    context.device.popErrorScope().catch(() => {});
+    const kernels = await Promise.all(compiling);
+    return new CompiledPasses(context, passes, kernels, tables, scratch);
   }
 
   private constructor(
@@ -48,9 +56,11 @@ export class CompiledPasses {
     passes: readonly Pass[],
     kernels: readonly CompiledKernel[],
     tables: Readonly<Record<string, Table>>,
+    scratch: ScratchArena,
   ) {
     const { device } = context;
     this.#context = context;
+    this.#scratch = scratch;
     this.passes = passes;
     this.#kernels = kernels;
     this.#uniforms = new Map(
@@ -126,7 +136,7 @@ export class CompiledPasses {
     }
   }
 
-  /** Frees the plan's uniforms and tables. Pipelines and scratch belong to the context. */
+  /** Frees the plan's uniforms and tables. Pipelines and scratch are shared. */
   destroy(): void {
     this.#destroyed = true;
     this.#sets = [];
@@ -145,7 +155,7 @@ export class CompiledPasses {
     const scratch = new Map<number, GPUBuffer>();
     for (const source of this.passes.flatMap((pass) => Object.values(pass.bindings))) {
       if ("scratch" in source)
-        scratch.set(source.scratch, this.#context.scratch.acquire(source.scratch, source.bytes));
+        scratch.set(source.scratch, this.#scratch.acquire(source.scratch, source.bytes));
     }
     const key = [
       ...Object.values(tensors).flatMap(({ buffer, offset, size }) => [buffer, offset, size]),

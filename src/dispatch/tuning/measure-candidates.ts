@@ -1,47 +1,14 @@
 import { AttentionError } from "../errors.js";
-
-/** A candidate, compiled and ready to run on the proxy problem. */
-export interface PreparedCandidate {
-  /** Runs it `times` over, waits, and gives the time that all of it took, in milliseconds. */
-  run(times: number): Promise<number>;
-  /** What is wrong with its last results, or undefined where they agree with the reference. */
-  verify(): Promise<string | undefined>;
-  destroy(): void;
-}
-
-export interface MeasureOptions<Candidate> {
-  /** Most promising first: where the budget is short, the last ones go unmeasured. */
-  readonly candidates: readonly Candidate[];
-  readonly name: (candidate: Candidate) => string;
-  /** Compiles a candidate; may reject, which drops it. */
-  readonly prepare: (candidate: Candidate) => Promise<PreparedCandidate>;
-  /** Milliseconds on the GPU, checks included, compilation not. */
-  readonly budgetMs: number;
-  readonly signal?: AbortSignal | undefined;
-  readonly onProgress?: ((progress: TuningProgress) => void) | undefined;
-}
-
-export interface TuningProgress {
-  readonly phase: "compile" | "check" | "time";
-  /** What the phase has done, of how much; in the phase "time" in milliseconds of the budget. */
-  readonly done: number;
-  readonly total: number;
-  /** The candidate at hand. */
-  readonly candidate: string;
-}
+import { throwIfAborted } from "./abort.js";
+import { type CompiledCandidate, type DroppedCandidate, type MeasureOptions, reasonOf } from "./candidate.js";
+import { clearly, clearTime, sampleMs, sampleRepeats } from "./clear-time.js";
+import { compileCandidates } from "./compile-candidates.js";
 
 export interface MeasuredCandidate<Candidate> {
   readonly candidate: Candidate;
   readonly name: string;
   /** Milliseconds of one run each. */
   readonly samples: readonly number[];
-}
-
-export interface DroppedCandidate<Candidate> {
-  readonly candidate: Candidate;
-  readonly name: string;
-  /** The compiler's words, or by how much it was wrong. */
-  readonly reason: string;
 }
 
 export interface Measurement<Candidate> {
@@ -62,101 +29,79 @@ const FEWEST = 3;
 const ENOUGH_SAMPLES = 15;
 /** A candidate this much slower than the best is timed no further; the margin shrinks as samples come in. */
 const MARGINS = [1.6, 1.3, 1.2, 1.15];
-/** Where the clock's grain and the cost of a submission disappear. */
-const SAMPLE_MS = 2;
 
-type State<Candidate> = MeasuredCandidate<Candidate> & {
-  readonly prepared: PreparedCandidate;
+type State<Candidate> = CompiledCandidate<Candidate> & {
   readonly samples: number[];
-  /** What one run takes, as far as is known. */
-  estimate: number;
+  /** Milliseconds of one run, as far as the clock has shown them. */
+  estimate?: number | undefined;
+  grainMs: number;
 };
+
+/** What all phases of one measurement share. */
+interface Bench<Candidate> extends MeasureOptions<Candidate> {
+  readonly dropped: DroppedCandidate<Candidate>[];
+  spent: number;
+}
 
 /**
  * Compiles all candidates, checks each against the reference, then times them in turns until the budget is spent, slow ones
  * leaving early. The least of a candidate's samples decides: whatever else the machine does only adds to the time.
  *
- * @throws AttentionError "aborted", or "compile" when not one candidate works
+ * @throws AttentionError "aborted", "compile" when not one candidate works, "unsupported" when the clock shows no time passing
  */
 export async function measureCandidates<Candidate>(
   options: MeasureOptions<Candidate>,
 ): Promise<Measurement<Candidate>> {
-  const { candidates, signal, budgetMs } = options;
-  const dropped: DroppedCandidate<Candidate>[] = [];
-  throwIfAborted(signal);
-  const compiled = await compileAll(options, dropped);
+  const bench: Bench<Candidate> = { ...options, dropped: [], spent: 0 };
+  throwIfAborted(bench.signal);
+  const compiled = await compileCandidates(bench, bench.dropped);
   try {
-    const clock = { spent: 0 };
-    const checked = await checkAll(compiled, options, dropped, clock);
-    if (checked.length === 0) throw nothingWorks(dropped);
-    await timeInTurns(checked, options, clock);
-    const measured = checked
-      .filter(({ samples }) => samples.length > 0)
-      .sort((a, b) => Math.min(...a.samples) - Math.min(...b.samples))
-      .map(({ candidate, name, samples }) => ({ candidate, name, samples }));
-    const known = new Set([...measured, ...dropped].map(({ candidate }) => candidate));
-    options.onProgress?.({ phase: "time", done: budgetMs, total: budgetMs, candidate: measured[0]!.name });
-    return {
-      winner: measured[0]!,
-      measured,
-      dropped,
-      unmeasured: candidates.filter((candidate) => !known.has(candidate)),
-      gpuMs: clock.spent,
-    };
+    const states = compiled.map((one): State<Candidate> => ({ ...one, samples: [], grainMs: 0 }));
+    const checked = await checkAll(states, bench);
+    await timeInTurns(checked, bench);
+    return result(checked, bench);
   } finally {
     for (const { prepared } of compiled) prepared.destroy();
   }
 }
 
-/** All at once: drivers compile on threads of their own. */
-async function compileAll<Candidate>(
-  { candidates, name, prepare, signal, onProgress }: MeasureOptions<Candidate>,
-  dropped: DroppedCandidate<Candidate>[],
-): Promise<State<Candidate>[]> {
-  let done = 0;
-  const settled = await Promise.all(
-    candidates.map(async (candidate) => {
-      try {
-        const prepared = await prepare(candidate);
-        return { candidate, name: name(candidate), prepared, samples: [], estimate: 0 };
-      } catch (error) {
-        if (error instanceof AttentionError && error.code === "device-lost") throw error;
-        dropped.push({
-          candidate,
-          name: name(candidate),
-          reason: error instanceof Error ? error.message : String(error),
-        });
-        return undefined;
-      } finally {
-        done++;
-        onProgress?.({ phase: "compile", done, total: candidates.length, candidate: name(candidate) });
-      }
-    }),
-  );
-  const compiled = settled.filter((state) => state !== undefined);
-  if (signal?.aborted) {
-    for (const { prepared } of compiled) prepared.destroy();
-    throwIfAborted(signal);
-  }
-  return compiled;
+function result<Candidate>(
+  checked: readonly State<Candidate>[],
+  { candidates, budgetMs, dropped, spent, onProgress }: Bench<Candidate>,
+): Measurement<Candidate> {
+  const gone = new Set(dropped.map(({ candidate }) => candidate));
+  const working = checked.filter(({ candidate }) => !gone.has(candidate));
+  if (working.length === 0) throw nothingWorks(dropped);
+  const measured = working
+    .filter(({ samples }) => samples.length > 0)
+    .sort((a, b) => Math.min(...a.samples) - Math.min(...b.samples))
+    .map(({ candidate, name, samples }) => ({ candidate, name, samples }));
+  const winner = measured[0];
+  if (!winner) throw nothingTimed();
+  const known = new Set([...measured.map(({ candidate }) => candidate), ...gone]);
+  onProgress?.({ phase: "time", done: budgetMs, total: budgetMs, candidate: winner.name });
+  const unmeasured = candidates.filter((candidate) => !known.has(candidate));
+  return { winner, measured, dropped, unmeasured, gpuMs: spent };
 }
 
 /** One run each, which also warms it up. Stops early where the checks alone would eat half of the budget. */
 async function checkAll<Candidate>(
   compiled: readonly State<Candidate>[],
-  { budgetMs, signal, onProgress }: MeasureOptions<Candidate>,
-  dropped: DroppedCandidate<Candidate>[],
-  clock: { spent: number },
+  bench: Bench<Candidate>,
 ): Promise<State<Candidate>[]> {
+  const { budgetMs, signal, onProgress } = bench;
   const checked: State<Candidate>[] = [];
   for (const [index, state] of compiled.entries()) {
     throwIfAborted(signal);
-    if (checked.length >= FEWEST && clock.spent > budgetMs / 2) break;
-    state.estimate = await state.prepared.run(1);
-    clock.spent += state.estimate;
-    const reason = await state.prepared.verify();
-    if (reason === undefined) checked.push(state);
-    else dropped.push({ candidate: state.candidate, name: state.name, reason });
+    if (checked.length >= FEWEST && bench.spent > budgetMs / 2) break;
+    const works = await attempt(state, bench, async () => {
+      const { time, wrong } = await state.prepared.check();
+      bench.spent += time.ms;
+      state.estimate = clearly(time);
+      state.grainMs = time.grainMs;
+      return wrong;
+    });
+    if (works) checked.push(state);
     onProgress?.({ phase: "check", done: index + 1, total: compiled.length, candidate: state.name });
   }
   return checked;
@@ -164,48 +109,60 @@ async function checkAll<Candidate>(
 
 async function timeInTurns<Candidate>(
   checked: readonly State<Candidate>[],
-  { budgetMs, signal, onProgress }: MeasureOptions<Candidate>,
-  clock: { spent: number },
+  bench: Bench<Candidate>,
 ): Promise<void> {
-  let running = [...checked].sort((a, b) => a.estimate - b.estimate);
+  const { budgetMs, signal, onProgress } = bench;
+  let running = [...checked].sort((a, b) => (a.estimate ?? 0) - (b.estimate ?? 0));
   for (let round = 0; round < ENOUGH_SAMPLES && running.length > 0; round++) {
+    const gone = new Set<State<Candidate>>();
     for (const [place, state] of running.entries()) {
       throwIfAborted(signal);
       const owed = round === 0 && place < FEWEST;
-      const times = repeats(state.estimate);
-      if (!owed && clock.spent + times * state.estimate > budgetMs) continue;
-      const total = await state.prepared.run(times);
-      clock.spent += total;
-      state.samples.push(total / times);
-      // The check's run counts here: one that the machine disturbed must not end a candidate.
-      state.estimate = Math.min(state.estimate, total / times);
-      onProgress?.({
-        phase: "time",
-        done: Math.min(clock.spent, budgetMs),
-        total: budgetMs,
-        candidate: state.name,
-      });
+      if (!owed && bench.spent + nextSampleMs(state) > budgetMs) continue;
+      if (!(await takeSample(state, bench))) gone.add(state);
+      const done = Math.min(bench.spent, budgetMs);
+      onProgress?.({ phase: "time", done, total: budgetMs, candidate: state.name });
     }
-    const best = Math.min(...running.map(({ estimate }) => estimate));
+    running = running.filter((state) => !gone.has(state));
+    const best = Math.min(...running.map(({ estimate }) => estimate ?? Number.POSITIVE_INFINITY));
     const margin = MARGINS[Math.min(round, MARGINS.length - 1)]!;
-    running = running.filter(({ estimate }) => estimate <= best * margin);
-    if (clock.spent + best > budgetMs) return;
+    running = running.filter(({ estimate }) => estimate === undefined || estimate <= best * margin);
+    if (bench.spent + best > budgetMs) return;
   }
 }
 
-function repeats(estimate: number): number {
-  return Math.min(Math.max(Math.ceil(SAMPLE_MS / Math.max(estimate, 0.01)), 1), 50);
+function nextSampleMs({ estimate, grainMs }: State<unknown>): number {
+  return estimate === undefined ? sampleMs(grainMs) : estimate * sampleRepeats(estimate, grainMs);
 }
 
-function throwIfAborted(signal: AbortSignal | undefined): void {
-  if (!signal?.aborted) return;
-  throw new AttentionError("aborted", {
-    subject: "tuning",
-    expected: "to finish",
-    got: "an AbortSignal that fired",
-    fix: "Nothing was stored. Call again to measure anew, or plan without measuring.",
-    cause: signal.reason,
+/** Whether the candidate stays in the race: not where it fails, nor where the clock cannot time it. */
+async function takeSample<Candidate>(state: State<Candidate>, bench: Bench<Candidate>): Promise<boolean> {
+  let sample: number | undefined;
+  const works = await attempt(state, bench, async () => {
+    const { prepared, estimate, grainMs } = state;
+    const spend = (ms: number) => {
+      bench.spent += ms;
+    };
+    const run = (times: number) => prepared.run(times);
+    sample = await clearTime(run, sampleRepeats(estimate, grainMs), spend, bench.signal);
+    return undefined;
   });
+  if (!works || sample === undefined) return false;
+  state.samples.push(sample);
+  // The check's run counts here: one that the machine disturbed must not end a candidate.
+  state.estimate = Math.min(state.estimate ?? sample, sample);
+  return true;
+}
+
+/** Drops the candidate where `work` fails or says what is wrong with it. */
+async function attempt<Candidate>(
+  { candidate, name }: State<Candidate>,
+  { dropped }: Bench<Candidate>,
+  work: () => Promise<string | undefined>,
+): Promise<boolean> {
+  const reason = await work().catch(reasonOf);
+  if (reason !== undefined) dropped.push({ candidate, name, reason });
+  return reason === undefined;
 }
 
 function nothingWorks(dropped: readonly DroppedCandidate<unknown>[]): AttentionError {
@@ -214,5 +171,14 @@ function nothingWorks(dropped: readonly DroppedCandidate<unknown>[]): AttentionE
     expected: "a candidate that compiles and agrees with the reference on this device",
     got: dropped.map(({ name, reason }) => `${name}: ${reason}`).join("; "),
     fix: "Report this with the adapter's name and driver version.",
+  });
+}
+
+function nothingTimed(): AttentionError {
+  return new AttentionError("unsupported", {
+    subject: "tuning",
+    expected: "a clock that moves while candidates run",
+    got: "a time of 0 for all of them",
+    fix: "Leave the choice to the table, or give a configuration.",
   });
 }

@@ -8,8 +8,8 @@ export interface TuningEntry {
   readonly kernels: string;
   /** The mechanism's own configuration, plain data. */
   readonly configuration: unknown;
-  /** Operations a second that it reached on the proxy that was timed. */
-  readonly flopsPerSecond: number;
+  /** Operations a second that it reached on the proxy that was timed; none where another device's choice was taken over. */
+  readonly flopsPerSecond?: number;
   /** How many candidates were timed, the chosen one among them. */
   readonly candidates: number;
 }
@@ -29,44 +29,116 @@ export function emptyProfile(device: string): TuningProfile {
 }
 
 /**
- * Checks what came from a file, a database or a network.
+ * Checks what came from a file or a network, and copies it.
  *
  * @throws AttentionError "format"
  */
 export function checkProfile(value: unknown): TuningProfile {
-  const profile = value as TuningProfile | null | undefined;
-  if (typeof profile !== "object" || profile === null || profile.format !== "webgpu-attention-tuning")
-    fail("tuning profile", '{ format: "webgpu-attention-tuning", ... }', describe(value));
-  if (profile.version !== 1) fail("tuning profile version", "1", describe(profile.version));
-  if (typeof profile.device !== "string") fail("tuning profile device", "a string", describe(profile.device));
-  if (typeof profile.entries !== "object" || profile.entries === null || Array.isArray(profile.entries))
-    fail("tuning profile entries", "an object", describe(profile.entries));
+  const profile = checkedFrame(value);
   for (const [key, entry] of Object.entries(profile.entries)) {
-    const right =
-      typeof entry === "object" &&
-      entry !== null &&
-      typeof entry.mechanism === "string" &&
-      typeof entry.kernels === "string" &&
-      typeof entry.configuration === "object" &&
-      entry.configuration !== null &&
-      Number.isFinite(entry.flopsPerSecond) &&
-      entry.flopsPerSecond > 0 &&
-      Number.isInteger(entry.candidates);
-    if (!right)
+    if (!isEntry(entry))
       fail(
         `tuning profile entry "${key}"`,
-        "mechanism, kernels, configuration, flopsPerSecond, candidates",
+        "mechanism, kernels, configuration, flopsPerSecond above 0 if any, candidates",
         describe(entry),
       );
   }
-  return profile;
+  return profile as TuningProfile;
 }
 
-/** Two profiles of one device; where both know a class, `newer` wins. */
+/**
+ * Checks what a store gave for a device, and copies it. A bad entry is left out: the others can still be used.
+ *
+ * @throws AttentionError "format" for anything but a profile of this device
+ */
+export function storedProfile(value: unknown, device: string): TuningProfile {
+  const profile = checkedFrame(value);
+  if (profile.device !== device)
+    fail("stored tuning profile device", describe(device), describe(profile.device));
+  return { ...profile, entries: Object.fromEntries(Object.entries(profile.entries).filter(isPair)) };
+}
+
+/**
+ * Two profiles of one device. Where both know a class, `newer` wins, except that a choice taken over from another device never
+ * replaces one that was measured.
+ */
 export function mergeProfiles(older: TuningProfile, newer: TuningProfile): TuningProfile {
-  return { ...newer, entries: { ...older.entries, ...newer.entries } };
+  const entries = new Map(Object.entries(older.entries));
+  for (const [key, entry] of Object.entries(newer.entries)) {
+    if (isMeasured(entry) || !isMeasured(entries.get(key))) entries.set(key, entry);
+  }
+  return { ...newer, entries: Object.fromEntries(entries) };
 }
 
+/** What to store for a device where `found` is stored already; something that is no profile of it is replaced. */
+export function joinedProfile(found: unknown, profile: TuningProfile): TuningProfile {
+  if (found === undefined) return profile;
+  try {
+    return mergeProfiles(storedProfile(found, profile.device), profile);
+  } catch {
+    return profile;
+  }
+}
+
+/** The same choices without their rates, for a device that they were not measured on: its dispatches must not be bounded by them. */
+export function foreignProfile(profile: TuningProfile, device: string): TuningProfile {
+  const entries = Object.entries(profile.entries).map(([key, { flopsPerSecond: _, ...entry }]) => [
+    key,
+    entry,
+  ]);
+  return { ...profile, device, entries: Object.fromEntries(entries) };
+}
+
+export function isMeasured(entry: TuningEntry | undefined): boolean {
+  return entry?.flopsPerSecond !== undefined;
+}
+
+type Frame = Omit<TuningProfile, "entries"> & { readonly entries: Readonly<Record<string, unknown>> };
+
+/** The profile around its entries, as plain JSON: no getters, no cycles, nothing that changes later. */
+function checkedFrame(value: unknown): Frame {
+  const profile = plainCopy(value) as Partial<TuningProfile> | null | undefined;
+  if (typeof profile !== "object" || profile === null || profile.format !== "webgpu-attention-tuning")
+    fail("tuning profile", '{ format: "webgpu-attention-tuning", ... }', describe(profile));
+  const { version, device, entries } = profile;
+  if (version !== 1) fail("tuning profile version", "1", describe(version));
+  if (typeof device !== "string") fail("tuning profile device", "a string", describe(device));
+  if (typeof entries !== "object" || entries === null || Array.isArray(entries))
+    fail("tuning profile entries", "an object", describe(entries));
+  return { format: profile.format, version, device, entries };
+}
+
+function isEntry(value: unknown): value is TuningEntry {
+  if (typeof value !== "object" || value === null) return false;
+  const { mechanism, kernels, configuration, flopsPerSecond, candidates } = value as Partial<TuningEntry>;
+  return (
+    typeof mechanism === "string" &&
+    typeof kernels === "string" &&
+    typeof configuration === "object" &&
+    configuration !== null &&
+    (flopsPerSecond === undefined || (Number.isFinite(flopsPerSecond) && flopsPerSecond > 0)) &&
+    Number.isInteger(candidates)
+  );
+}
+
+function isPair(pair: [string, unknown]): pair is [string, TuningEntry] {
+  return isEntry(pair[1]);
+}
+
+function plainCopy(value: unknown): unknown {
+  try {
+    const text = JSON.stringify(value);
+    return text === undefined ? undefined : JSON.parse(text);
+  } catch (error) {
+    return fail(
+      "tuning profile",
+      "plain JSON",
+      `what is none (${error instanceof Error ? error.message : "it throws"})`,
+    );
+  }
+}
+
+/** @param value plain JSON */
 function describe(value: unknown): string {
   const text = JSON.stringify(value) ?? String(value);
   return text.length > 200 ? `${text.slice(0, 200)}...` : text;

@@ -1,7 +1,10 @@
 import { describe, expect, test, vi } from "vitest";
 import { minimumCapabilities } from "../../../test/support/capabilities.js";
+import { AttentionError } from "../errors.js";
+import { untilAborted } from "./abort.js";
 import { deviceKey } from "./device-key.js";
-import type { TuningEntry } from "./profile.js";
+import type { TuningCaller } from "./flight.js";
+import { emptyProfile, mergeProfiles, type TuningEntry } from "./profile.js";
 import { memoryTuningStore, type TuningStore } from "./store.js";
 import { Tuner, type TuningClass } from "./tuner.js";
 
@@ -37,6 +40,8 @@ describe("a tuner", () => {
       { subgroups: true },
       { adapter: { ...capabilities.adapter, description: "driver 2" } },
       { limits: { ...capabilities.limits, maxComputeWorkgroupStorageSize: 32_768 } },
+      { limits: { ...capabilities.limits, maxStorageBufferBindingSize: 2 ** 30 } },
+      { limits: { ...capabilities.limits, maxBufferSize: 2 ** 30 } },
     ];
     for (const change of changed)
       expect(await new Tuner({ ...capabilities, ...change }, true, store).find(wanted)).toBeUndefined();
@@ -62,7 +67,8 @@ describe("a tuner", () => {
     expect(await other.importProfile(profile)).toBe(0);
     expect(await other.find(wanted)).toBeUndefined();
     expect(await other.importProfile(profile, { anyDevice: true })).toBe(1);
-    expect(await other.find(wanted)).toEqual(entry);
+    const { flopsPerSecond: _, ...choice } = entry;
+    expect(await other.find(wanted)).toEqual(choice);
     expect((await other.exportProfile()).device).toBe(deviceKey({ ...capabilities, f16: true }));
     await expect(other.importProfile({} as never)).rejects.toMatchObject({ code: "format" });
   });
@@ -80,7 +86,95 @@ describe("a tuner", () => {
     expect(await tuner.find(wanted)).toEqual(entry);
   });
 
-  test("shares a measurement in flight, forgets one that failed, and runs one at a time", async () => {
+  test("takes over no other device's speed, and nothing where this one was measured", async () => {
+    const here = { ...capabilities, f16: true };
+    const store = memoryTuningStore();
+    const tuner = new Tuner(here, true, store);
+    await tuner.put(wanted, entry);
+    const other = { ...entry, configuration: { kernel: "tiled" }, flopsPerSecond: 9e15 };
+    const source = new Tuner(capabilities, false);
+    await source.put(wanted, other);
+    await source.put({ ...wanted, problem: "decode" }, other);
+    const profile = await source.exportProfile();
+    expect(await tuner.importProfile(profile, { anyDevice: true })).toBe(1);
+    expect(await tuner.find(wanted)).toEqual(entry);
+    const decode = await tuner.find({ ...wanted, problem: "decode" });
+    expect(decode?.configuration).toEqual({ kernel: "tiled" });
+    expect(decode).not.toHaveProperty("flopsPerSecond");
+    // Another tab that has not loaded them cannot put them over a choice that was measured meanwhile.
+    const late = new Tuner(here, true, memoryTuningStore());
+    await late.importProfile(profile, { anyDevice: true });
+    const { entries } = mergeProfiles(await tuner.exportProfile(), await late.exportProfile());
+    expect(Object.values(entries)).toContainEqual(entry);
+    await tuner.put({ ...wanted, problem: "decode" }, entry);
+    expect(await tuner.find({ ...wanted, problem: "decode" })).toEqual(entry);
+  });
+
+  test("checks and copies what an application's store gives", async () => {
+    const device = deviceKey(capabilities);
+    const entries = { [`softmax abc: ${wanted.problem}`]: entry, bad: { ...entry, flopsPerSecond: -1 } };
+    const stored = { ...emptyProfile(device), entries };
+    const given = (value: unknown): TuningStore => ({
+      load: async () => value as never,
+      save: async () => {},
+    });
+    const tuner = new Tuner(capabilities, true, given(stored));
+    const found = await tuner.find(wanted);
+    expect(found).toEqual(entry);
+    expect(found).not.toBe(entry);
+    expect(Object.keys((await tuner.exportProfile()).entries)).toHaveLength(1);
+    const cyclic: Record<string, unknown> = { ...stored };
+    cyclic.self = cyclic;
+    for (const nonsense of [{ ...stored, device: "another" }, { entries: 7 }, "text", cyclic, 3n]) {
+      const doubtful = new Tuner(capabilities, true, given(nonsense));
+      expect(await doubtful.find(wanted)).toBeUndefined();
+      expect(doubtful.storeError).toMatchObject({ code: "format" });
+    }
+  });
+
+  test("says no more of a store's failure once it has worked", async () => {
+    const store = memoryTuningStore();
+    const load = vi.spyOn(store, "load").mockRejectedValueOnce(new Error("locked"));
+    const tuner = new Tuner(capabilities, true, store);
+    await tuner.find(wanted);
+    expect(tuner.storeError).toMatchObject({ message: "locked" });
+    await tuner.put(wanted, entry);
+    expect(load).toHaveBeenCalledTimes(2);
+    expect(tuner.storeError).toBeUndefined();
+  });
+
+  test("remembers what could not be measured until it is", async () => {
+    const tuner = new Tuner(capabilities, true);
+    const error = new AttentionError("compile", { subject: "a", expected: "b", got: "c", fix: "d" });
+    tuner.fail(wanted, error);
+    expect(tuner.failed(wanted)).toBe(true);
+    expect([...tuner.failures.values()]).toEqual([error]);
+    await tuner.put(wanted, entry);
+    expect(tuner.failures.size).toBe(0);
+  });
+});
+
+describe("measurements", () => {
+  const progress = { phase: "time", done: 1, total: 2, candidate: "a" } as const;
+  /** A measurement that ends when it is told to, or when its signal fires. */
+  function measurement() {
+    let begun: TuningCaller = {};
+    let finish = (_: TuningEntry) => {};
+    const measure = vi.fn((joint: TuningCaller) => {
+      begun = joint;
+      return untilAborted(
+        new Promise<TuningEntry>((resolve) => {
+          finish = resolve;
+        }),
+        joint.signal,
+      );
+    });
+    return { measure, joint: () => begun, finish: () => finish(entry) };
+  }
+  const begun = (measure: ReturnType<typeof measurement>["measure"], times = 1) =>
+    vi.waitFor(() => expect(measure).toHaveBeenCalledTimes(times));
+
+  test("are shared in flight, forgotten when they fail, and run one at a time", async () => {
     const tuner = new Tuner(capabilities, true);
     let running = 0;
     const measure = vi.fn(async () => {
@@ -89,11 +183,81 @@ describe("a tuner", () => {
       running--;
       return entry;
     });
-    const [one, two] = await Promise.all([tuner.shared(wanted, measure), tuner.shared(wanted, measure)]);
+    const [one, two] = await Promise.all([
+      tuner.shared(wanted, {}, measure),
+      tuner.shared(wanted, {}, measure),
+    ]);
     expect(one).toBe(two);
     expect(measure).toHaveBeenCalledTimes(1);
-    await expect(tuner.shared(wanted, () => Promise.reject(new Error("busy")))).rejects.toThrow("busy");
-    await Promise.all([tuner.shared(wanted, measure), tuner.alone(measure), tuner.alone(measure)]);
+    await expect(tuner.shared(wanted, {}, () => Promise.reject(new Error("busy")))).rejects.toThrow("busy");
+    await Promise.all([tuner.shared(wanted, {}, measure), tuner.alone(measure), tuner.alone(measure)]);
     expect(measure).toHaveBeenCalledTimes(4);
+  });
+
+  test("go on for one caller when another leaves, whichever came first, and tell both what they do", async () => {
+    const tuner = new Tuner(capabilities, true);
+    const { measure, joint, finish } = measurement();
+    const [first, second] = [new AbortController(), new AbortController()];
+    const reports = [vi.fn(), vi.fn(), vi.fn()];
+    const callers = [{ signal: first.signal }, { signal: second.signal }, {}];
+    const results = callers.map((caller, index) =>
+      tuner.shared(wanted, { ...caller, onProgress: reports[index] }, measure),
+    );
+    await begun(measure);
+    joint().onProgress?.(progress);
+    first.abort("first");
+    await expect(results[0]).rejects.toMatchObject({ code: "aborted", cause: "first" });
+    second.abort();
+    await expect(results[1]).rejects.toMatchObject({ code: "aborted" });
+    expect(joint().signal?.aborted).toBe(false);
+    joint().onProgress?.(progress);
+    expect(reports.map((report) => report.mock.calls.length)).toEqual([1, 1, 2]);
+    finish();
+    expect(await results[2]).toBe(entry);
+  });
+
+  test("end when all callers have left, and the next caller gets a new one", async () => {
+    const tuner = new Tuner(capabilities, true);
+    const { measure, joint, finish } = measurement();
+    const aborts = [new AbortController(), new AbortController()];
+    const results = aborts.map(({ signal }) => tuner.shared(wanted, { signal }, measure));
+    await begun(measure);
+    const { signal } = joint();
+    for (const abort of aborts) abort.abort();
+    const next = tuner.shared(wanted, {}, measure);
+    for (const result of results) await expect(result).rejects.toMatchObject({ code: "aborted" });
+    expect(signal?.aborted).toBe(true);
+    await begun(measure, 2);
+    finish();
+    expect(await next).toBe(entry);
+  });
+
+  test("are none of the business of a caller whose callback throws", async () => {
+    const tuner = new Tuner(capabilities, true);
+    const { measure, joint, finish } = measurement();
+    const onProgress = () => {
+      throw new Error("no element");
+    };
+    const [one, two] = [tuner.shared(wanted, { onProgress }, measure), tuner.shared(wanted, {}, measure)];
+    await begun(measure);
+    joint().onProgress?.(progress);
+    await expect(one).rejects.toThrow("no element");
+    finish();
+    expect(await two).toBe(entry);
+  });
+
+  test("that wait for their turn can be called off before it", async () => {
+    const tuner = new Tuner(capabilities, true);
+    const { measure, finish } = measurement();
+    const running = tuner.alone(() => measure({}));
+    const abort = new AbortController();
+    const queued = vi.fn(async () => entry);
+    const waiting = tuner.alone(queued, abort.signal);
+    const last = tuner.alone(queued);
+    abort.abort();
+    await expect(waiting).rejects.toMatchObject({ code: "aborted" });
+    finish();
+    await Promise.all([running, last]);
+    expect(queued).toHaveBeenCalledTimes(1);
   });
 });

@@ -1,0 +1,30 @@
+import { AttentionError } from "../errors.js";
+
+/** @throws AttentionError "aborted" when the signal has fired */
+export function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw abortedError(signal.reason);
+}
+
+export function abortedError(reason: unknown): AttentionError {
+  return new AttentionError("aborted", {
+    subject: "tuning",
+    expected: "to finish",
+    got: "an AbortSignal that fired",
+    fix: "Nothing was stored. Call again to measure anew, or plan without measuring.",
+    cause: reason,
+  });
+}
+
+/** Settles as `work` does, or rejects with "aborted" as soon as the signal fires; `work` itself goes on. */
+export function untilAborted<Result>(
+  work: Promise<Result>,
+  signal: AbortSignal | undefined,
+): Promise<Result> {
+  if (!signal) return work;
+  return new Promise((resolve, reject) => {
+    const end = () => reject(abortedError(signal.reason));
+    if (signal.aborted) end();
+    signal.addEventListener("abort", end, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", end));
+  });
+}
