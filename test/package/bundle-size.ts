@@ -3,11 +3,16 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { build } from "vite";
 
-/**
- * Bytes after bundling, minifying and gzip of everything that importing all of these entry points brings along at once. What is
- * loaded on demand (measuring candidates) is not among them.
- */
-export async function gzipSize(folder: string, entryPoints: readonly string[]): Promise<number> {
+/** What an application's bundle of some entry points holds, minified. */
+export interface BundledCode {
+  /** What importing the entry points brings along at once. */
+  readonly atOnce: string;
+  /** What is loaded on demand: measuring candidates. */
+  readonly onDemand: string;
+}
+
+/** Bundles all exports of these entry points as an application would, in a folder where they are installed. */
+export async function bundle(folder: string, entryPoints: readonly string[]): Promise<BundledCode> {
   const entry = join(folder, "size-entry.js");
   writeFileSync(entry, entryPoints.map((name) => `export * from ${JSON.stringify(name)};\n`).join(""));
   const result = await build({
@@ -21,10 +26,10 @@ export async function gzipSize(folder: string, entryPoints: readonly string[]): 
       rolldownOptions: { output: { minify: true } },
     },
   });
-  const [bundle] = [result].flat();
-  if (!bundle || !("output" in bundle)) throw new Error("Vite is watching instead of building");
+  const [built] = [result].flat();
+  if (!built || !("output" in built)) throw new Error("Vite is watching instead of building");
   const chunks = new Map(
-    bundle.output.flatMap((file) => (file.type === "chunk" ? [[file.fileName, file]] : [])),
+    built.output.flatMap((file) => (file.type === "chunk" ? [[file.fileName, file]] : [])),
   );
   const loaded = new Set<string>();
   const load = (name: string): void => {
@@ -34,6 +39,14 @@ export async function gzipSize(folder: string, entryPoints: readonly string[]): 
     chunk.imports.forEach(load);
   };
   for (const { fileName, isEntry } of chunks.values()) if (isEntry) load(fileName);
-  const code = [...loaded].map((name) => chunks.get(name)!.code).join("");
+  const codeOf = (wanted: boolean) =>
+    [...chunks.values()]
+      .filter(({ fileName }) => loaded.has(fileName) === wanted)
+      .map(({ code }) => code)
+      .join("");
+  return { atOnce: codeOf(true), onDemand: codeOf(false) };
+}
+
+export function gzipSize(code: string): number {
   return gzipSync(code, { level: 9 }).length;
 }
