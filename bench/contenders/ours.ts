@@ -32,8 +32,12 @@ export async function startOurs(tuning?: TuningKind): Promise<Contender> {
       const [table, ...others] = softmaxConfigurations(ctx, layoutsOf(inputs));
       const measure: Choose = async (problem) => {
         const fresh = await AttentionContext.create(device);
-        const { winner } = await tuneSoftmaxAttention(fresh, problem);
-        return winner.candidate;
+        try {
+          const { winner } = await tuneSoftmaxAttention(fresh, problem);
+          return winner.candidate;
+        } finally {
+          fresh.destroy();
+        }
       };
       return [
         call(inputs, TABLE, async () => table),
