@@ -1,0 +1,47 @@
+"""
+Trains one checkpoint, from where its last run stopped: /usr/bin/python3 tools/train/train.py NAME [--minutes N]
+
+Exit code 0: finished. 3: stopped (by --minutes or a signal) with its state saved; the same command goes on.
+"""
+
+import argparse
+import math
+import os
+import sys
+
+# One thread: two runs on two cores are faster than one run on both. Set before numpy and torch start theirs.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import torch  # noqa: E402
+
+import recipes  # noqa: E402
+from loop import Run  # noqa: E402
+from tasks import TASKS  # noqa: E402
+
+
+def open_run(name):
+    """The run with its saved state, or at its start. A recipe that continues another one needs that one finished."""
+    recipe = recipes.find(name)
+    initial = None
+    if recipe["from"] is not None:
+        origin = open_run(recipe["from"])
+        if not origin.done:
+            raise SystemExit(f"{name} continues {recipe['from']}, which is not finished: train that first")
+        initial = origin.final_model().state_dict()
+    return Run(name, recipe, TASKS[recipe["task"]](recipe, initial))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name", help=", ".join(recipes.RECIPES))
+    parser.add_argument("--minutes", type=float, default=math.inf, help="stop after so long (default: when finished)")
+    arguments = parser.parse_args()
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+    run = open_run(arguments.name)
+    finished = run.train(arguments.minutes)
+    print(f"{run.name}: step {run.step} of {run.recipe['steps']}, {run.seconds / 60:.0f} minutes in all", flush=True)
+    return 0 if finished else 3
+
+
+if __name__ == "__main__":
+    sys.exit(main())
