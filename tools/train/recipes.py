@@ -24,7 +24,7 @@ IMAGE = {"image": 28, "patch": 4, "classes": 10, "width": 128, "layers": 4, "hea
 LANGUAGE_RUN = {"task": "language", "batch": 8, "steps": 4104, "learning_rate": 2e-3, "warmup": 200, "weight_decay": 0.1}
 CONTINUED_RUN = {**LANGUAGE_RUN, "from": "lm-softmax", "steps": 1368, "learning_rate": 6e-4, "warmup": 100}
 IMAGE_RUN = {"task": "classifier", "batch": 128, "steps": 7020, "learning_rate": 1e-3, "warmup": 400, "weight_decay": 0.05}
-DIFFUSION_RUN = {"task": "diffusion", "batch": 128, "steps": 23_400, "learning_rate": 1e-3, "warmup": 400}
+DIFFUSION_RUN = {"task": "diffusion", "batch": 128, "steps": 14_040, "learning_rate": 1e-3, "warmup": 400}
 DIFFUSION_RUN.update(weight_decay=0.01, label_dropout=0.1, ema=0.999)
 
 COMMON = {"seed": 1, "ema": 0, "from": None}
@@ -47,7 +47,7 @@ RECIPES = {
 
 # Three seeds at a short budget: is the difference between two mechanisms more than noise?
 SEEDS = [1, 2, 3]
-SHORT_STEPS = {"language": 684, "classifier": 936}
+SHORT_STEPS = {"language": 513, "classifier": 936}
 
 
 def find(name):

@@ -5,6 +5,7 @@ Exit code 0: finished. 3: stopped (by --minutes or a signal) with its state save
 """
 
 import argparse
+import fcntl
 import math
 import os
 import sys
@@ -16,6 +17,7 @@ import torch  # noqa: E402
 
 import recipes  # noqa: E402
 from loop import Run  # noqa: E402
+from paths import CACHE  # noqa: E402
 from tasks import TASKS  # noqa: E402
 
 
@@ -31,15 +33,29 @@ def open_run(name):
     return Run(name, recipe, TASKS[recipe["task"]](recipe, initial))
 
 
+def lock(name):
+    """Held until this process ends: two processes that train one checkpoint would overwrite each other's state."""
+    path = CACHE / name / "lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = open(path, "w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise SystemExit(f"{name} is being trained by another process") from None
+    return file
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", help=", ".join(recipes.RECIPES))
     parser.add_argument("--minutes", type=float, default=math.inf, help="stop after so long (default: when finished)")
     arguments = parser.parse_args()
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+    held = lock(arguments.name)
     run = open_run(arguments.name)
     finished = run.train(arguments.minutes)
     print(f"{run.name}: step {run.step} of {run.recipe['steps']}, {run.seconds / 60:.0f} minutes in all", flush=True)
+    held.close()
     return 0 if finished else 3
 
 

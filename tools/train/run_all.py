@@ -1,0 +1,86 @@
+"""
+Trains every checkpoint, then the short runs of three seeds, two at a time with one thread each; finished ones are skipped
+and stopped ones go on. A finished checkpoint is exported at once.
+
+    nice -n 19 /usr/bin/python3 tools/train/run_all.py [--minutes N] [--list] [--no-export]
+"""
+
+import argparse
+import atexit
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import recipes
+from paths import CACHE
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+SIDE_BY_SIDE = 2
+# Softmax first: MoH continues it, and the diffusion samples are judged by the softmax classifier.
+ORDER = ["lm-softmax", "image-softmax", "lm-lightning", "dit", "lm-flow", "lm-moh-75", "lm-moh-50"]
+ORDER += ["image-agent", "image-flow", "image-moh"]
+
+
+def waiting(name, finished):
+    """A run that continues another one waits for it."""
+    origin = recipes.find(name)["from"]
+    return origin is not None and origin not in finished
+
+
+def start(name, seconds):
+    logs = CACHE / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, os.path.join(HERE, "train.py"), name, "--minutes", f"{seconds / 60:.2f}"]
+    with open(logs / f"{name}.log", "a") as log:
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment)
+
+
+def export(name):
+    if "@" not in name:
+        subprocess.run([sys.executable, os.path.join(HERE, "export.py"), name], check=False)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=10_000, help="stop all training after so long, states saved")
+    parser.add_argument("--list", action="store_true", help="print the order of work and end")
+    parser.add_argument("--no-export", action="store_true", help="leave the repository as it is")
+    arguments = parser.parse_args()
+    queue = ORDER + recipes.short_names()
+    if arguments.list:
+        print("\n".join(queue))
+        return 0
+
+    end = time.monotonic() + 60 * arguments.minutes
+    finished, failed, running = set(), set(), {}
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(3))
+    atexit.register(lambda: [process.terminate() for process in running.values()])  # each saves its state first
+    while (queue or running) and time.monotonic() < end:
+        ready = [name for name in queue if not waiting(name, finished)]
+        while ready and len(running) < SIDE_BY_SIDE:
+            name = ready.pop(0)
+            queue.remove(name)
+            running[name] = start(name, end - time.monotonic())
+            print(f"{time.strftime('%H:%M')} started {name}", flush=True)
+        if not running:
+            break  # what is left waits for a run that failed
+        time.sleep(1)
+        for name, process in list(running.items()):
+            if process.poll() is None:
+                continue
+            del running[name]
+            (finished if process.returncode == 0 else failed).add(name)
+            print(f"{time.strftime('%H:%M')} {name} ended with exit code {process.returncode}", flush=True)
+            if process.returncode == 0 and not arguments.no_export:
+                export(name)
+    for name, process in running.items():
+        process.wait()
+        print(f"{name} stopped; its state is saved", flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
