@@ -84,8 +84,8 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "the last rows of a tile that is not full are left out",
     file: `${SOFTMAX}prefill.ts`,
-    find: "const groups = Math.ceil(tokensQ / tileRows(configuration))",
-    replace: "const groups = Math.floor(tokensQ / tileRows(configuration))",
+    find: "const tiles = Math.ceil(tokensQ / rows);",
+    replace: "const tiles = Math.max(Math.floor(tokensQ / rows), 1);",
   },
   {
     name: "a quad passes its keys round in the wrong order",
@@ -120,7 +120,104 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "the plan drops the last strip of keys",
     file: `${SOFTMAX}decode.ts`,
-    find: "groups: (splits / together) * columnParts * decodeBlocks(shape),",
-    replace: "groups: (splits / together) * columnParts * decodeBlocks(shape) - 1,",
+    find: "const groups = (splits / together) * columnParts * decodeBlocks(shape);",
+    replace: "const groups = (splits / together) * columnParts * decodeBlocks(shape) - 1;",
+  },
+  {
+    name: "rotations turn the queries' pairs the other way",
+    file: `${SOFTMAX}rotary.wgsl`,
+    find: "channels[n] = rotated(own[n], load_q(row, min(other / 4u, HEAD_DIM4 - 1u))[other % 4u], position, 4u * c + n);",
+    replace:
+      "channels[n] = rotated(own[n], -load_q(row, min(other / 4u, HEAD_DIM4 - 1u))[other % 4u], position, 4u * c + n);",
+  },
+  {
+    name: "the first of a rotated pair has the sign of the second",
+    file: `${SOFTMAX}rotary.wgsl`,
+    find: "select(other, -other, first)",
+    replace: "select(-other, -other, first)",
+  },
+  {
+    name: "the bias is read along the wrong axes",
+    file: `${SOFTMAX}logits.wgsl`,
+    find: "dot(vec4u(b, h, i, j), params.strides_bias)",
+    replace: "dot(vec4u(b, h, j, i), params.strides_bias)",
+  },
+  {
+    name: "ALiBi rewards distance",
+    file: `${SOFTMAX}mods/alibi.wgsl`,
+    find: "return score - alibi_slope(h)",
+    replace: "return score + alibi_slope(h)",
+  },
+  {
+    name: "the soft cap is one",
+    file: `${SOFTMAX}mods/soft-cap.wgsl`,
+    find: "return params.softcap * tanh(",
+    replace: "return tanh(",
+  },
+  {
+    name: "mask bits of the next word are one place off",
+    file: `${SOFTMAX}visibility.wgsl`,
+    find: "<< (32u - shift);",
+    replace: "<< (31u - shift);",
+  },
+  {
+    name: "what a masked key's memory holds reaches the sums",
+    file: `${SOFTMAX}visibility.wgsl`,
+    find: "return select(vec4f(), value, kept);",
+    replace: "return value;",
+  },
+  {
+    name: "a tile is skipped when any of its words hides all keys",
+    file: `${SOFTMAX}visibility.wgsl`,
+    find: "bits |= key_mask[batch * words + word];",
+    replace: "bits = key_mask[batch * words + word];",
+  },
+  {
+    name: "every thread of a split sums the sink",
+    file: `${SOFTMAX}split.wgsl`,
+    find: "select(0.0, state.y, split == 0u && thread == 0u)",
+    replace: "select(0.0, state.y, split == 0u)",
+  },
+  {
+    name: "every split has the sink",
+    file: `${SOFTMAX}split.wgsl`,
+    find: "row_sum[r] = select(0.0, state.y, split == 0u && thread == 0u);",
+    replace: "row_sum[r] = select(0.0, state.y, thread == 0u);",
+  },
+  {
+    name: "a given query offset is not taken",
+    file: `${SOFTMAX}problem.ts`,
+    find: "queryOffset: alignToLength ? tokensK - tokensQ : queryOffset,",
+    replace: "queryOffset: tokensK - tokensQ,",
+  },
+  {
+    name: "queries are aligned to the end of the cache instead of the sequence",
+    file: `${SOFTMAX}visibility.wgsl`,
+    find: "return i32(token) + i32(key_count(batch)) - i32(params.tokens_q);",
+    replace: "return i32(token) + i32(params.tokens_k) - i32(params.tokens_q);",
+  },
+  {
+    name: "a further dispatch starts at the last workgroup of the one before",
+    file: `${SOFTMAX}pass-parts.ts`,
+    find: "first_group: groups.first,",
+    replace: "first_group: Math.max(groups.first - 1, 0),",
+  },
+  {
+    name: "cut dispatches leave out a workgroup between them",
+    file: `${SOFTMAX}work.ts`,
+    find: "runs.push({ first, count: index - first,",
+    replace: "runs.push({ first, count: index - first - 1,",
+  },
+  {
+    name: "measuring minds no error but NaN",
+    file: `${SOFTMAX}proxy-check.ts`,
+    find: "if (error > tolerances[name])",
+    replace: "if (error > 1e30)",
+  },
+  {
+    name: "a candidate that writes nothing is judged by the results of the one before",
+    file: `${SOFTMAX}proxy-problem.ts`,
+    find: "        this.#forget();\n",
+    replace: "",
   },
 ];
