@@ -167,12 +167,6 @@ export const FAULTS: readonly Fault[] = [
     replace: "return value;",
   },
   {
-    name: "a tile is skipped when any of its words hides all keys",
-    file: `${SOFTMAX}visibility.wgsl`,
-    find: "bits |= key_mask[batch * words + word];",
-    replace: "bits = key_mask[batch * words + word];",
-  },
-  {
     name: "every thread of a split sums the sink",
     file: `${SOFTMAX}split.wgsl`,
     find: "select(0.0, state.y, split == 0u && thread == 0u)",
