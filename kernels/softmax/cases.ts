@@ -246,6 +246,12 @@ export const SOFTMAX_CASES: readonly SoftmaxCase[] = [
   }),
   ...optionCases(),
   define("long decode", { tokensQ: 1, tokensK: 5000, heads: 1, kvHeads: 1, headDim: 64, valueDim: 64 }),
+  // A tile of 64 keys that begins in one word of the mask and ends in a word that hides all of its keys.
+  define("key mask over two words", {
+    tokensQ: 3,
+    tokensK: 96,
+    options: { keyStarts: [33], keyMask: "blocks" },
+  }),
 ];
 
 export function shapesOf(problem: SoftmaxCase): { q: Shape4; k: Shape4; v: Shape4; out: Shape4 } {

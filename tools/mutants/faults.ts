@@ -161,6 +161,12 @@ export const FAULTS: readonly Fault[] = [
     replace: "<< (31u - shift);",
   },
   {
+    name: "a tile counts as hidden when its last word of the mask hides all keys",
+    file: `${SOFTMAX}visibility.wgsl`,
+    find: "bits |= key_mask[batch * words + word];",
+    replace: "bits = key_mask[batch * words + word];",
+  },
+  {
     name: "what a masked key's memory holds reaches the sums",
     file: `${SOFTMAX}visibility.wgsl`,
     find: "return select(vec4f(), value, kept);",

@@ -10,6 +10,7 @@ const FILES = ["kernels/softmax/softmax.gpu", "kernels/softmax/tuning.gpu", "ker
 const TESTS = [
   "the float64 reference 'block mask, tiled",
   "the float64 reference 'decode with paddings",
+  "the float64 reference 'key mask over two words",
   'the float64 reference \'causal "end" aligned to lengths',
   "in workgroup memory change nothing 'softcap, tiled",
   "without workgroup memory agree too 'causal window 16",
