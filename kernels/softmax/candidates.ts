@@ -7,7 +7,7 @@ import {
 } from "./configuration.js";
 import { storageConditions, takesF16 } from "./pass-parts.js";
 import type { SoftmaxShape } from "./problem.js";
-import { DECODE_TOKENS, fits, fitted } from "./sizes.js";
+import { DECODE_TOKENS, fits, fitted, rowGroupLanes } from "./sizes.js";
 import { tableConfiguration } from "./table.js";
 
 /**
@@ -51,13 +51,12 @@ function prefills(shape: SoftmaxShape, capabilities: Capabilities): SoftmaxConfi
       ];
 }
 
-/** `tiled`, with and without staging (with, where keys are rotated). Lanes keep a thread's value columns at 4 vec4 or fewer. */
+/** `tiled`, with and without staging (with, where keys are rotated). */
 function sharedTiles(
   { valueDim, rotary }: SoftmaxShape,
   tiles: readonly (readonly [rows: number, keys: number, threads: number])[],
 ): SoftmaxConfiguration[] {
-  const columns = Math.ceil(valueDim / 4);
-  const lanes = columns > 16 ? 16 : columns > 4 ? 8 : 4;
+  const lanes = rowGroupLanes(valueDim);
   return tiles.flatMap(([rows, keys, threads]) =>
     (rotary ? [true] : [false, true]).map((staged): SoftmaxConfiguration => {
       return { kernel: "tiled", groups: threads / lanes, lanes, rows, keys, staged, f16: false };

@@ -1,9 +1,8 @@
 import type { AttentionContext } from "../../src/dispatch/context.js";
-import { float16ToNumber, numberToFloat16 } from "../../src/dispatch/float16.js";
 import { elementCount } from "../../src/dispatch/tensor-view.js";
 import { difference } from "../../test/support/compare.js";
 import { normalArray, randomSource } from "../../test/support/random.js";
-import { type DenseData, makeCaseInputs, type SoftmaxCaseInputs } from "./case-inputs.js";
+import { type DenseData, makeCaseInputs, rounded, type SoftmaxCaseInputs } from "./case-inputs.js";
 import { type SoftmaxCase, shapesOf, TOLERANCE_F16, TOLERANCE_F32 } from "./cases.js";
 import type { SoftmaxConfiguration } from "./configuration.js";
 import { planSoftmaxAttention } from "./index.js";
@@ -74,10 +73,4 @@ export function withHiddenNaN(
     if (!visible) poisoned.fill(Number.NaN, token * heads * dim, (token + 1) * heads * dim);
   }
   return poisoned;
-}
-
-/** Data as its storage type holds it. */
-export function rounded({ data, shape }: DenseData, dtype: "f32" | "f16"): DenseData {
-  if (dtype === "f32") return { data, shape };
-  return { shape, data: data.map((value) => float16ToNumber(numberToFloat16(value))) };
 }

@@ -14,6 +14,7 @@ import type { BINDINGS } from "./bindings.js";
 import alibi from "./mods/alibi.wgsl?mod";
 import softCap from "./mods/soft-cap.wgsl?mod";
 import type { SoftmaxShape } from "./problem.js";
+import { blockWork } from "./work.js";
 
 /** What a pass has to bind; its uniforms stand apart. */
 export type Bindings<Kernel extends keyof typeof BINDINGS> = Record<
@@ -120,17 +121,8 @@ export function takesF16({ q, k, rotary }: SoftmaxShape, capabilities: Capabilit
 
 /** 2 D for a dot product, 2 Dv for its share of the output, over the (query, key) pairs that the windows leave. */
 export function attentionFlops(shape: SoftmaxShape): number {
-  const { batches, heads, tokensQ, tokensK, headDim, valueDim, queryOffset, windowLeft, windowRight } = shape;
-  let pairs = tokensQ * tokensK;
-  if (windowLeft !== undefined || windowRight !== undefined) {
-    pairs = 0;
-    for (let i = 0; i < tokensQ; i++) {
-      const begin = Math.max(i + queryOffset - (windowLeft ?? Number.POSITIVE_INFINITY), 0);
-      const end = Math.min(i + queryOffset + (windowRight ?? Number.POSITIVE_INFINITY) + 1, tokensK);
-      pairs += Math.max(end - begin, 0);
-    }
-  }
-  return batches * heads * pairs * 2 * (headDim + valueDim);
+  const { batches, heads, tokensQ, headDim, valueDim } = shape;
+  return batches * heads * blockWork(shape, 0, tokensQ).pairs * 2 * (headDim + valueDim);
 }
 
 export function bytesOf(...layouts: (TensorLayout | undefined)[]): number {

@@ -1,6 +1,5 @@
 import { CompiledPasses } from "../../src/dispatch/compiled-passes.js";
 import type { AttentionContext } from "../../src/dispatch/context.js";
-import { float16ToNumber, numberToFloat16 } from "../../src/dispatch/float16.js";
 import { ScratchArena } from "../../src/dispatch/scratch.js";
 import { bindTensors } from "../../src/dispatch/tensor-set.js";
 import {
@@ -12,7 +11,7 @@ import {
 } from "../../src/dispatch/tensor-view.js";
 import type { PreparedCandidate } from "../../src/dispatch/tuning/candidate.js";
 import { timeOnGpu } from "../../src/dispatch/tuning/time-on-gpu.js";
-import { type DenseData, makeCaseInputs, type SoftmaxCaseInputs } from "./case-inputs.js";
+import { type DenseData, makeCaseInputs, rounded, type SoftmaxCaseInputs } from "./case-inputs.js";
 import { fail } from "./check.js";
 import type { SoftmaxConfiguration } from "./configuration.js";
 import { dispatchBudget } from "./effort.js";
@@ -52,7 +51,14 @@ export class ProxyProblem {
     sizes: Sizes,
     signal?: AbortSignal,
   ): Promise<ProxyProblem> {
-    const made = rounded(makeCaseInputs(proxyCase(problem, sizes), noise()), problem);
+    const proxy = proxyCase(problem, sizes);
+    const drawn = makeCaseInputs(proxy, noise());
+    const [q, k, v] = [
+      rounded(drawn.q, proxy.dtype),
+      rounded(drawn.k, proxy.kvDtype),
+      rounded(drawn.v, proxy.kvDtype),
+    ];
+    const made = { ...drawn, q, k, v };
     const buffers: GPUBuffer[] = [];
     try {
       const tensors = await upload(ctx, problem, made, buffers);
@@ -202,13 +208,4 @@ function noise(): () => number {
   const numbers = Float32Array.from({ length: NOISE }, () => 1.7 * (even() + even() + even() + even()));
   let next = 0;
   return () => numbers[next++ % NOISE]!;
-}
-
-/** Inputs as their storage holds them. */
-function rounded(made: SoftmaxCaseInputs, { q, k, v }: SoftmaxShape): SoftmaxCaseInputs {
-  const halves = (dense: DenseData, { dtype }: TensorLayout): DenseData => {
-    if (dtype === "f32") return dense;
-    return { ...dense, data: dense.data.map((value) => float16ToNumber(numberToFloat16(value))) };
-  };
-  return { ...made, q: halves(made.q, q), k: halves(made.k, k), v: halves(made.v, v) };
 }

@@ -13,7 +13,7 @@ import super::lse::store_lse;
 import super::params::{ VALUE_DIM4, HEAD_DIM4, params, sink_logit };
 import super::rotary::{ ROTARY, key_channels, query_channels };
 import super::tensors::{ load_q, load_v, row_k, row_out, row_q, row_v, store_out };
-import super::visibility::{ HAS_KEY_MASK, kept_keys, kept_value, query_position, tile_hidden, visible_range };
+import super::visibility::{ HAS_KEY_MASK, kept_keys, kept_value, key_seen, query_position, tile_hidden, visible_range };
 
 const THREADS: u32 = 16u;
 /// Query rows of a thread.
@@ -137,9 +137,8 @@ fn main(
         var score = open_logit(scores[r * KEYS + n], batch, head, token, tile + n);
         if (!open) {
           let key = tile + n;
-          // Not &&, which branches: some drivers take minutes over that many branches.
-          let visible = (key >= ranges[r].x) & (key < ranges[r].y) & (((kept >> n) & 1u) == 1u);
-          score = select(NO_KEY, score, visible & mask_mod(batch, head, token, key));
+          let seen = key_seen(key, ranges[r], kept, n) & mask_mod(batch, head, token, key);
+          score = select(NO_KEY, score, seen);
         }
         scores[r * KEYS + n] = score;
       }

@@ -27,6 +27,12 @@ export function powerOfTwo(value: number): number {
   return 2 ** Math.ceil(Math.log2(Math.max(value, 1)));
 }
 
+/** Threads of a row group of `tiled`: a thread then sums 4 vec4 of values at most, up to 256 channels. */
+export function rowGroupLanes(valueDim: number): number {
+  const columns = Math.ceil(valueDim / 4);
+  return columns > 16 ? 16 : columns > 4 ? 8 : 4;
+}
+
 /** Threads of a workgroup. Split decode needs one for each value column. */
 export function workgroupThreads(configuration: SoftmaxConfiguration, { valueDim }: Sizes): number {
   if (configuration.kernel === "tiled") return configuration.groups * configuration.lanes;

@@ -8,7 +8,7 @@ import super::params::{ HEAD_DIM4, VALUE_DIM4, params, sink_logit };
 import super::partials::{ block_range, partial_place, partial_out, partial_state };
 import super::rotary::{ ROTARY, key_channels, query_channels };
 import super::tensors::{ load_q, load_v, row_k, row_q, row_v };
-import super::visibility::{ kept_keys, kept_value, query_position, tile_hidden, visible_range };
+import super::visibility::{ kept_keys, kept_value, key_seen, query_position, tile_hidden, visible_range };
 
 const HAS_SINK: bool = false;
 const THREADS: u32 = 4u;
@@ -119,10 +119,9 @@ fn main(
     for (var r = 0u; r < ROWS; r++) {
       for (var n = 0u; n < KEYS; n++) {
         let key = tile + n;
-        // Not &&, which branches: some drivers take minutes over that many branches.
-        let seen = (key >= ranges[r].x) & (key < ranges[r].y) & (((kept >> n) & 1u) == 1u);
+        let seen = key_seen(key, ranges[r], kept, n) & mask_mod(batch, heads[r], tokens[r], key);
         let score = open_logit(scores[r * KEYS + n], batch, heads[r], tokens[r], key);
-        scores[r * KEYS + n] = select(NO_KEY, score, seen & mask_mod(batch, heads[r], tokens[r], key));
+        scores[r * KEYS + n] = select(NO_KEY, score, seen);
       }
     }
 

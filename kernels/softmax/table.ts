@@ -1,7 +1,7 @@
 import { type Architecture, architectureOf } from "../../src/dispatch/architecture.js";
 import type { Capabilities } from "../../src/dispatch/capabilities.js";
 import type { SoftmaxConfiguration, TiledConfiguration } from "./configuration.js";
-import { blockRows, DECODE_TOKENS, decodeBlocks, fitted, type Sizes } from "./sizes.js";
+import { blockRows, DECODE_TOKENS, decodeBlocks, fitted, rowGroupLanes, type Sizes } from "./sizes.js";
 
 /** What a GPU family is told apart by. Only shapes decide the rest: lanes by Dv, so that a thread's sums stay registers. */
 interface GpuRow {
@@ -58,8 +58,7 @@ export function tableConfiguration(sizes: Sizes, capabilities: Capabilities): So
 }
 
 function tiledPrefill({ threads, rows, keys, staged }: GpuRow, sizes: Sizes): TiledConfiguration {
-  const columns = Math.ceil(sizes.valueDim / 4);
-  const lanes = columns > 16 ? 16 : columns > 4 ? 8 : 4;
+  const lanes = rowGroupLanes(sizes.valueDim);
   return {
     kernel: "tiled",
     groups: threads / lanes,

@@ -61,6 +61,12 @@ fn kept_keys(batch: u32, begin: u32, count: u32) -> u32 {
   return 0xffffffffu;
 }
 
+/// Whether a row sees a key, n-th of those in `kept` (`kept_keys`), by range and key mask. `range` is the row's `visible_range`.
+/// Not &&, which branches: some drivers take minutes over that many branches in unrolled code.
+fn key_seen(key: u32, range: vec2u, kept: u32, n: u32) -> bool {
+  return (key >= range.x) & (key < range.y) & (((kept >> n) & 1u) == 1u);
+}
+
 /// A value that takes part in a sum: zero for a key that the mask hides, whose memory may hold anything, NaN among it.
 fn kept_value(value: vec4f, kept: bool) -> vec4f {
   if (HAS_KEY_MASK) {

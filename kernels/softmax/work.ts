@@ -22,9 +22,8 @@ export function blockWork(shape: SoftmaxShape, first: number, count: number): Bl
 }
 
 function visibleKeys(shape: SoftmaxShape, row: number): [begin: number, end: number] {
-  const { tokensK, queryOffset, alignToLength, windowLeft, windowRight } = shape;
-  // Aligned to lengths that the GPU reads: the row stands wherever it sees most.
-  const position = alignToLength ? tokensK - shape.tokensQ + row : row + queryOffset;
+  const { tokensK, queryOffset, windowLeft, windowRight } = shape;
+  const position = row + queryOffset;
   const begin = windowLeft === undefined ? 0 : Math.max(position - windowLeft, 0);
   const end =
     windowRight === undefined ? tokensK : Math.min(Math.max(position + windowRight + 1, 0), tokensK);

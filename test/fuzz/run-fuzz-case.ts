@@ -1,6 +1,6 @@
-import { type DenseData, makeCaseInputs } from "../../kernels/softmax/case-inputs.js";
+import { type DenseData, makeCaseInputs, rounded } from "../../kernels/softmax/case-inputs.js";
 import { type SoftmaxCase, shapesOf, TOLERANCE_F16, TOLERANCE_F32 } from "../../kernels/softmax/cases.js";
-import { rounded, withHiddenNaN } from "../../kernels/softmax/check-case.js";
+import { withHiddenNaN } from "../../kernels/softmax/check-case.js";
 import type { SoftmaxConfiguration } from "../../kernels/softmax/configuration.js";
 import { planSoftmaxAttention } from "../../kernels/softmax/index.js";
 import type { SoftmaxOptions } from "../../kernels/softmax/options.js";

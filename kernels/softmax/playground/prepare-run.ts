@@ -3,9 +3,8 @@ import { type DType, elementCount, type Shape4, type TensorView } from "../../..
 import type { PreparedRun } from "../../_playground/mechanism.js";
 import { drawNormals } from "../../_playground/normal-source.js";
 import { pauses } from "../../_playground/pauses.js";
-import { type DenseData, makeCaseInputs, type SoftmaxCaseInputs } from "../case-inputs.js";
+import { type DenseData, makeCaseInputs, rounded, type SoftmaxCaseInputs } from "../case-inputs.js";
 import { shapesOf } from "../cases.js";
-import { rounded } from "../check-case.js";
 import { planSoftmaxAttention, type SoftmaxTensors } from "../index.js";
 import type { Choice } from "./choices.js";
 import { fusedWidth, inputLayouts, totalElements } from "./layouts.js";
