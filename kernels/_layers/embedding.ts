@@ -1,5 +1,6 @@
 import type { Capabilities } from "../../src/dispatch/capabilities.js";
 import type { AttentionContext } from "../../src/dispatch/context.js";
+import { bytesOf, checkBindable } from "../../src/dispatch/layout.js";
 import { type Pass, spreadWorkgroups } from "../../src/dispatch/pass.js";
 import type { Profiler } from "../../src/dispatch/profiler.js";
 import {
@@ -11,7 +12,7 @@ import {
 import { bindingRange, checkLayout, checkOptions } from "../../src/dispatch/validate.js";
 import kernel from "./embedding.wgsl";
 import { compileLayer, type LayerPlan } from "./layer-plan.js";
-import { bytesOf, checkBindable, checkNumber, checkShape } from "./layouts.js";
+import { checkNumber, checkShape } from "./layouts.js";
 import { u32View } from "./u32-view.js";
 
 export interface EmbeddingProblem {

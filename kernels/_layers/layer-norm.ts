@@ -1,11 +1,12 @@
 import type { Capabilities } from "../../src/dispatch/capabilities.js";
 import type { AttentionContext } from "../../src/dispatch/context.js";
+import { bytesOf, checkBindable } from "../../src/dispatch/layout.js";
 import { type Pass, spreadWorkgroups } from "../../src/dispatch/pass.js";
 import { stridesOf, type TensorLayout, type TensorView } from "../../src/dispatch/tensor-view.js";
 import { bindingRange, checkOptions } from "../../src/dispatch/validate.js";
 import kernel from "./layer_norm.wgsl";
 import { compileLayer, type LayerPlan } from "./layer-plan.js";
-import { bytesOf, checkBindable, checkNumber, checkRows, checkShape } from "./layouts.js";
+import { checkNumber, checkRows, checkShape } from "./layouts.js";
 import { rowThreads } from "./row-threads.js";
 
 export interface LayerNormProblem {

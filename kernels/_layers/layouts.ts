@@ -1,7 +1,6 @@
-import type { Capabilities } from "../../src/dispatch/capabilities.js";
 import { AttentionError } from "../../src/dispatch/errors.js";
-import { elementCount, type Shape4, stridesOf, type TensorLayout } from "../../src/dispatch/tensor-view.js";
-import { bindingRange, checkLayout } from "../../src/dispatch/validate.js";
+import type { Shape4, TensorLayout } from "../../src/dispatch/tensor-view.js";
+import { checkLayout } from "../../src/dispatch/validate.js";
 
 /** Sizes of activations [batch, tokens, 1, dim], the layout that all layers share. */
 export interface Rows {
@@ -41,25 +40,6 @@ export function checkShape(name: string, layout: TensorLayout, shape: Shape4): v
   });
 }
 
-/** @throws AttentionError "limit" when a tensor is more than one binding holds */
-export function checkBindable(
-  layouts: Readonly<Record<string, TensorLayout | undefined>>,
-  capabilities: Capabilities,
-): void {
-  const limit = capabilities.limits.maxStorageBufferBindingSize;
-  for (const [name, layout] of Object.entries(layouts)) {
-    if (!layout) continue;
-    const { size } = bindingRange(layout, capabilities);
-    if (size <= limit) continue;
-    throw new AttentionError("limit", {
-      subject: name,
-      expected: `at most ${limit} bytes (the device's maxStorageBufferBindingSize)`,
-      got: `${size} bytes`,
-      fix: "Request the device with AttentionContext.requirements(adapter), or split the batch over several calls.",
-    });
-  }
-}
-
 /** @throws AttentionError "shape" unless it is a finite number of at least `least` */
 export function checkNumber(name: string, value: number, least: number): void {
   if (typeof value === "number" && Number.isFinite(value) && value >= least) return;
@@ -69,15 +49,4 @@ export function checkNumber(name: string, value: number, least: number): void {
     got: String(value),
     fix: "Leave it out for the default.",
   });
-}
-
-/** Whether every row starts at a multiple of four elements, has a multiple of four channels, and these are neighbours. */
-export function isVec4(layout: TensorLayout, capabilities: Capabilities): boolean {
-  const [sb, st, sh, sd] = stridesOf(layout);
-  const aligned = [layout.shape[3], sb, st, sh, bindingRange(layout, capabilities).base];
-  return sd === 1 && aligned.every((value) => value % 4 === 0);
-}
-
-export function bytesOf(...layouts: (TensorLayout | undefined)[]): number {
-  return layouts.reduce((sum, layout) => sum + (layout ? 4 * elementCount(layout.shape) : 0), 0);
 }

@@ -1,12 +1,13 @@
 import type { Capabilities } from "../../src/dispatch/capabilities.js";
 import type { AttentionContext } from "../../src/dispatch/context.js";
 import { AttentionError } from "../../src/dispatch/errors.js";
+import { bytesOf, checkBindable, isVec4 } from "../../src/dispatch/layout.js";
 import { type Pass, spreadWorkgroups } from "../../src/dispatch/pass.js";
 import { variantKey } from "../../src/dispatch/specialise.js";
 import { stridesOf, type TensorLayout, type TensorView } from "../../src/dispatch/tensor-view.js";
 import { bindingRange, checkLayout, checkOptions } from "../../src/dispatch/validate.js";
 import { compileLayer, type LayerPlan } from "./layer-plan.js";
-import { bytesOf, checkBindable, checkRows, checkShape, isVec4 } from "./layouts.js";
+import { checkRows, checkShape } from "./layouts.js";
 import kernel from "./linear.wgsl";
 
 /** `gelu` is the tanh form (arXiv 1606.08415, section 2), `silu` x / (1 + e^-x). */

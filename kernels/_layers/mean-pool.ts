@@ -1,11 +1,12 @@
 import type { Capabilities } from "../../src/dispatch/capabilities.js";
 import type { AttentionContext } from "../../src/dispatch/context.js";
+import { bytesOf, checkBindable } from "../../src/dispatch/layout.js";
 import { type Pass, spreadWorkgroups } from "../../src/dispatch/pass.js";
 import type { Profiler } from "../../src/dispatch/profiler.js";
 import { stridesOf, type TensorLayout, type TensorView } from "../../src/dispatch/tensor-view.js";
 import { bindingRange, checkOptions } from "../../src/dispatch/validate.js";
 import { compileLayer, type LayerPlan } from "./layer-plan.js";
-import { bytesOf, checkBindable, checkRows, checkShape } from "./layouts.js";
+import { checkRows, checkShape } from "./layouts.js";
 import kernel from "./mean_pool.wgsl";
 import { u32View } from "./u32-view.js";
 

@@ -1,6 +1,6 @@
 import type { Capabilities } from "../../src/dispatch/capabilities.js";
+import { fail } from "../../src/dispatch/check.js";
 import { checkOptions } from "../../src/dispatch/validate.js";
-import { fail } from "./check.js";
 import type { SoftmaxConfiguration } from "./configuration.js";
 import { fits, powerOfTwo, type Sizes, workgroupBytes, workgroupThreads } from "./sizes.js";
 

@@ -1,13 +1,14 @@
 import type { Capabilities } from "../../src/dispatch/capabilities.js";
+import { fail } from "../../src/dispatch/check.js";
+import { cutWorkgroups } from "../../src/dispatch/cut-workgroups.js";
+import { bytesOf } from "../../src/dispatch/layout.js";
 import type { Pass } from "../../src/dispatch/pass.js";
 import { variantKey } from "../../src/dispatch/specialise.js";
-import { fail } from "./check.js";
 import type { SplitConfiguration, StripsConfiguration } from "./configuration.js";
 import { dispatches } from "./dispatches.js";
 import merge from "./merge.wgsl";
 import {
   type Bindings,
-  bytesOf,
   lseBinding,
   maskBindings,
   problemConstants,
@@ -18,7 +19,7 @@ import type { SoftmaxShape } from "./problem.js";
 import { blockRows, decodeBlocks, powerOfTwo, workgroupThreads } from "./sizes.js";
 import split from "./split.wgsl";
 import strips from "./strips.wgsl";
-import { blockWork, cutWorkgroups } from "./work.js";
+import { blockWork } from "./work.js";
 
 type DecodeConfiguration = SplitConfiguration | StripsConfiguration;
 

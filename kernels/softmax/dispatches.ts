@@ -1,8 +1,8 @@
 import type { Capabilities } from "../../src/dispatch/capabilities.js";
+import type { WorkgroupRun } from "../../src/dispatch/cut-workgroups.js";
 import { type Pass, spreadWorkgroups } from "../../src/dispatch/pass.js";
 import { problemUniforms } from "./pass-parts.js";
 import type { SoftmaxShape } from "./problem.js";
-import type { WorkgroupRun } from "./work.js";
 
 /** One pass for each run of workgroups. `bytes` is what all of them read and write together. */
 export function dispatches(

@@ -2,12 +2,9 @@
  * Softmax attention without a Tq x Tk buffer (flash attention): `softmaxAttention` once, `planSoftmaxAttention` for hot
  * loops. The way to the arithmetic: `table.ts` or measuring chooses a configuration, `plan.ts` makes passes of it.
  */
-import { CompiledPasses } from "../../src/dispatch/compiled-passes.js";
+import { type CompiledPlan, compilePlan, type PlanSegment } from "../../src/dispatch/compiled-plan.js";
 import type { AttentionContext } from "../../src/dispatch/context.js";
-import { cutSegments, sumCosts } from "../../src/dispatch/dispatch-budget.js";
-import type { Pass, PassCost } from "../../src/dispatch/pass.js";
-import type { Profiler } from "../../src/dispatch/profiler.js";
-import { bindTensors, type TensorSpec } from "../../src/dispatch/tensor-set.js";
+import type { TensorSpec } from "../../src/dispatch/tensor-set.js";
 import type { TensorView } from "../../src/dispatch/tensor-view.js";
 import { checkBuffer, checkOptions } from "../../src/dispatch/validate.js";
 import { checkConfiguration } from "./check-configuration.js";
@@ -45,33 +42,10 @@ export interface SoftmaxTensors {
   readonly lse?: TensorView;
 }
 
-/** Softmax attention for one problem: compiled, with immutable uniforms. Belongs to the caller: `destroy()` it. */
-export interface SoftmaxPlan {
-  /** The dispatches, as data: kernel, variant, constants, workgroups, cost. */
-  readonly passes: readonly Pass[];
-  /** Sum over the passes. */
-  readonly cost: PassCost;
-  /**
-   * Records the passes. Synchronous, submits nothing, and allocates nothing except bind groups for buffers that it has
-   * not seen among the last sixteen sets. Recording twice gives bitwise the same result.
-   *
-   * @throws AttentionError "shape", "dtype", "unsupported" or "limit" for tensors unlike the plan, "disposed", "device-lost"
-   */
-  record(
-    encoder: GPUCommandEncoder,
-    tensors: SoftmaxTensors,
-    options?: { readonly profiler?: Profiler },
-  ): void;
-  /**
-   * The same passes in runs of at most the context's `maxDispatchMs`, for applications that submit in between so that the
-   * page stays responsive. Record all of them, in order, with the same tensors, and no other plan of the context between.
-   */
-  readonly segments: readonly SoftmaxSegment[];
-  destroy(): void;
-}
+export type SoftmaxPlan = CompiledPlan<SoftmaxTensors>;
 
 /** A part of a plan that is submitted by itself. */
-export type SoftmaxSegment = Pick<SoftmaxPlan, "passes" | "cost" | "record">;
+export type SoftmaxSegment = PlanSegment<SoftmaxTensors>;
 
 /**
  * Plans softmax attention (FlashAttention, arXiv 2205.14135): out_i = sum_j softmax_j(scale q_i · k_j) v_j.
@@ -100,7 +74,6 @@ export async function planSoftmaxAttention(
     ...(configuration && { configuration }),
     maxDispatchFlops,
   });
-  const compiled = await CompiledPasses.compile(ctx, passes, tables);
   const { q, k, v, out, lse } = shape;
   const specs: Record<string, TensorSpec> = {
     q: { layout: q },
@@ -110,29 +83,7 @@ export async function planSoftmaxAttention(
     out: { layout: out, output: true },
     ...(lse && { lse: { layout: lse, output: true } }),
   };
-  const recordRange = (range: { from: number; to: number }): SoftmaxPlan["record"] => {
-    return (encoder, tensors, recordOptions) => {
-      ctx.assertUsable();
-      compiled.encode(encoder, bindTensors(specs, { ...tensors }, ctx.capabilities), {
-        ...recordOptions,
-        range,
-      });
-    };
-  };
-  const costs = passes.map((pass) => pass.cost);
-  return {
-    passes,
-    cost: sumCosts(costs),
-    segments: cutSegments(passes, maxDispatchFlops).map((range) => ({
-      passes: passes.slice(range.from, range.to),
-      cost: sumCosts(costs.slice(range.from, range.to)),
-      record: recordRange(range),
-    })),
-    record: recordRange({ from: 0, to: passes.length }),
-    destroy() {
-      compiled.destroy();
-    },
-  };
+  return compilePlan<SoftmaxTensors>(ctx, { passes, specs, tables, segmentFlops: maxDispatchFlops });
 }
 
 export interface SoftmaxCallOptions extends Omit<SoftmaxOptions, "bias"> {

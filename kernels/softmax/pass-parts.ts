@@ -1,13 +1,9 @@
 // What the passes of softmax attention have in common: constants, uniforms, bindings, slots and costs of a checked problem.
 import type { Capabilities } from "../../src/dispatch/capabilities.js";
 import type { ConstantValues, KernelModule, SlotBodies } from "../../src/dispatch/kernel-module.js";
+import { isVec4 } from "../../src/dispatch/layout.js";
 import type { BindingSource, Pass } from "../../src/dispatch/pass.js";
-import {
-  bytesPerElement,
-  elementCount,
-  stridesOf,
-  type TensorLayout,
-} from "../../src/dispatch/tensor-view.js";
+import { stridesOf, type TensorLayout } from "../../src/dispatch/tensor-view.js";
 import type { UniformValues } from "../../src/dispatch/uniforms.js";
 import { bindingRange } from "../../src/dispatch/validate.js";
 import type { BINDINGS } from "./bindings.js";
@@ -97,13 +93,7 @@ export function lseBinding(shape: SoftmaxShape): BindingSource {
  */
 export function storageConditions(shape: SoftmaxShape, capabilities: Capabilities, f16: boolean): string[] {
   const { q, k, v, out } = shape;
-  const aligned = [q, k, v, out].every((layout) => {
-    const [sb, st, sh, sd] = stridesOf(layout);
-    const dim = layout.shape[3];
-    return (
-      sd === 1 && [dim, sb, st, sh, bindingRange(layout, capabilities).base].every((value) => value % 4 === 0)
-    );
-  });
+  const aligned = [q, k, v, out].every((layout) => isVec4(layout, capabilities));
   return [
     ...(aligned ? ["vec4"] : []),
     ...(f16 && takesF16(shape, capabilities) && aligned ? ["f16"] : []),
@@ -123,11 +113,4 @@ export function takesF16({ q, k, rotary }: SoftmaxShape, capabilities: Capabilit
 export function attentionFlops(shape: SoftmaxShape): number {
   const { batches, heads, tokensQ, headDim, valueDim } = shape;
   return batches * heads * blockWork(shape, 0, tokensQ).pairs * 2 * (headDim + valueDim);
-}
-
-export function bytesOf(...layouts: (TensorLayout | undefined)[]): number {
-  return layouts.reduce(
-    (sum, layout) => sum + (layout ? bytesPerElement(layout.dtype) * elementCount(layout.shape) : 0),
-    0,
-  );
 }

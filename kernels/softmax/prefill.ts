@@ -1,11 +1,12 @@
 import type { Capabilities } from "../../src/dispatch/capabilities.js";
+import { cutWorkgroups } from "../../src/dispatch/cut-workgroups.js";
+import { bytesOf } from "../../src/dispatch/layout.js";
 import type { Pass } from "../../src/dispatch/pass.js";
 import { variantKey } from "../../src/dispatch/specialise.js";
 import type { RowsConfiguration, TiledConfiguration } from "./configuration.js";
 import { dispatches } from "./dispatches.js";
 import {
   type Bindings,
-  bytesOf,
   lseBinding,
   maskBindings,
   problemConstants,
@@ -15,7 +16,7 @@ import {
 import type { SoftmaxShape } from "./problem.js";
 import rows from "./rows.wgsl";
 import tiled from "./tiled.wgsl";
-import { blockWork, cutWorkgroups } from "./work.js";
+import { blockWork } from "./work.js";
 
 type PrefillConfiguration = TiledConfiguration | RowsConfiguration;
 

@@ -1,7 +1,8 @@
 import type { Capabilities } from "../../src/dispatch/capabilities.js";
+import { checkBoolean, checkLength, checkNumber, expectEqual, fail } from "../../src/dispatch/check.js";
+import { checkBindable } from "../../src/dispatch/layout.js";
 import { type DType, type Shape4, stridesOf, type TensorLayout } from "../../src/dispatch/tensor-view.js";
-import { bindingRange, checkLayout, checkOptions } from "../../src/dispatch/validate.js";
-import { checkBoolean, checkLength, checkNumber, expectEqual, fail } from "./check.js";
+import { checkLayout, checkOptions } from "../../src/dispatch/validate.js";
 import { OPTION_NAMES, type RotaryOptions, type SoftmaxOptions } from "./options.js";
 
 /** What to plan for: tensor layouts (a `TensorView` is one) and options. */
@@ -79,7 +80,7 @@ export function checkProblem(problem: SoftmaxProblem, capabilities: Capabilities
   const lse = problem.lse === true ? defaultLse(q.shape) : problem.lse || undefined;
   if (lse) checkOutputLayout("lse", lse, [batches, tokensQ, heads, 1], "f32");
   const bias = problem.bias && broadcastBias(problem.bias, [batches, heads, tokensQ, tokensK]);
-  checkBindingSizes({ q, k, v, out, lse, bias }, capabilities);
+  checkBindable({ q, k, v, out, lse, bias }, capabilities);
 
   const {
     causal = false,
@@ -186,24 +187,6 @@ function broadcastBias(bias: TensorLayout, full: Shape4): TensorLayout {
     return size === 1 ? 0 : stride;
   });
   return { dtype: "f32", shape: bias.shape, strides: strides as unknown as Shape4, offset: bias.offset ?? 0 };
-}
-
-function checkBindingSizes(
-  layouts: Record<string, TensorLayout | undefined>,
-  capabilities: Capabilities,
-): void {
-  const limit = capabilities.limits.maxStorageBufferBindingSize;
-  for (const [name, layout] of Object.entries(layouts)) {
-    const size = layout ? bindingRange(layout, capabilities).size : 0;
-    if (size <= limit) continue;
-    fail(
-      "limit",
-      name,
-      `at most ${limit} bytes (the device's maxStorageBufferBindingSize)`,
-      `${size} bytes`,
-      "Request the device with AttentionContext.requirements(adapter), or split heads or batch over several calls.",
-    );
-  }
 }
 
 function checkedWindow(side: "left" | "right", window: SoftmaxOptions["window"]): number | undefined {

@@ -1,3 +1,4 @@
+import { fail } from "../../src/dispatch/check.js";
 import { CompiledPasses } from "../../src/dispatch/compiled-passes.js";
 import type { AttentionContext } from "../../src/dispatch/context.js";
 import { ScratchArena } from "../../src/dispatch/scratch.js";
@@ -12,7 +13,6 @@ import {
 import type { PreparedCandidate } from "../../src/dispatch/tuning/candidate.js";
 import { timeOnGpu } from "../../src/dispatch/tuning/time-on-gpu.js";
 import { type DenseData, makeCaseInputs, rounded, type SoftmaxCaseInputs } from "./case-inputs.js";
-import { fail } from "./check.js";
 import type { SoftmaxConfiguration } from "./configuration.js";
 import { dispatchBudget } from "./effort.js";
 import { planSoftmax } from "./plan.js";

@@ -1,6 +1,6 @@
 import { BufferUsage } from "../../src/dispatch/buffer-usage.js";
+import { checkLength, fail, isBuffer } from "../../src/dispatch/check.js";
 import type { Table } from "../../src/dispatch/compiled-passes.js";
-import { checkLength, fail, isBuffer } from "./check.js";
 import type { SoftmaxOptions } from "./options.js";
 import type { SoftmaxShape } from "./problem.js";
 

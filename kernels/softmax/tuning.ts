@@ -1,12 +1,12 @@
 /** Choosing configurations by measuring, as far as applications see it; `tune.ts` does it and is loaded when first needed. */
 import type { Capabilities } from "../../src/dispatch/capabilities.js";
+import { checkNumber, fail } from "../../src/dispatch/check.js";
 import type { AttentionContext } from "../../src/dispatch/context.js";
 import { dispatchFlops } from "../../src/dispatch/dispatch-budget.js";
 import { AttentionError } from "../../src/dispatch/errors.js";
 import type { TuningProgress } from "../../src/dispatch/tuning/candidate.js";
 import { checkOptions } from "../../src/dispatch/validate.js";
 import { softmaxCandidates } from "./candidates.js";
-import { checkNumber, fail } from "./check.js";
 import { checkConfiguration } from "./check-configuration.js";
 import type { SoftmaxConfiguration } from "./configuration.js";
 import { checkProblem, type SoftmaxProblem, type SoftmaxShape } from "./problem.js";

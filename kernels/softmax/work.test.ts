@@ -1,11 +1,12 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { cutWorkgroups } from "../../src/dispatch/cut-workgroups.js";
 import { minimumCapabilities } from "../../test/support/capabilities.js";
 import type { SoftmaxConfiguration } from "./configuration.js";
 import { attentionFlops } from "./pass-parts.js";
 import { planSoftmax } from "./plan.js";
 import { checkProblem, type SoftmaxProblem } from "./problem.js";
-import { blockWork, cutWorkgroups } from "./work.js";
+import { blockWork } from "./work.js";
 
 const capabilities = minimumCapabilities();
 

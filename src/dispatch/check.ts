@@ -1,4 +1,4 @@
-import { AttentionError, type AttentionErrorCode } from "../../src/dispatch/errors.js";
+import { AttentionError, type AttentionErrorCode } from "./errors.js";
 
 /** Throws an `AttentionError`; the parts in the order in which its message says them. */
 export function fail(
