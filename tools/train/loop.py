@@ -7,10 +7,13 @@ import time
 import numpy as np
 import torch
 
+from muon import Muon
 from paths import CACHE, replace
 
 SAVE_SECONDS = 60
 CURVE_STEPS = 20
+# Layers from or to something else than hidden channels: pixels, classes, heads to choose.
+OUTER = {"patches", "head", "router"}
 
 
 def learning_rate(step, steps, peak, warmup, floor=0.05):
@@ -22,12 +25,22 @@ def learning_rate(step, steps, peak, warmup, floor=0.05):
 
 
 def make_optimizer(model, weight_decay):
-    """Weight decay for matrices alone: not for norms, biases and embeddings."""
-    decayed, free = [], []
+    """Muon for the matrices between hidden channels; no weight decay for norms, biases and embeddings."""
+    hidden, outer, free = [], [], []
     for name, parameter in model.named_parameters():
-        (decayed if parameter.dim() >= 2 and "embedding" not in name and "bias" not in name else free).append(parameter)
-    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, betas=(0.9, 0.95))
+        if parameter.dim() < 2 or "embedding" in name or "bias" in name:
+            free.append(parameter)
+        elif parameter.dim() > 2 or any(part in OUTER for part in name.split(".")):
+            outer.append(parameter)
+        else:
+            hidden.append(parameter)
+    return Muon(
+        [
+            {"params": hidden, "weight_decay": weight_decay, "orthogonal": True},
+            {"params": outer, "weight_decay": weight_decay},
+            {"params": free},
+        ]
+    )
 
 
 class Run:

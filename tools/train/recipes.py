@@ -21,10 +21,10 @@ MOH = {**SOFTMAX, "mechanism": "moh", "shared_heads": 2}
 IMAGE = {"image": 28, "patch": 4, "classes": 10, "width": 128, "layers": 4, "heads": 4, "hidden": 512, "dropout": 0.1}
 
 # 342 steps are an epoch of the texts, 468 one of Fashion-MNIST.
-LANGUAGE_RUN = {"task": "language", "batch": 8, "steps": 4104, "learning_rate": 2e-3, "warmup": 200, "weight_decay": 0.1}
-CONTINUED_RUN = {**LANGUAGE_RUN, "from": "lm-softmax", "steps": 1368, "learning_rate": 6e-4, "warmup": 100}
-IMAGE_RUN = {"task": "classifier", "batch": 128, "steps": 7020, "learning_rate": 1e-3, "warmup": 400, "weight_decay": 0.05}
-DIFFUSION_RUN = {"task": "diffusion", "batch": 128, "steps": 14_040, "learning_rate": 1e-3, "warmup": 400}
+LANGUAGE_RUN = {"task": "language", "batch": 8, "steps": 2052, "learning_rate": 4e-3, "warmup": 100, "weight_decay": 0.1}
+CONTINUED_RUN = {**LANGUAGE_RUN, "from": "lm-softmax", "steps": 684, "learning_rate": 1e-3, "warmup": 50}
+IMAGE_RUN = {"task": "classifier", "batch": 128, "steps": 3276, "learning_rate": 2e-3, "warmup": 100, "weight_decay": 0.05}
+DIFFUSION_RUN = {"task": "diffusion", "batch": 128, "steps": 7020, "learning_rate": 2e-3, "warmup": 100}
 DIFFUSION_RUN.update(weight_decay=0.01, label_dropout=0.1, ema=0.999)
 
 COMMON = {"seed": 1, "ema": 0, "from": None}
@@ -47,7 +47,7 @@ RECIPES = {
 
 # Three seeds at a short budget: is the difference between two mechanisms more than noise?
 SEEDS = [1, 2, 3]
-SHORT_STEPS = {"language": 513, "classifier": 936}
+SHORT_STEPS = {"language": 171, "classifier": 234}
 
 
 def find(name):
@@ -56,7 +56,7 @@ def find(name):
     recipe = RECIPES[base]
     if not seed:
         return recipe
-    return {**recipe, "seed": int(seed), "steps": SHORT_STEPS[recipe["task"]], "warmup": 100}
+    return {**recipe, "seed": int(seed), "steps": SHORT_STEPS[recipe["task"]], "warmup": 30}
 
 
 def short_names():

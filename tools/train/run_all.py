@@ -15,12 +15,13 @@ import time
 
 import recipes
 from paths import CACHE
+from train import lock
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SIDE_BY_SIDE = 2
 # Softmax first: MoH continues it, and the diffusion samples are judged by the softmax classifier.
-ORDER = ["lm-softmax", "image-softmax", "lm-lightning", "dit", "lm-flow", "lm-moh-75", "lm-moh-50"]
-ORDER += ["image-agent", "image-flow", "image-moh"]
+ORDER = ["lm-softmax", "image-softmax", "lm-lightning", "lm-flow", "image-agent", "lm-moh-75", "lm-moh-50"]
+ORDER += ["image-flow", "image-moh", "dit"]
 
 
 def waiting(name, finished):
@@ -36,6 +37,14 @@ def start(name, seconds):
     with open(logs / f"{name}.log", "a") as log:
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment)
+
+
+def stop(running):
+    """Every run saves its state before it ends."""
+    for name, process in running.items():
+        if process.poll() is None:
+            process.terminate()
+            print(f"{time.strftime('%H:%M')} stopped {name}", flush=True)
 
 
 def export(name):
@@ -54,10 +63,11 @@ def main():
         print("\n".join(queue))
         return 0
 
+    held = lock("run_all")
     end = time.monotonic() + 60 * arguments.minutes
     finished, failed, running = set(), set(), {}
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(3))
-    atexit.register(lambda: [process.terminate() for process in running.values()])  # each saves its state first
+    atexit.register(stop, running)
     while (queue or running) and time.monotonic() < end:
         ready = [name for name in queue if not waiting(name, finished)]
         while ready and len(running) < SIDE_BY_SIDE:
@@ -76,9 +86,9 @@ def main():
             print(f"{time.strftime('%H:%M')} {name} ended with exit code {process.returncode}", flush=True)
             if process.returncode == 0 and not arguments.no_export:
                 export(name)
-    for name, process in running.items():
-        process.wait()
-        print(f"{name} stopped; its state is saved", flush=True)
+    for process in running.values():
+        process.wait()  # each ends by its own --minutes
+    held.close()
     return 1 if failed else 0
 
 

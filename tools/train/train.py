@@ -35,7 +35,7 @@ def open_run(name):
 
 def lock(name):
     """Held until this process ends: two processes that train one checkpoint would overwrite each other's state."""
-    path = CACHE / name / "lock"
+    path = CACHE / "locks" / name
     path.parent.mkdir(parents=True, exist_ok=True)
     file = open(path, "w")
     try:
