@@ -1,0 +1,71 @@
+import type { AttentionContext } from "../../src/dispatch/context.js";
+import { float16ToNumber, numberToFloat16 } from "../../src/dispatch/float16.js";
+import { elementCount, type Shape4 } from "../../src/dispatch/tensor-view.js";
+import { difference } from "../../test/support/compare.js";
+import { normalArray, randomSource } from "../../test/support/random.js";
+import { type FlowCase, shapesOf, TOLERANCE_F16, TOLERANCE_F32 } from "./cases.js";
+import { planFlowAttention } from "./index.js";
+import { type DenseTensor, flowAttentionReference } from "./reference.js";
+
+interface Dense extends DenseTensor {
+  readonly data: Float32Array<ArrayBuffer>;
+}
+
+/** q, k and v of a case as their storage holds them. */
+export function makeCaseInputs(problem: FlowCase, seed = 1): Record<"q" | "k" | "v", Dense> {
+  const { dtype, spread = 1, mean = 0 } = problem;
+  const random = randomSource(seed);
+  const stored = (value: number) => (dtype === "f16" ? float16ToNumber(numberToFloat16(value)) : value);
+  const make = (shape: Shape4, factor: number, offset: number): Dense => {
+    const data = normalArray(elementCount(shape), random).map((value) => stored(value * factor + offset));
+    return { data, shape };
+  };
+  const { q, k, v } = shapesOf(problem);
+  return { q: make(q, spread, mean), k: make(k, spread, mean), v: make(v, 1, 0) };
+}
+
+/** A tensor's data with NaN in place of padding: memory there may hold anything. */
+export function withHiddenNaN(
+  { data, shape: [batches, tokens, heads, dim] }: Dense,
+  lengths: readonly number[] | undefined,
+): Float32Array<ArrayBuffer> {
+  const poisoned = data.slice();
+  for (let batch = 0; batch < batches; batch++) {
+    const from = batch * tokens + (lengths?.[batch] ?? tokens);
+    poisoned.fill(Number.NaN, from * heads * dim, (batch + 1) * tokens * heads * dim);
+  }
+  return poisoned;
+}
+
+/** Lengths of queries and keys: causal tokens have both in common. */
+export function lengthsOf({ options }: FlowCase) {
+  const { causal, queryLengths, keyLengths } = options;
+  return {
+    queryLengths: queryLengths ?? (causal ? keyLengths : undefined),
+    keyLengths: keyLengths ?? (causal ? queryLengths : undefined),
+  };
+}
+
+/** Runs a case into an output full of NaN and compares it with the float64 reference on inputs rounded to their storage. */
+export async function checkCase(
+  ctx: AttentionContext,
+  problem: FlowCase,
+): Promise<{ error: number; tolerance: number }> {
+  const { dtype, outDtype, options } = problem;
+  const inputs = makeCaseInputs(problem);
+  const { queryLengths, keyLengths } = lengthsOf(problem);
+  const shape = shapesOf(problem).out;
+  const tensors = {
+    q: ctx.fromArray(withHiddenNaN(inputs.q, queryLengths), inputs.q.shape, dtype),
+    k: ctx.fromArray(withHiddenNaN(inputs.k, keyLengths), inputs.k.shape, dtype),
+    v: ctx.fromArray(withHiddenNaN(inputs.v, keyLengths), inputs.v.shape, dtype),
+    out: ctx.fromArray(new Float32Array(elementCount(shape)).fill(Number.NaN), shape, outDtype),
+  };
+  const plan = await planFlowAttention(ctx, { ...options, ...tensors });
+  await ctx.submitChecked((encoder) => plan.record(encoder, tensors));
+  const expected = flowAttentionReference({ ...inputs, ...options, queryLengths, keyLengths });
+  const error = difference(await ctx.read(tensors.out), expected).maxRelative;
+  plan.destroy();
+  for (const { buffer } of Object.values(tensors)) buffer.destroy();
+  return { error, tolerance: outDtype === "f16" ? TOLERANCE_F16 : TOLERANCE_F32 };
+}
