@@ -4,6 +4,7 @@ import { kernelPlugin } from "./src/build/kernel-plugin.js";
 const entries = {
   index: "src/index.ts",
   softmax: "kernels/softmax/index.ts",
+  linear: "kernels/linear/index.ts",
   layers: "kernels/_layers/index.ts",
   transformer: "src/transformer/index.ts",
 };

@@ -112,7 +112,7 @@ describe("a kernel module", () => {
       size: 48,
       fields: {
         tokens: { offset: 0, type: "u32" },
-        strides: { offset: 16, type: "vec4u" },
+        strides: { offset: 16, type: "u32", length: 4 },
         scale: { offset: 32, type: "f32" },
       },
     });

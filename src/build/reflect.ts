@@ -1,13 +1,23 @@
 import { WgslReflect } from "wgsl_reflect/wgsl_reflect.module.js";
 import type { KernelBinding, UniformLayout, UniformType } from "../dispatch/kernel-module.js";
 
+/** Of the numbers in a field. */
 const UNIFORM_TYPES: Readonly<Record<string, UniformType>> = {
   u32: "u32",
   i32: "i32",
   f32: "f32",
-  vec4u: "vec4u",
-  "vec4<u32>": "vec4u",
+  vec4u: "u32",
+  "vec4<u32>": "u32",
+  "array<vec4f>": "f32",
+  "array<vec4>": "f32",
 };
+
+/** What wgsl_reflect says of a type; `count` of arrays, `format` of arrays and templates. */
+interface TypeInfo {
+  readonly name: string;
+  readonly format?: { readonly name: string } | null;
+  readonly count?: number;
+}
 
 export interface ReflectedKernel {
   readonly entryPoint: string;
@@ -26,16 +36,17 @@ export function reflectBindings(text: string): ReflectedKernel {
   const uniforms: Record<string, UniformLayout> = {};
   for (const { name, group, binding, size, members } of reflection.uniforms) {
     bindings.push({ name, group, binding, type: "uniform" });
-    const fields: Record<string, { offset: number; type: UniformType }> = {};
+    const fields: Record<string, UniformLayout["fields"][string]> = {};
     for (const member of members ?? []) {
-      const format = (member.type as { format?: { name: string } | null }).format;
-      const written = format ? `${member.type.name}<${format.name}>` : member.type.name;
+      const { name: outer, format, count } = member.type as TypeInfo;
+      const written = format ? `${outer}<${format.name}>` : outer;
       const type = UNIFORM_TYPES[written];
       if (!type)
         throw new Error(
           `uniform field ${name}.${member.name} has type ${written}, which run time cannot pack`,
         );
-      fields[member.name] = { offset: member.offset, type };
+      const length = (/vec4/.test(written) ? 4 : 1) * (count || 1);
+      fields[member.name] = { offset: member.offset, type, ...(length > 1 && { length }) };
     }
     uniforms[name] = { size: Math.ceil(size / 16) * 16, fields };
   }

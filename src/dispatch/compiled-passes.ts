@@ -10,6 +10,8 @@ import type { BufferRange } from "./validate.js";
 
 /** Bind groups for this many different sets of buffers are kept: a double-buffered application uses two. */
 const KEPT_TENSOR_SETS = 16;
+/** Of a binding that is not used; a multiple of every alignment of offsets. */
+const UNUSED_BYTES = 256;
 
 interface TensorSet {
   readonly key: readonly (GPUBuffer | number)[];
@@ -176,10 +178,15 @@ export class CompiledPasses {
     tensors: Readonly<Record<string, BufferRange>>,
     scratch: ReadonlyMap<number, GPUBuffer>,
   ): GPUBindGroup {
+    let unusedWrites = 0;
     const resource = (name: string, source: BindingSource): GPUBufferBinding => {
       if ("scratch" in source) return { buffer: scratch.get(source.scratch)!, size: source.bytes };
       if ("table" in source) return { buffer: this.#tables.get(source.table)!.buffer };
-      if ("unused" in source) return { buffer: this.#context.unusedBuffer(source.unused) };
+      if ("unused" in source) {
+        // WebGPU forbids two writable bindings of one range, even of nothing.
+        const offset = source.unused === "write" ? UNUSED_BYTES * unusedWrites++ : 0;
+        return { buffer: this.#context.unusedBuffer(source.unused), offset, size: UNUSED_BYTES };
+      }
       const range = tensors[source.tensor];
       if (!range) throw new Error(`${pass.name}: no tensor ${source.tensor} for binding ${name}`);
       return range;

@@ -229,9 +229,9 @@ export class AttentionContext {
     this.#onDestroy.add(dispose);
   }
 
-  /** @internal A small buffer for bindings that a problem does not use. Read and write need two: WebGPU forbids both at once. */
+  /** @internal A small buffer for bindings that a problem does not use, up to four. Read and write need two: WebGPU forbids both at once. */
   unusedBuffer(access: "read" | "write"): GPUBuffer {
-    this.#unused[access] ??= this.device.createBuffer({ size: 256, usage: BufferUsage.STORAGE });
+    this.#unused[access] ??= this.device.createBuffer({ size: 1024, usage: BufferUsage.STORAGE });
     return this.#unused[access];
   }
 

@@ -119,7 +119,7 @@ describe("uniforms", () => {
       count: { offset: 0, type: "u32" },
       offset: { offset: 4, type: "i32" },
       scale: { offset: 8, type: "f32" },
-      strides: { offset: 16, type: "vec4u" },
+      strides: { offset: 16, type: "u32", length: 4 },
     },
   } as const;
 
@@ -137,7 +137,7 @@ describe("uniforms", () => {
     const all = { count: 1, offset: 1, scale: 1, strides: [1, 2, 3, 4] };
     expect(() => packUniforms(layout, { ...all, cuont: 1 })).toThrow(/no field cuont/);
     expect(() => packUniforms(layout, { count: 1 })).toThrow(/offset was not given/);
-    expect(() => packUniforms(layout, { ...all, strides: 1 })).toThrow(/strides takes vec4u/);
+    expect(() => packUniforms(layout, { ...all, strides: 1 })).toThrow(/strides takes 4 u32/);
   });
 });
 

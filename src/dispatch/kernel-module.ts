@@ -34,12 +34,19 @@ export interface KernelBinding {
   readonly type: "uniform" | "storage" | "read-only-storage";
 }
 
-export type UniformType = "u32" | "i32" | "f32" | "vec4u";
+export type UniformType = "u32" | "i32" | "f32";
+
+export interface UniformField {
+  readonly offset: number;
+  readonly type: UniformType;
+  /** Numbers that it holds: 4 for a vec4, 4n for an array of n. Default 1. */
+  readonly length?: number;
+}
 
 export interface UniformLayout {
   /** Struct size in bytes. */
   readonly size: number;
-  readonly fields: Readonly<Record<string, { readonly offset: number; readonly type: UniformType }>>;
+  readonly fields: Readonly<Record<string, UniformField>>;
 }
 
 /** A `const NAME: type = literal;` of the WGSL, which run time may give another value. */

@@ -13,11 +13,12 @@ export function packUniforms(layout: UniformLayout, values: UniformValues): Arra
   for (const name of Object.keys(values)) {
     if (!(name in layout.fields)) throw new Error(`uniform struct has no field ${name}`);
   }
-  for (const [name, { offset, type }] of Object.entries(layout.fields)) {
+  for (const [name, { offset, type, length = 1 }] of Object.entries(layout.fields)) {
     const value = values[name];
     if (value === undefined) throw new Error(`uniform field ${name} was not given`);
     const numbers = typeof value === "number" ? [value] : value;
-    if (numbers.length !== (type === "vec4u" ? 4 : 1)) throw new Error(`uniform field ${name} takes ${type}`);
+    if (numbers.length !== length)
+      throw new Error(`uniform field ${name} takes ${length} ${type}, not ${numbers.length}`);
     numbers.forEach((number, index) => {
       if (type === "f32") view.setFloat32(offset + 4 * index, number, true);
       else if (type === "i32") view.setInt32(offset + 4 * index, number, true);

@@ -8,7 +8,7 @@ LANGUAGE = {
     "kv_heads": 4,
     "hidden": 448,
     "context": 512,
-    "dropout": 0.1,
+    "dropout": 0.0,
     "embedding_scale": 1,
 }
 # All have about the parameters of the softmax model: what a mixer's projections need more, the channel part has less.
@@ -18,12 +18,12 @@ LIGHTNING["embedding_scale"] = 192**0.5
 FLOW = {**LANGUAGE, "mechanism": "flow", "kv_heads": 8, "hidden": 384, "clamp": 1.0}
 MOH = {**SOFTMAX, "mechanism": "moh", "shared_heads": 2}
 
-IMAGE = {"image": 28, "patch": 4, "classes": 10, "width": 128, "layers": 4, "heads": 4, "hidden": 512, "dropout": 0.1}
+IMAGE = {"image": 28, "patch": 4, "classes": 10, "width": 128, "layers": 4, "heads": 4, "hidden": 512, "dropout": 0.0}
 
 # 342 steps are an epoch of the texts, 468 one of Fashion-MNIST.
 LANGUAGE_RUN = {"task": "language", "batch": 8, "steps": 2052, "learning_rate": 4e-3, "warmup": 100, "weight_decay": 0.1}
 CONTINUED_RUN = {**LANGUAGE_RUN, "from": "lm-softmax", "steps": 684, "learning_rate": 1e-3, "warmup": 50}
-IMAGE_RUN = {"task": "classifier", "batch": 128, "steps": 3276, "learning_rate": 2e-3, "warmup": 100, "weight_decay": 0.05}
+IMAGE_RUN = {"task": "classifier", "batch": 128, "steps": 3276, "learning_rate": 3e-3, "warmup": 100, "weight_decay": 0.05}
 DIFFUSION_RUN = {"task": "diffusion", "batch": 128, "steps": 7020, "learning_rate": 2e-3, "warmup": 100}
 DIFFUSION_RUN.update(weight_decay=0.01, label_dropout=0.1, ema=0.999)
 
