@@ -3,6 +3,7 @@ const RELU = 1u;
 const TANH = 2u;
 const GELU = 3u;
 const SILU = 4u;
+const SIGMOID = 5u;
 const ACTIVATION: u32 = 0u;
 
 const SQRT_2_OVER_PI = 0.7978845608;
@@ -20,6 +21,9 @@ fn activation(x: vec4f) -> vec4f {
   if (ACTIVATION == SILU) {
     // e^80 is finite, and past it only x / (1 + e^-x) = 0 in f32 is left to find.
     return x / (1.0 + exp(-max(x, vec4f(-80.0))));
+  }
+  if (ACTIVATION == SIGMOID) {
+    return 1.0 / (1.0 + exp(-max(x, vec4f(-80.0))));
   }
   return x;
 }

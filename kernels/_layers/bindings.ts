@@ -4,5 +4,8 @@ export const BINDINGS = {
   l2_normalize: ["params", "x", "out"],
   layer_norm: ["params", "x", "scale", "bias", "out"],
   linear: ["params", "x", "weight", "bias", "residual", "out"],
+  gate: ["params", "x", "gate", "out"],
+  lrpe: ["params", "x", "out", "steps"],
   mean_pool: ["params", "x", "lengths", "out"],
+  rms_norm: ["params", "x", "scale", "out"],
 } as const;

@@ -1,4 +1,4 @@
-import { CompiledPasses } from "../../src/dispatch/compiled-passes.js";
+import { CompiledPasses, type Table } from "../../src/dispatch/compiled-passes.js";
 import type { AttentionContext } from "../../src/dispatch/context.js";
 import type { Pass, PassCost } from "../../src/dispatch/pass.js";
 import type { Profiler } from "../../src/dispatch/profiler.js";
@@ -26,9 +26,10 @@ export async function compileLayer<Names extends string>(
   ctx: AttentionContext,
   pass: Pass,
   specs: Readonly<Record<string, TensorSpec>>,
+  tables: Readonly<Record<string, Table>> = {},
 ): Promise<LayerPlan<Partial<Record<Names, TensorView>>>> {
   await ctx.assertAlive();
-  const compiled = await CompiledPasses.compile(ctx, [pass]);
+  const compiled = await CompiledPasses.compile(ctx, [pass], tables);
   return {
     passes: compiled.passes,
     cost: pass.cost,

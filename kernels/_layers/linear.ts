@@ -10,8 +10,8 @@ import { compileLayer, type LayerPlan } from "./layer-plan.js";
 import { checkRows, checkShape } from "./layouts.js";
 import kernel from "./linear.wgsl";
 
-/** `gelu` is the tanh form (arXiv 1606.08415, section 2), `silu` x / (1 + e^-x). */
-export type Activation = "none" | "relu" | "tanh" | "gelu" | "silu";
+/** `gelu` is the tanh form (arXiv 1606.08415, section 2), `silu` x / (1 + e^-x), `sigmoid` 1 / (1 + e^-x). */
+export type Activation = "none" | "relu" | "tanh" | "gelu" | "silu" | "sigmoid";
 
 export interface LinearProblem {
   /** [B, T, 1, in] */
@@ -40,7 +40,7 @@ export interface LinearTensors {
 }
 
 /** Numbers of `activation.wgsl`. */
-const ACTIVATIONS: readonly Activation[] = ["none", "relu", "tanh", "gelu", "silu"];
+export const ACTIVATIONS: readonly Activation[] = ["none", "relu", "tanh", "gelu", "silu", "sigmoid"];
 
 /** 64 threads: four groups of rows where they may leave early, else one, so that few rows keep few threads waiting. */
 const TILE = { columnThreads: 16, rowThreads: 4, rows: 8 };
@@ -83,15 +83,19 @@ export function checkLinear(problem: LinearProblem, capabilities: Capabilities):
   if (residual) checkShape("residual", residual, [batches, tokens, 1, outer]);
   checkShape("out", out, [batches, tokens, 1, outer]);
   checkBindable({ x, weight, bias, residual, out }, capabilities);
-  if (!ACTIVATIONS.includes(activation)) {
-    throw new AttentionError("unsupported", {
-      subject: "linear activation",
-      expected: ACTIVATIONS.join(", "),
-      got: String(activation),
-      fix: "Use one of these, or leave it out for none.",
-    });
-  }
+  checkActivation("linear activation", activation);
   return { x, weight, bias, residual, out, activation };
+}
+
+/** @throws AttentionError "unsupported" */
+export function checkActivation(subject: string, activation: Activation): void {
+  if (ACTIVATIONS.includes(activation)) return;
+  throw new AttentionError("unsupported", {
+    subject,
+    expected: ACTIVATIONS.join(", "),
+    got: String(activation),
+    fix: "Use one of these, or leave it out for none.",
+  });
 }
 
 /** The pass of a checked problem. Pure: the same problem gives the same pass. */

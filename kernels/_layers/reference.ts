@@ -48,7 +48,43 @@ const ACTIVATIONS: Readonly<Record<Activation, (x: number) => number>> = {
   tanh: Math.tanh,
   gelu: (x) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3))),
   silu: (x) => x / (1 + Math.exp(-x)),
+  sigmoid: (x) => 1 / (1 + Math.exp(-x)),
 };
+
+/** scale x / sqrt(mean of x² + epsilon); no scale is 1. */
+export function rmsNormReference(x: Matrix, epsilon: number, scale?: ArrayLike<number>): Float64Array {
+  return eachRow(x, (row) => {
+    const root = Math.sqrt(sum(row.map((value) => value * value)) / row.length + epsilon);
+    return row.map((value, c) => ((scale?.[c] ?? 1) * value) / root);
+  });
+}
+
+/** x activation(gate), element by element. */
+export function gateReference(
+  x: ArrayLike<number>,
+  gate: ArrayLike<number>,
+  activation: Activation,
+): Float64Array {
+  return Float64Array.from({ length: x.length }, (_, n) => x[n]! * ACTIVATIONS[activation](gate[n]!));
+}
+
+/** [x cos, x sin] of position times theta^(-2c / C), with c counted through all heads. x dense [B, T, H, D]. */
+export function lrpeReference(
+  x: ArrayLike<number>,
+  [, tokens, heads, dim]: readonly [number, number, number, number],
+  theta: number,
+  firstPosition: number,
+): Float64Array {
+  const out = new Float64Array(2 * x.length);
+  for (let n = 0; n < x.length; n++) {
+    const [c, d] = [n % (heads * dim), n % dim];
+    const position = firstPosition + (Math.floor(n / (heads * dim)) % tokens);
+    const angle = position * theta ** ((-2 * c) / (heads * dim));
+    out[2 * (n - d) + d] = x[n]! * Math.cos(angle);
+    out[2 * (n - d) + dim + d] = x[n]! * Math.sin(angle);
+  }
+  return out;
+}
 
 /** activation(x W + bias) + residual. `weight` is [in, out]. */
 export function linearReference(

@@ -1,3 +1,4 @@
+import package::_shared::turns::cos_sin;
 import super::params::{ HEAD_DIM4, rotary_rest, rotary_step };
 import super::tensors::{ load_k, load_q };
 
@@ -8,19 +9,6 @@ const ROTARY: bool = false;
 const ROTARY_DIM: u32 = 64u;
 /// Pairs are neighbours (2n, 2n + 1) instead of half a width apart (n, n + ROTARY_DIM / 2).
 const ROTARY_INTERLEAVED: bool = false;
-
-/// (cos, sin) of an angle in turns, |turns| <= 1. The built-ins may be off by 2^-11, which rotations would show: this reduces
-/// to an eighth of a turn either side and takes the Taylor series, whose rest is below 3e-8 there.
-fn cos_sin(turns: f32) -> vec2f {
-  let quarters = round(4.0 * turns);
-  let x = 6.283185307179586 * (turns - 0.25 * quarters);
-  let x2 = x * x;
-  let sine = x * (1.0 + x2 * (-1.0 / 6.0 + x2 * (1.0 / 120.0 + x2 * (-1.0 / 5040.0 + x2 / 362880.0))));
-  let cosine = 1.0 + x2 * (-0.5 + x2 * (1.0 / 24.0 + x2 * (-1.0 / 720.0 + x2 / 40320.0)));
-  let quadrant = bitcast<u32>(i32(quarters)) & 3u;
-  let turned = select(vec2f(cosine, sine), vec2f(-sine, cosine), (quadrant & 1u) == 1u);
-  return select(turned, -turned, quadrant >= 2u);
-}
 
 /// (cos, sin) of a pair at a position. The product wraps at whole turns, so the angle is exact at any position.
 fn rotation(position: i32, pair: u32) -> vec2f {

@@ -1,0 +1,111 @@
+import type { Capabilities } from "../../src/dispatch/capabilities.js";
+import { fail } from "../../src/dispatch/check.js";
+import type { AttentionContext } from "../../src/dispatch/context.js";
+import { bytesOf, checkBindable } from "../../src/dispatch/layout.js";
+import { type Pass, spreadWorkgroups } from "../../src/dispatch/pass.js";
+import {
+  elementCount,
+  type Shape4,
+  stridesOf,
+  type TensorLayout,
+  type TensorView,
+} from "../../src/dispatch/tensor-view.js";
+import { bindingRange, checkLayout, checkOptions } from "../../src/dispatch/validate.js";
+import { compileLayer, type LayerPlan } from "./layer-plan.js";
+import { checkNumber, checkShape } from "./layouts.js";
+import kernel from "./lrpe.wgsl";
+
+export interface LrpeProblem {
+  /** [B, T, H, D] */
+  readonly x: TensorLayout;
+  /** [B, T, H, 2 D]. Default dense. */
+  readonly out?: TensorLayout;
+  /** Base of the frequencies theta^(-2c / (H D)), c counted through all heads. Default 10000. */
+  readonly theta?: number;
+  /** Position of the first token, an integer from 0. Default 0. */
+  readonly firstPosition?: number;
+}
+
+export interface LrpeTensors {
+  readonly x: TensorView;
+  /** Written. Its buffer is not that of `x`. */
+  readonly out: TensorView;
+}
+
+type LrpeShape = Required<LrpeProblem>;
+
+const THREADS = 64;
+
+/**
+ * Plans the position encoding of TransNormerLLM's first layers (LRPE, arXiv 2307.14995): channel c of a token at position t
+ * becomes two, x cos(θ_c t) and D further on x sin(θ_c t).
+ *
+ * @throws AttentionError "shape", "dtype", "unsupported", "limit", "compile", "disposed", "device-lost"
+ */
+export async function planLrpe(ctx: AttentionContext, problem: LrpeProblem): Promise<LayerPlan<LrpeTensors>> {
+  const shape = checkLrpe(problem, ctx.capabilities);
+  const specs = { x: { layout: shape.x }, out: { layout: shape.out, output: true } };
+  const tables = { steps: { values: stepsTable(shape) } };
+  return compileLayer(ctx, lrpePass(shape, ctx.capabilities), specs, tables);
+}
+
+function checkLrpe(problem: LrpeProblem, capabilities: Capabilities): LrpeShape {
+  checkOptions("lrpe", problem, ["x", "out", "theta", "firstPosition"]);
+  const { x, theta = 10_000, firstPosition = 0 } = problem;
+  checkLayout("x", x, ["f32"]);
+  const [batches, tokens, heads, dim] = x.shape;
+  const shape: Shape4 = [batches, tokens, heads, 2 * dim];
+  const out = problem.out ?? { dtype: "f32", shape };
+  checkShape("out", out, shape);
+  checkBindable({ x, out }, capabilities);
+  checkNumber("theta", theta, Number.MIN_VALUE);
+  if (!Number.isInteger(firstPosition) || firstPosition < 0 || firstPosition + tokens > 2 ** 31)
+    fail(
+      "shape",
+      "firstPosition",
+      "an integer from 0 to 2^31 - tokens",
+      firstPosition,
+      "Tokens count from 0.",
+    );
+  return { x, out, theta, firstPosition };
+}
+
+/** [H, D, 2]: the turns of a token modulo one, in 2^-32, and what rounding left out. */
+function stepsTable({ x, theta }: LrpeShape): Uint32Array<ArrayBuffer> {
+  const channels = x.shape[2] * x.shape[3];
+  const steps = new Uint32Array(2 * channels);
+  const rests = new Float32Array(steps.buffer);
+  for (let c = 0; c < channels; c++) {
+    const turns = (theta ** ((-2 * c) / channels) / (2 * Math.PI)) * 2 ** 32;
+    steps[2 * c] = Math.round(turns) % 2 ** 32;
+    rests[2 * c + 1] = (turns - Math.round(turns)) / 2 ** 32;
+  }
+  return steps;
+}
+
+function lrpePass({ x, out, firstPosition }: LrpeShape, capabilities: Capabilities): Pass {
+  const [batches, tokens, heads, dim] = x.shape;
+  const groups = Math.ceil(elementCount(x.shape) / THREADS);
+  return {
+    name: "layers/lrpe",
+    kernel,
+    variant: "base",
+    constants: { THREADS },
+    workgroups: spreadWorkgroups(groups, capabilities.limits.maxComputeWorkgroupsPerDimension),
+    bindings: { x: { tensor: "x" }, out: { tensor: "out" }, steps: { table: "steps" } },
+    uniforms: {
+      params: {
+        strides_x: stridesOf(x),
+        strides_out: stridesOf(out),
+        base_x: bindingRange(x, capabilities).base,
+        base_out: bindingRange(out, capabilities).base,
+        batches,
+        tokens,
+        heads,
+        dim,
+        first_position: firstPosition,
+      },
+    },
+    cost: { flops: 2 * elementCount(x.shape), bytes: bytesOf(x, out) },
+  };
+}
