@@ -1,9 +1,9 @@
-import type { Shape4, TensorLayout, TensorView } from "webgpu-attention";
+import type { Shape4 } from "webgpu-attention";
 import { type SoftmaxCallOptions, softmaxAttention } from "webgpu-attention/softmax";
-import type { SafetensorsTensor } from "../../../test/support/safetensors.js";
 import type { CaseBuffers } from "../case-buffers.js";
+import { expectedOutput, inputView } from "../case-tensors.js";
 import type { ComparedOutput, Mechanism } from "../mechanism.js";
-import { numbersOf, referenceTensor, requireTensor, type VerifyCase } from "../verify-case.js";
+import { numbersOf, type VerifyCase } from "../verify-case.js";
 
 const TOLERANCE = 1e-5;
 /** Scores of hundreds: float32 itself is off by 2e-5 there. */
@@ -12,10 +12,7 @@ const TOLERANCE_LARGE_LOGITS = 5e-5;
 const runSoftmax: Mechanism = async (ctx, testCase, buffers) => {
   const { layout: order = "BHND" } = testCase.params;
   if (order !== "BHND") throw new Error(`params.layout is ${JSON.stringify(order)}, expected "BHND"`);
-  const input = (name: string): TensorView => {
-    const tensor = requireTensor(testCase, name);
-    return { buffer: buffers.upload(numbersOf(tensor)), ...layoutOf(name, tensor) };
-  };
+  const input = (name: string) => inputView(testCase, buffers, name);
   const out = expectedOutput("out", testCase, buffers);
   if (!out) throw new Error('tensor "out" is missing');
   const lse = expectedOutput("lse", testCase, buffers);
@@ -69,60 +66,9 @@ function present(options: Record<string, unknown>): Record<string, unknown> {
   );
 }
 
-interface ExpectedOutput {
-  readonly name: string;
-  /** Where to compute it, laid out as the file has it. */
-  readonly view: TensorView;
-  /** In the view's logical order. */
-  readonly expected: Float64Array;
-}
-
-function expectedOutput(
-  name: string,
-  testCase: VerifyCase,
-  buffers: CaseBuffers,
-): ExpectedOutput | undefined {
-  const reference = referenceTensor(testCase, name);
-  if (!reference) return undefined;
-  const layout = layoutOf(name, reference);
-  const values = numbersOf(reference);
-  return {
-    name,
-    view: { buffer: buffers.nan(values.length), ...layout },
-    expected: inLogicalOrder(values, layout),
-  };
-}
-
-/** The files keep heads before tokens, [B, H, N, D] (and lse [B, H, N]): the same memory, seen as [B, N, H, D]. */
-function layoutOf(name: string, { shape }: SafetensorsTensor): TensorLayout {
-  const [batch, heads, tokens, dim] = shape.length === 3 ? [...shape, 1] : shape;
-  if (batch === undefined || heads === undefined || tokens === undefined || dim === undefined) {
-    throw new Error(`tensor "${name}" has shape [${shape}], expected [B, H, N, D]`);
-  }
-  return {
-    dtype: "f32",
-    shape: [batch, tokens, heads, dim],
-    strides: [heads * tokens * dim, dim, tokens * dim, 1],
-  };
-}
-
 /** Sizes of a tensor that broadcasts to [B, H, Nq, Nk]; leading axes may be left out, as in numpy. */
 function fourSizes(name: string, shape: readonly number[]): Shape4 {
   if (shape.length > 4) throw new Error(`tensor "${name}" has shape [${shape}], expected at most four axes`);
   const [b, h, q, k] = [...Array<number>(4 - shape.length).fill(1), ...shape];
   return [b!, h!, q!, k!];
-}
-
-function inLogicalOrder(values: ArrayLike<number>, { shape, strides }: TensorLayout): Float64Array {
-  const ordered = new Float64Array(values.length);
-  let next = 0;
-  for (let b = 0; b < shape[0]; b++) {
-    for (let t = 0; t < shape[1]; t++) {
-      for (let h = 0; h < shape[2]; h++) {
-        const row = b * strides![0] + t * strides![1] + h * strides![2];
-        for (let d = 0; d < shape[3]; d++) ordered[next++] = values[row + d]!;
-      }
-    }
-  }
-  return ordered;
 }
