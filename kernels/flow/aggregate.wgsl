@@ -6,13 +6,13 @@ import super::flow::flow;
 import super::outer::{ PARTS, add_outer_products, block_of, keys, store_block, weights };
 import super::params::{ BOUNDED, COLUMNS, HEAD_DIM4, ROWS, TILE, Sums, key_length, params, side_rows };
 import super::values::first_value;
-import super::vectors::{ CONSERVED, QUERIES, vector_total };
+import super::vectors::{ CONSERVED, QUERIES };
 
+/// [4, heads of the scratch, HEAD_DIM4]
+@group(0) @binding(2) var<storage, read> totals: array<vec4f>;
 /// [heads of the scratch, chunks] maximum and sum
 @group(0) @binding(6) var<storage, read_write> competition: array<vec2f>;
 
-/// Sum of queries over their incoming flows.
-var<workgroup> other: array<vec4f, HEAD_DIM4>;
 var<workgroup> scores: array<f32, TILE>;
 
 @compute @workgroup_size(TILE)
@@ -34,12 +34,8 @@ fn main(
   let value_rows = first_value(params.first_head + head);
   let corner = block_of(part, thread);
 
-  let total = vector_total(CONSERVED + QUERIES, head, params.other_chunks, thread);
-  if (thread < HEAD_DIM4) {
-    other[thread] = total;
-  }
-  workgroupBarrier();
-
+  // Sum of queries over their incoming flows.
+  let other = ((CONSERVED + QUERIES) * params.head_count + head) * HEAD_DIM4;
   var sums = Sums();
   var most = 0.0;
   var own_sum = 0.0;
@@ -49,7 +45,7 @@ fn main(
     let own = (first + tile + thread) * HEAD_DIM4;
     var score = params.flow_epsilon;
     for (var c = 0u; c < HEAD_DIM4; c++) {
-      score += flow(keys[own + c], other[c], c);
+      score += flow(keys[own + c], totals[other + c], c);
     }
     // Flows are positive, so the clamp's lower end and 0 as the least maximum change nothing.
     score = min(score, params.clamp);

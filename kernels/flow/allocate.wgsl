@@ -3,13 +3,13 @@
 import package::_shared::workgroup_index::workgroup_index;
 import super::flow::{ flow, logistic };
 import super::output::{ row_out, store_out };
-import super::params::{ COLUMNS, HEAD_DIM4, ROWS, TILE, VALUE_DIM4, Sums, key_length, params, query_length, side_rows };
-import super::product::{ PARTS, add_product, block_column, block_row, queries };
-import super::vectors::{ CONSERVED, KEYS, vector_total };
+import super::params::{ COLUMNS, HEAD_DIM4, ROWS, TILE, VALUE_DIM4, key_length, params, query_length, side_rows };
+import super::product::{ PARTS, product_of, block_column, block_row, queries };
+import super::vectors::{ CONSERVED, KEYS };
 
-var<workgroup> key_sum: array<vec4f, HEAD_DIM4>;
-/// Sum of keys over their outgoing flows.
-var<workgroup> conserved_sum: array<vec4f, HEAD_DIM4>;
+/// [4, heads of the scratch, HEAD_DIM4]
+@group(0) @binding(2) var<storage, read> totals: array<vec4f>;
+
 /// logistic(Î L / S) / I of the tile's sinks.
 var<workgroup> factors: array<f32, TILE>;
 
@@ -31,21 +31,16 @@ fn main(
   let sinks = query_length(batch);
   let sources = key_length(batch);
 
-  let keys_total = vector_total(KEYS, head, params.other_chunks, thread);
-  let conserved_total = vector_total(CONSERVED + KEYS, head, params.other_chunks, thread);
-  if (thread < HEAD_DIM4) {
-    key_sum[thread] = keys_total;
-    conserved_sum[thread] = conserved_total;
-  }
-  workgroupBarrier();
-
+  // Sums of keys, and of keys over their outgoing flows.
+  let key_sum = (KEYS * params.head_count + head) * HEAD_DIM4;
+  let conserved_sum = ((CONSERVED + KEYS) * params.head_count + head) * HEAD_DIM4;
   let first = head * side_rows() + tile;
   var incoming = params.flow_epsilon;
   var conserved = params.flow_epsilon;
   for (var c = 0u; c < HEAD_DIM4; c++) {
     let query = queries[(first + thread) * HEAD_DIM4 + c];
-    incoming += flow(query, key_sum[c], c);
-    conserved += flow(query, conserved_sum[c], c);
+    incoming += flow(query, totals[key_sum + c], c);
+    conserved += flow(query, totals[conserved_sum + c], c);
   }
   factors[thread] = logistic(conserved * f32(sinks) / f32(max(sources, 1u))) / incoming;
   workgroupBarrier();
@@ -55,8 +50,7 @@ fn main(
     return;
   }
   let row = block_row(thread);
-  var sums = Sums();
-  add_product(&sums, first + row, head * 4u * HEAD_DIM4 * VALUE_DIM4, column);
+  var sums = product_of(first + row, head * 4u * HEAD_DIM4 * VALUE_DIM4, column);
   for (var r = 0u; r < ROWS; r++) {
     let token = tile + row + r;
     if (token < params.tokens_q) {

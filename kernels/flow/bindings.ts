@@ -1,10 +1,11 @@
 /** The names that the passes of flow attention bind. The build fails where a kernel's WGSL and its list here differ. */
 export const BINDINGS = {
   features: ["params", "lengths", "vectors", "x", "features"],
-  flows: ["params", "lengths", "vectors", "features"],
-  aggregate: ["params", "lengths", "vectors", "v", "keys", "matrices", "competition"],
+  totals: ["params", "vectors", "totals"],
+  flows: ["params", "lengths", "vectors", "features", "totals"],
+  aggregate: ["params", "lengths", "totals", "v", "keys", "matrices", "competition"],
   merge: ["params", "lengths", "competition", "matrices", "aggregated"],
-  allocate: ["params", "lengths", "vectors", "queries", "matrices", "out"],
+  allocate: ["params", "lengths", "totals", "queries", "matrices", "out"],
   causal_flows: ["params", "lengths", "vectors", "queries", "keys", "products", "tokens", "state"],
   causal_conserve: [
     "params",

@@ -3,11 +3,12 @@
 // one head and up to COLUMN_BLOCKS blocks of columns.
 import package::_shared::workgroup_index::workgroup_index;
 import super::output::{ row_out, store_out };
-import super::params::{ COLUMNS, DEPTH, HEAD_DIM4, ROWS, TILE, VALUE_DIM4, Sums, key_length, params };
-import super::product::{ PARTS, add_product, block_column, block_row };
+import super::params::{ COLUMNS, DEPTH, HEAD_DIM4, ROWS, TILE, VALUE_DIM4, key_length, params };
+import super::product::{ PARTS, product_of, block_column, block_row };
+import super::triangle::TILE_PRODUCTS;
 import super::values::{ first_value, load_v };
 
-/// As causal_flows.wgsl, causal_conserve.wgsl and causal_aggregate.wgsl leave them.
+/// As triangle.wgsl, causal_conserve.wgsl and causal_aggregate.wgsl describe them.
 @group(0) @binding(6) var<storage, read> products: array<vec4f>;
 @group(0) @binding(7) var<storage, read> conserved: array<vec2f>;
 @group(0) @binding(8) var<storage, read> shares: array<vec4f>;
@@ -33,14 +34,13 @@ fn main(
     return;
   }
   let row = block_row(thread);
-  var sums = Sums();
-  add_product(&sums, first + row, (head * params.chunks + tile) * 4u * HEAD_DIM4 * VALUE_DIM4, column);
+  var sums = product_of(first + row, (head * params.chunks + tile) * 4u * HEAD_DIM4 * VALUE_DIM4, column);
 
   // Four sources at a time, up to the last one that the block's last row sees; past the end of the sequence stands its last token
   // again, with a share of 0.
   let second_column = min(column + 1u, VALUE_DIM4 - 1u);
   let values = first_value(params.first_head + head);
-  let product_row = (first + row) * TILE / 4u;
+  let product_row = (head * params.chunks + tile) * TILE_PRODUCTS + row * TILE / 4u;
   for (var source = 0u; source < row + ROWS && begin + source < length; source += DEPTH) {
     let share = shares[(first + source) / 4u];
     var right = array<vec4f, DEPTH * COLUMNS>(); // [DEPTH, COLUMNS]

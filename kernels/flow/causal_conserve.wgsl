@@ -3,17 +3,14 @@
 // with the tile's share of the competition. A workgroup takes a tile of one head; a thread has a token, then a block of products.
 import package::_shared::workgroup_index::workgroup_index;
 import super::flow::{ flow, logistic };
-import super::params::{ BOUNDED, HEAD_DIM4, ROWS, TILE, params };
+import super::params::{ BOUNDED, COLUMNS, HEAD_DIM4, ROWS, Sums, TILE, params };
 import super::state::tokens_seen;
-import super::triangle::{ Products, block_key, block_query, past_flows, put_parts, tile_tokens };
+import super::triangle::{ block_place, past_flows, products, put_parts, tokens };
 import super::vectors::{ CONSERVED, KEYS, QUERIES, vectors, vector_place };
 
 /// [heads of the scratch, rows, HEAD_DIM4]
 @group(0) @binding(3) var<storage, read> queries: array<vec4f>;
 @group(0) @binding(4) var<storage, read> keys: array<vec4f>;
-/// As causal_flows.wgsl leaves them.
-@group(0) @binding(5) var<storage, read> products: array<vec4f>;
-@group(0) @binding(6) var<storage, read> tokens: array<vec4f>;
 /// [heads of the scratch, rows] factor of the output, score
 @group(0) @binding(7) var<storage, read_write> conserved: array<vec2f>;
 /// [heads of the scratch, tiles] maximum and sum
@@ -36,7 +33,6 @@ fn main(
   let first = index * TILE;
 
   let own = tokens[first + thread];
-  tile_tokens[thread] = own;
   var flows = vec2f();
   let query_sum = vector_place(CONSERVED + QUERIES, head, tile);
   let key_sum = vector_place(CONSERVED + KEYS, head, tile);
@@ -45,41 +41,32 @@ fn main(
     let key = keys[(first + thread) * HEAD_DIM4 + c];
     flows += vec2f(flow(query, vectors[key_sum + c], c), flow(key, vectors[query_sum + c], c));
   }
-  workgroupBarrier();
 
-  let place = ((first + block_query(thread)) * TILE + block_key(thread)) / 4u;
-  var own_products = Products();
+  let place = block_place(index, thread);
+  var own_products = Sums(); // [ROWS, COLUMNS], a product to a component
   for (var r = 0u; r < ROWS; r++) {
-    let at = r * ROWS;
-    let left = products[place + r * TILE / 4u];
-    let right = products[place + r * TILE / 4u + 1u];
-    own_products[at] = left.x;
-    own_products[at + 1u] = left.y;
-    own_products[at + 2u] = left.z;
-    own_products[at + 3u] = left.w;
-    own_products[at + 4u] = right.x;
-    own_products[at + 5u] = right.y;
-    own_products[at + 6u] = right.z;
-    own_products[at + 7u] = right.w;
+    for (var n = 0u; n < COLUMNS; n++) {
+      own_products[r * COLUMNS + n] = products[place + r * TILE / 4u + n];
+    }
   }
-  put_parts(&own_products, thread);
-  workgroupBarrier();
+  put_parts(&own_products, index, thread);
+  storageBarrier();
 
-  flows += past_flows(thread);
+  flows += past_flows(index, thread);
   let count = tokens_seen(params.first_head + head) + f32(tile * TILE + thread + 1u);
   // Padding has weight 0. Flows are positive, so the clamp's lower end changes nothing, nor does 0 as the least maximum.
   let valid = own.y > 0.0;
   let score = select(0.0, min(flows.y / count, params.clamp), valid);
   conserved[first + thread] = vec2f(logistic(flows.x / count) * own.x / count, score);
-  scores[thread] = score;
-  workgroupBarrier();
   var most = 0.0;
   if (!BOUNDED) {
+    scores[thread] = score;
+    workgroupBarrier();
     for (var t = 0u; t < TILE; t++) {
       most = max(most, scores[t]);
     }
+    workgroupBarrier();
   }
-  workgroupBarrier();
   scores[thread] = select(0.0, exp(score - most), valid);
   workgroupBarrier();
   if (thread == 0u) {

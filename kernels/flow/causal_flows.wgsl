@@ -2,20 +2,15 @@
 // from the scanned sums, what this tile adds from its products Q Kᵀ, which later passes read too. Then the tile's sums of K n / O
 // and Q n / I. A workgroup takes a tile of one head; a thread has a token, a block of products, a token again, then a column.
 import package::_shared::workgroup_index::workgroup_index;
-import super::columns::{ COLUMN_THREADS, GROUPS, column_sum };
 import super::flow::{ flow, shift4 };
-import super::params::{ HEAD_DIM4, ROWS, TILE, params, query_length };
+import super::params::{ COLUMNS, HEAD_DIM4, ROWS, Sums, TILE, params, query_length };
 import super::state::tokens_seen;
-import super::triangle::{ Products, block_key, block_query, past_flows, put_parts, tile_tokens };
-import super::vectors::{ CONSERVED, KEYS, QUERIES, vectors, vector_place };
+import super::triangle::{ block_key, block_place, block_query, past_flows, products, put_parts, tokens };
+import super::vectors::{ COLUMN_THREADS, CONSERVED, GROUPS, KEYS, QUERIES, vectors, vector_place };
 
 /// [heads of the scratch, rows, HEAD_DIM4]
 @group(0) @binding(3) var<storage, read> queries: array<vec4f>;
 @group(0) @binding(4) var<storage, read> keys: array<vec4f>;
-/// [heads of the scratch, tiles, TILE, TILE / 4] products of a tile's queries with its keys
-@group(0) @binding(5) var<storage, read_write> products: array<vec4f>;
-/// [heads of the scratch, rows] n / I, n / O, and epsilon times the sums of the row of Q and of K; zeros for padding
-@group(0) @binding(6) var<storage, read_write> tokens: array<vec4f>;
 
 @compute @workgroup_size(TILE)
 fn main(
@@ -43,13 +38,13 @@ fn main(
     let shift = shift4(c);
     row_sums += vec2f(dot(query, shift), dot(key, shift));
   }
-  tile_tokens[thread] = vec4f(1.0, 1.0, row_sums);
-  workgroupBarrier();
+  tokens[first + thread] = vec4f(1.0, 1.0, row_sums);
+  storageBarrier();
 
   // 2. products = Q Kᵀ
   let query_row = (first + block_query(thread)) * HEAD_DIM4;
   let key_row = (first + block_key(thread)) * HEAD_DIM4;
-  var own_products = Products();
+  var own_products = Sums(); // [ROWS, COLUMNS], a product to a component
   for (var c = 0u; c < HEAD_DIM4; c++) {
     var sources = array<vec4f, ROWS>();
     for (var n = 0u; n < ROWS; n++) {
@@ -57,45 +52,48 @@ fn main(
     }
     for (var r = 0u; r < ROWS; r++) {
       let query = queries[query_row + r * HEAD_DIM4 + c];
-      for (var n = 0u; n < ROWS; n++) {
-        own_products[r * ROWS + n] += dot(query, sources[n]);
+      for (var n = 0u; n < COLUMNS; n++) {
+        own_products[r * COLUMNS + n] += vec4f(
+          dot(query, sources[4u * n]),
+          dot(query, sources[4u * n + 1u]),
+          dot(query, sources[4u * n + 2u]),
+          dot(query, sources[4u * n + 3u]),
+        );
       }
     }
   }
-  put_parts(&own_products, thread);
-  let place = ((first + block_query(thread)) * TILE + block_key(thread)) / 4u;
+  put_parts(&own_products, index, thread);
+  let place = block_place(index, thread);
   for (var r = 0u; r < ROWS; r++) {
-    let at = r * ROWS;
-    products[place + r * TILE / 4u] = vec4f(own_products[at], own_products[at + 1u], own_products[at + 2u], own_products[at + 3u]);
-    products[place + r * TILE / 4u + 1u] = vec4f(own_products[at + 4u], own_products[at + 5u], own_products[at + 6u], own_products[at + 7u]);
+    for (var n = 0u; n < COLUMNS; n++) {
+      products[place + r * TILE / 4u + n] = own_products[r * COLUMNS + n];
+    }
   }
-  workgroupBarrier();
+  storageBarrier();
 
   // 3. flows, as n / I and n / O
-  flows += past_flows(thread);
+  flows += past_flows(index, thread);
   let token = tile * TILE + thread;
   let count = tokens_seen(params.first_head + head) + f32(token + 1u);
   let valid = token < query_length((params.first_head + head) / params.heads);
   let weights = select(vec2f(), count / flows, valid);
-  tile_tokens[thread] = vec4f(weights, row_sums);
   tokens[first + thread] = vec4f(weights, row_sums);
-  workgroupBarrier();
+  storageBarrier();
 
   // 4. sums of Q n / I and K n / O
   let column = thread % COLUMN_THREADS;
+  if (column >= HEAD_DIM4) {
+    return;
+  }
   var query_total = vec4f();
   var key_total = vec4f();
-  if (column < HEAD_DIM4) {
-    for (var t = thread / COLUMN_THREADS; t < TILE; t += GROUPS) {
-      let place = (first + t) * HEAD_DIM4 + column;
-      query_total += queries[place] * tile_tokens[t].x;
-      key_total += keys[place] * tile_tokens[t].y;
-    }
+  for (var t = thread / COLUMN_THREADS; t < TILE; t += GROUPS) {
+    let place = (first + t) * HEAD_DIM4 + column;
+    let token_weights = tokens[first + t].xy;
+    query_total += queries[place] * token_weights.x;
+    key_total += keys[place] * token_weights.y;
   }
-  query_total = column_sum(query_total, thread);
-  key_total = column_sum(key_total, thread);
-  if (thread < HEAD_DIM4) {
-    vectors[vector_place(CONSERVED + QUERIES, head, tile) + thread] = query_total;
-    vectors[vector_place(CONSERVED + KEYS, head, tile) + thread] = key_total;
-  }
+  let own_group = thread / COLUMN_THREADS * HEAD_DIM4 + column;
+  vectors[vector_place(CONSERVED + QUERIES, head, tile) + own_group] = query_total;
+  vectors[vector_place(CONSERVED + KEYS, head, tile) + own_group] = key_total;
 }

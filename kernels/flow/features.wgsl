@@ -4,10 +4,9 @@ import package::_shared::storage::{ Word, word_of };
 @if(vec4) import package::_shared::storage::four;
 @if(!vec4) import package::_shared::storage::one;
 import package::_shared::workgroup_index::workgroup_index;
-import super::columns::{ COLUMN_THREADS, GROUPS, column_sum };
 import super::flow::logistic4;
 import super::params::{ HEAD_DIM, HEAD_DIM4, TILE, params, side_length, side_rows };
-import super::vectors::{ vectors, vector_place };
+import super::vectors::{ COLUMN_THREADS, GROUPS, vectors, vector_place };
 
 @group(0) @binding(3) var<storage, read> x: array<Word>;
 /// [heads of the scratch, rows, HEAD_DIM4]
@@ -48,20 +47,18 @@ fn main(
   let begin = chunk * params.chunk_tokens;
 
   let column = thread % COLUMN_THREADS;
+  if (column >= HEAD_DIM4) {
+    return;
+  }
   var sum = vec4f();
-  if (column < HEAD_DIM4) {
-    for (var token = begin + thread / COLUMN_THREADS; token < begin + params.chunk_tokens; token += GROUPS) {
-      var channels = vec4f();
-      // Padding may hold anything, so it is not even read.
-      if (token < length) {
-        channels = feature(first + token * strides.y, strides.w, column);
-      }
-      features[(head * side_rows() + token) * HEAD_DIM4 + column] = channels;
-      sum += channels;
+  for (var token = begin + thread / COLUMN_THREADS; token < begin + params.chunk_tokens; token += GROUPS) {
+    var channels = vec4f();
+    // Padding may hold anything, so it is not even read.
+    if (token < length) {
+      channels = feature(first + token * strides.y, strides.w, column);
     }
+    features[(head * side_rows() + token) * HEAD_DIM4 + column] = channels;
+    sum += channels;
   }
-  let total = column_sum(sum, thread);
-  if (thread < HEAD_DIM4) {
-    vectors[vector_place(params.side, head, chunk) + thread] = total;
-  }
+  vectors[vector_place(params.side, head, chunk) + thread / COLUMN_THREADS * HEAD_DIM4 + column] = sum;
 }

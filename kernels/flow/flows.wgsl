@@ -1,16 +1,15 @@
 // Flows of the tokens of one side, I_i = <Q_i, sum K> or O_j = <K_j, sum Q>, and the sums of their rows over them, sum Q / I or
 // sum K / O, for chunks of tokens. A workgroup takes a chunk of one head; a thread has a token first, then a column.
 import package::_shared::workgroup_index::workgroup_index;
-import super::columns::{ COLUMN_THREADS, GROUPS, column_sum };
 import super::flow::flow;
 import super::params::{ HEAD_DIM4, TILE, params, side_length, side_rows };
-import super::vectors::{ CONSERVED, vectors, vector_place, vector_total };
+import super::vectors::{ COLUMN_THREADS, CONSERVED, GROUPS, vectors, vector_place };
 
 /// [heads of the scratch, rows, HEAD_DIM4]
 @group(0) @binding(3) var<storage, read> features: array<vec4f>;
+/// [4, heads of the scratch, HEAD_DIM4]
+@group(0) @binding(4) var<storage, read> totals: array<vec4f>;
 
-/// Sum of the other side's rows.
-var<workgroup> other: array<vec4f, HEAD_DIM4>;
 var<workgroup> inverses: array<f32, TILE>;
 
 @compute @workgroup_size(TILE)
@@ -29,19 +28,14 @@ fn main(
   let begin = chunk * params.chunk_tokens;
   let first = head * side_rows() + begin;
 
-  let total = vector_total(1u - params.side, head, params.other_chunks, thread);
-  if (thread < HEAD_DIM4) {
-    other[thread] = total;
-  }
-  workgroupBarrier();
-
+  let other = ((1u - params.side) * params.head_count + head) * HEAD_DIM4;
   let column = thread % COLUMN_THREADS;
   var sum = vec4f();
   for (var tile = 0u; tile < params.chunk_tokens && begin + tile < length; tile += TILE) {
     var own_flow = params.flow_epsilon;
     let own = (first + tile + thread) * HEAD_DIM4;
     for (var c = 0u; c < HEAD_DIM4; c++) {
-      own_flow += flow(features[own + c], other[c], c);
+      own_flow += flow(features[own + c], totals[other + c], c);
     }
     // Rows of padding are zero.
     inverses[thread] = 1.0 / own_flow;
@@ -53,8 +47,7 @@ fn main(
     }
     workgroupBarrier();
   }
-  let chunk_sum = column_sum(sum, thread);
-  if (thread < HEAD_DIM4) {
-    vectors[vector_place(CONSERVED + params.side, head, chunk) + thread] = chunk_sum;
+  if (column < HEAD_DIM4) {
+    vectors[vector_place(CONSERVED + params.side, head, chunk) + thread / COLUMN_THREADS * HEAD_DIM4 + column] = sum;
   }
 }

@@ -99,7 +99,7 @@ function constantsOf(shape: FlowShape, kernel: KernelModule): ConstantValues {
   return Object.fromEntries(Object.entries(values).filter(([name]) => name in constants));
 }
 
-function powerOfTwo(value: number): number {
+export function powerOfTwo(value: number): number {
   return 2 ** Math.ceil(Math.log2(value));
 }
 

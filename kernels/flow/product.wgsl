@@ -21,12 +21,8 @@ fn block_column(part: u32, thread: u32) -> u32 {
 }
 
 /// sums += the rows from `first_row` times the matrix that starts at `first_matrix`. Columns past the end repeat the last one.
-fn add_product(
-  sums: ptr<function, Sums>,
-  first_row: u32,
-  first_matrix: u32,
-  column: u32,
-) {
+fn product_of(first_row: u32, first_matrix: u32, column: u32) -> Sums {
+  var sums = Sums();
   let query_row = first_row * HEAD_DIM4;
   var place0 = first_matrix + min(column, VALUE_DIM4 - 1u);
   var place1 = first_matrix + min(column + 1u, VALUE_DIM4 - 1u);
@@ -39,11 +35,12 @@ fn add_product(
     for (var r = 0u; r < ROWS; r++) {
       let left = queries[query_row + r * HEAD_DIM4 + c];
       for (var n = 0u; n < COLUMNS; n++) {
-        (*sums)[r * COLUMNS + n] += left.x * right[n] + left.y * right[COLUMNS + n] + left.z * right[2u * COLUMNS + n]
+        sums[r * COLUMNS + n] += left.x * right[n] + left.y * right[COLUMNS + n] + left.z * right[2u * COLUMNS + n]
           + left.w * right[3u * COLUMNS + n];
       }
     }
     place0 += 4u * VALUE_DIM4;
     place1 += 4u * VALUE_DIM4;
   }
+  return sums;
 }

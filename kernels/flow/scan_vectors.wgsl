@@ -1,9 +1,9 @@
-// Turns the sums of rows over tiles into sums over all tiles before, in place, for the causal form. A thread owns a column of one
+// Turns the sums of rows over tiles into sums over all tiles before, in place of the first group's, for the causal form. A thread owns a column of one
 // of the two sums of this pass: those of the rows themselves (side 0), or over their flows (side 1).
 import package::_shared::workgroup_index::{ ceil_div, workgroup_index };
 import super::params::{ HEAD_DIM4, TILE, params };
 import super::state::{ STATE_VECTORS, state_out_place, state_vec4 };
-import super::vectors::{ vectors, vector_place };
+import super::vectors::{ GROUPS, vectors, vector_place };
 
 const WRITE_STATE: bool = false;
 /// Tiles that are read at once, so that they need not wait for each other.
@@ -36,11 +36,14 @@ fn main(
   for (var tile = 0u; tile < params.chunks; tile += AHEAD) {
     var next = array<vec4f, AHEAD>();
     for (var n = 0u; n < AHEAD; n++) {
-      next[n] = vectors[first + min(tile + n, params.chunks - 1u) * HEAD_DIM4];
+      let place = first + min(tile + n, params.chunks - 1u) * GROUPS * HEAD_DIM4;
+      for (var group = 0u; group < GROUPS; group++) {
+        next[n] += vectors[place + group * HEAD_DIM4];
+      }
     }
     for (var n = 0u; n < AHEAD; n++) {
       if (tile + n < params.chunks) {
-        vectors[first + (tile + n) * HEAD_DIM4] = sum;
+        vectors[first + (tile + n) * GROUPS * HEAD_DIM4] = sum;
         sum += next[n];
       }
     }

@@ -2,7 +2,7 @@ import type { Capabilities } from "../../src/dispatch/capabilities.js";
 import { fail } from "../../src/dispatch/check.js";
 import type { BindingSource } from "../../src/dispatch/pass.js";
 import type { Chunks, Cut } from "./pass-parts.js";
-import { TILE } from "./pass-parts.js";
+import { powerOfTwo, ROWS, TILE } from "./pass-parts.js";
 import type { FlowShape } from "./problem.js";
 
 /** What passes hand to each other; a scratch slot each. */
@@ -15,15 +15,18 @@ const ENOUGH_BYTES = 2 ** 27;
 function headBytes({ headDim, valueDim, causal }: FlowShape, queries: Chunks, keys: Chunks) {
   const [dim4, value4] = [Math.ceil(headDim / 4), Math.ceil(valueDim / 4)];
   const rows = ({ count, tokens }: Chunks) => count * tokens;
+  // Of `vectors.wgsl`: threads that have the same column.
+  const groups = TILE / powerOfTwo(dim4);
   const matrix = 64 * dim4 * value4;
   return {
     queries: 16 * rows(queries) * dim4,
     keys: 16 * rows(keys) * dim4,
-    vectors: 4 * 16 * Math.max(queries.count, keys.count) * dim4,
+    vectors: 4 * 16 * Math.max(queries.count, keys.count) * groups * dim4,
+    totals: causal ? 0 : 4 * 16 * dim4,
     matrices: matrix * keys.count,
     competition: 8 * keys.count,
     aggregated: causal ? 0 : matrix,
-    products: causal ? 4 * TILE * rows(queries) : 0,
+    products: causal ? 4 * (TILE * TILE + 2 * (TILE / ROWS) * TILE) * queries.count : 0,
     tokens: causal ? 16 * rows(queries) : 0,
     conserved: causal ? 8 * rows(queries) : 0,
     shares: causal ? 4 * rows(queries) : 0,

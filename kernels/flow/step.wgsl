@@ -23,8 +23,8 @@ const RUN = 8u;
 var<workgroup> thread_flows: array<vec2f, TILE>;
 var<workgroup> run_flows: array<vec2f, RUN>;
 var<workgroup> thread_sums: array<vec4f, TILE>;
-var<workgroup> query_channels: array<f32, 4u * HEAD_DIM4>;
-var<workgroup> key_channels: array<f32, 4u * HEAD_DIM4>;
+var<workgroup> query_channels: array<vec4f, HEAD_DIM4>;
+var<workgroup> key_channels: array<vec4f, HEAD_DIM4>;
 
 /// Channels 4c to 4c + 3 of the head's row that starts at element `row`, zero past its end.
 @if(vec4) fn load_q(row: u32, c: u32) -> vec4f { return logistic4(four(q[word_of(row + 4u * c)])); }
@@ -96,14 +96,8 @@ fn main(
   }
   var sums = array<vec4f, 4>();
   if (thread < HEAD_DIM4) {
-    query_channels[4u * thread] = query.x;
-    query_channels[4u * thread + 1u] = query.y;
-    query_channels[4u * thread + 2u] = query.z;
-    query_channels[4u * thread + 3u] = query.w;
-    key_channels[4u * thread] = key.x;
-    key_channels[4u * thread + 1u] = key.y;
-    key_channels[4u * thread + 2u] = key.z;
-    key_channels[4u * thread + 3u] = key.w;
+    query_channels[thread] = query;
+    key_channels[thread] = key;
     for (var kind = 0u; kind < 4u; kind++) {
       sums[kind] = state_vec4(head, STATE_VECTORS + kind * HEAD_DIM4 + thread);
     }
@@ -146,9 +140,9 @@ fn main(
     }
     for (var row = thread / VALUE_THREADS; row < 4u * HEAD_DIM4; row += ROW_GROUPS) {
       let element = STATE_MATRIX + row * VALUE_DIM4 + column;
-      let updated = state_vec4(head, element) + key_channels[row] * value;
+      let updated = state_vec4(head, element) + key_channels[row / 4u][row % 4u] * value;
       put_state(head, element, updated);
-      sum += query_channels[row] * updated;
+      sum += query_channels[row / 4u][row % 4u] * updated;
     }
   }
   thread_sums[thread] = sum;

@@ -1,18 +1,19 @@
 // Sums over the tokens before and at each token of a tile, sum over j <= t of (<Q_t, K_j> + epsilon sum K_j) w_j, from the products
 // Q Kᵀ of the tile; and the same with the roles of Q and K exchanged. A thread owns a block of ROWS x ROWS products.
-import super::params::{ ROWS, TILE };
+import super::params::{ COLUMNS, ROWS, Sums, TILE };
 
-/// [ROWS, ROWS]
-alias Products = array<f32, ROWS * ROWS>;
-
-/// Blocks of products side by side.
+/// Blocks of products side by side. A block's row is COLUMNS vec4 of products.
 const BLOCKS = TILE / ROWS;
 
-/// Of a tile's tokens: weights as query and as key, then epsilon times the sums of their rows, query and key.
-var<workgroup> tile_tokens: array<vec4f, TILE>;
-/// [BLOCKS, TILE] what each block adds to the incoming and outgoing flow of its tokens.
-var<workgroup> incoming_parts: array<f32, BLOCKS * TILE>;
-var<workgroup> outgoing_parts: array<f32, BLOCKS * TILE>;
+/// vec4 of a tile's products, and with them [2, BLOCKS, TILE / 4] what each block adds to the incoming and the outgoing flows.
+/// That lies here rather than in workgroup memory because drivers that run on a CPU clear such memory slowly.
+const PRODUCTS = TILE * TILE / 4u;
+const TILE_PRODUCTS = PRODUCTS + 2u * BLOCKS * TILE / 4u;
+
+/// [heads of the scratch, tiles, TILE_PRODUCTS]
+@group(0) @binding(5) var<storage, read_write> products: array<vec4f>;
+/// [heads of the scratch, rows] weights as query and as key, and epsilon times the sums of the rows; no weight for padding
+@group(0) @binding(6) var<storage, read_write> tokens: array<vec4f>;
 
 fn block_query(thread: u32) -> u32 {
   return thread / BLOCKS * ROWS;
@@ -22,35 +23,53 @@ fn block_key(thread: u32) -> u32 {
   return thread % BLOCKS * ROWS;
 }
 
-/// Leaves a block's parts for `past_flows`, after a barrier. `tile_tokens` is there before.
-fn put_parts(products: ptr<function, Products>, thread: u32) {
+/// Where a thread's block of the products of `tile`, counted over all heads, begins; its next row is TILE / 4 further on.
+fn block_place(tile: u32, thread: u32) -> u32 {
+  return tile * TILE_PRODUCTS + (block_query(thread) * TILE + block_key(thread)) / 4u;
+}
+
+/// Leaves a block's parts for `past_flows`, after a barrier. The tile's `tokens` are there before.
+fn put_parts(own: ptr<function, Sums>, tile: u32, thread: u32) {
   let query = block_query(thread);
   let key = block_key(thread);
-  for (var r = 0u; r < ROWS; r++) {
-    var sum = 0.0;
-    for (var n = 0u; n < ROWS; n++) {
-      let source = tile_tokens[key + n];
-      let product = (*products)[r * ROWS + n] + source.w;
-      sum += select(0.0, product * source.y, key + n <= query + r);
-    }
-    incoming_parts[key / ROWS * TILE + query + r] = sum;
+  // [COLUMNS] keys of a row: weights, and what epsilon adds
+  var weights = array<vec4f, COLUMNS>();
+  var extras = array<vec4f, COLUMNS>();
+  var outgoing = array<vec4f, COLUMNS>();
+  for (var n = 0u; n < COLUMNS; n++) {
+    let place = tile * TILE + key + 4u * n;
+    let sources = mat4x4f(tokens[place], tokens[place + 1u], tokens[place + 2u], tokens[place + 3u]);
+    weights[n] = vec4f(sources[0].y, sources[1].y, sources[2].y, sources[3].y);
+    extras[n] = vec4f(sources[0].w, sources[1].w, sources[2].w, sources[3].w);
   }
-  for (var n = 0u; n < ROWS; n++) {
-    var sum = 0.0;
-    for (var r = 0u; r < ROWS; r++) {
-      let sink = tile_tokens[query + r];
-      let product = (*products)[r * ROWS + n] + sink.z;
-      sum += select(0.0, product * sink.x, query + r <= key + n);
+  var incoming = array<vec4f, COLUMNS>();
+  for (var r = 0u; r < ROWS; r++) {
+    let sink = tokens[tile * TILE + query + r];
+    var row = vec4f();
+    for (var n = 0u; n < COLUMNS; n++) {
+      let product = (*own)[r * COLUMNS + n];
+      let keys = key + 4u * n + vec4u(0u, 1u, 2u, 3u);
+      let queries = vec4u(query + r);
+      row += select(vec4f(), (product + extras[n]) * weights[n], keys <= queries);
+      outgoing[n] += select(vec4f(), (product + sink.z) * sink.x, queries <= keys);
     }
-    outgoing_parts[query / ROWS * TILE + key + n] = sum;
+    incoming[r / 4u][r % 4u] = dot(row, vec4f(1.0));
+  }
+  let parts = tile * TILE_PRODUCTS + PRODUCTS;
+  for (var n = 0u; n < COLUMNS; n++) {
+    products[parts + (key / ROWS * TILE + query) / 4u + n] = incoming[n];
+    products[parts + ((BLOCKS + query / ROWS) * TILE + key) / 4u + n] = outgoing[n];
   }
 }
 
 /// Sums of a token as query and as key over the tokens of the tile up to itself.
-fn past_flows(token: u32) -> vec2f {
+fn past_flows(tile: u32, token: u32) -> vec2f {
+  let parts = tile * TILE_PRODUCTS + PRODUCTS;
   var sums = vec2f();
   for (var n = 0u; n < BLOCKS; n++) {
-    sums += vec2f(incoming_parts[n * TILE + token], outgoing_parts[n * TILE + token]);
+    let incoming = products[parts + (n * TILE + token) / 4u];
+    let outgoing = products[parts + ((BLOCKS + n) * TILE + token) / 4u];
+    sums += vec2f(incoming[token % 4u], outgoing[token % 4u]);
   }
   return sums;
 }

@@ -13,6 +13,7 @@ import {
   type Device,
   type Draft,
   dispatches,
+  powerOfTwo,
   ROWS,
   readConditions,
   TILE,
@@ -20,10 +21,11 @@ import {
 } from "./pass-parts.js";
 import type { FlowShape } from "./problem.js";
 import { cutHeads, type Scratch } from "./scratch.js";
+import totals from "./totals.wgsl";
 
 /**
- * Passes of the form without order: features and their sums, flows and the sums over them, aggregation, allocation. Each but the
- * last leaves sums for chunks of tokens, and whoever needs a whole sum adds them up itself.
+ * Passes of the form without order: features and their sums, flows and the sums over them, aggregation, allocation. What sums
+ * over tokens leaves a sum for each chunk of them, which a small pass adds up.
  */
 export function planWhole(shape: FlowShape, device: Device): Pass[] {
   const queries = chunksOf(shape, shape.tokensQ, device);
@@ -32,8 +34,10 @@ export function planWhole(shape: FlowShape, device: Device): Pass[] {
     [
       featurePass(shape, cut, scratch, "queries"),
       featurePass(shape, cut, scratch, "keys"),
+      totalsPass(shape, cut, scratch, "queries"),
       flowPass(shape, cut, scratch, "queries"),
       flowPass(shape, cut, scratch, "keys"),
+      totalsPass(shape, cut, scratch, "keys"),
       aggregatePass(shape, cut, scratch),
       mergePass(shape, cut, scratch),
       allocatePass(shape, cut, scratch),
@@ -47,6 +51,22 @@ function chunksOf({ batches, heads }: FlowShape, tokens: number, { capabilities 
   const wanted = capabilities.software ? 16 : Math.max(16, Math.ceil(256 / (batches * heads)));
   const length = Math.ceil(tiles / Math.min(tiles, wanted));
   return { count: Math.ceil(tiles / length), tokens: length * TILE };
+}
+
+/** `queries`: the sums of the rows themselves; `keys`: those over their flows. */
+function totalsPass({ headDim }: FlowShape, cut: Cut, scratch: Scratch, side: "queries" | "keys"): Draft {
+  const dim4 = Math.ceil(headDim / 4);
+  const rows = (TILE / powerOfTwo(dim4)) * Math.max(cut.queries.count, cut.keys.count);
+  return {
+    name: "flow/totals",
+    kernel: totals,
+    side,
+    bindings: { vectors: scratch.vectors, totals: scratch.totals } satisfies Bindings<"totals">,
+    groups: 2 * cut.headCount,
+    work: 4 * rows * dim4,
+    flops: 4 * rows * dim4,
+    bytes: 32 * cut.headCount * rows * dim4,
+  };
 }
 
 function flowPass(
@@ -65,6 +85,7 @@ function flowPass(
       lengths: { table: "lengths" },
       vectors: scratch.vectors,
       features: scratch[side],
+      totals: scratch.totals,
     } satisfies Bindings<"flows">,
     groups: cut.headCount * count,
     work: tokens * headDim * 8,
@@ -85,7 +106,7 @@ function aggregatePass(shape: FlowShape, cut: Cut, scratch: Scratch): Draft {
     conditions: readConditions(shape),
     bindings: {
       lengths: { table: "lengths" },
-      vectors: scratch.vectors,
+      totals: scratch.totals,
       v: { tensor: "v" },
       keys: scratch.keys,
       matrices: scratch.matrices,
@@ -139,7 +160,7 @@ function allocatePass(shape: FlowShape, cut: Cut, scratch: Scratch): Draft {
     conditions: writeConditions(shape),
     bindings: {
       lengths: { table: "lengths" },
-      vectors: scratch.vectors,
+      totals: scratch.totals,
       queries: scratch.queries,
       matrices: scratch.aggregated,
       out: { tensor: "out" },
