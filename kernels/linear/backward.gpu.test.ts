@@ -66,8 +66,19 @@ async function checkGradients(problem: LinearCase): Promise<void> {
 }
 
 describe("gradients agree with float64 differentiation", () => {
-  const cases = LINEAR_CASES.filter((problem) => !problem.normalize && !problem.outDtype);
-  test.each(cases.filter((_, index) => index % 2 === 0 || index > 8))("$name", checkGradients);
+  const names = [
+    "many blocks, batches and heads",
+    "steep decay",
+    "wide values, narrow keys",
+    "odd widths",
+    "state, steep decay",
+    "scale",
+    "silu",
+    "one token",
+    "all to all",
+    "f16, odd widths",
+  ];
+  test.each(LINEAR_CASES.filter(({ name }) => names.includes(name)))("$name", checkGradients);
 });
 
 test("normalised attention has no backward pass, and says so", async () => {

@@ -9,12 +9,15 @@ const table = (name: string) => {
 };
 
 describe("decay rates", () => {
-  it.each([1, 2, 3, 4, 5, 6, 8, 12, 16, 20, 24, 32, 40, 64])("are the authors' slopes for %i heads", (heads) => {
-    const { values } = table(`slopes_h${heads}`);
-    alibiSlopes(heads).forEach((rate, head) => {
-      expect(rate / values[head]!).toBeCloseTo(1, 6);
-    });
-  });
+  it.each([1, 2, 3, 4, 5, 6, 8, 12, 16, 20, 24, 32, 40, 64])(
+    "are the authors' slopes for %i heads",
+    (heads) => {
+      const { values } = table(`slopes_h${heads}`);
+      alibiSlopes(heads).forEach((rate, head) => {
+        expect(rate / values[head]!).toBeCloseTo(1, 6);
+      });
+    },
+  );
 
   it.each([
     [8, 24],

@@ -79,7 +79,8 @@ describe("linearAttentionGradientReference", () => {
     /** What the gradients are those of: the outputs weighed with dOut, and the leaving state with d. */
     const total = () => {
       const { out, s } = linearAttentionReference(problem);
-      const weigh = (values: Float64Array, by: Float64Array) => values.reduce((sum, x, i) => sum + x * by[i]!, 0);
+      const weigh = (values: Float64Array, by: Float64Array) =>
+        values.reduce((sum, x, i) => sum + x * by[i]!, 0);
       return weigh(out, dOut.data) + (states ? weigh(s, states.d) : 0);
     };
     const found = linearAttentionGradientReference({ ...problem, dOut, ...(states && { dState: states.d }) });

@@ -7,15 +7,15 @@ import type { SoftmaxOptions } from "../../kernels/softmax/options.js";
 import { softmaxAttentionReference } from "../../kernels/softmax/reference.js";
 import { BufferUsage } from "../../src/dispatch/buffer-usage.js";
 import type { Shape4 } from "../../src/dispatch/tensor-view.js";
-import type { AttentionContext, TensorView } from "../../src/index.js";
-import { difference } from "../support/compare.js";
+import type { AttentionContext } from "../../src/index.js";
 import { normalArray, randomSource } from "../support/random.js";
 import {
   registerConfiguration,
   sharedConfiguration,
   stagedConfiguration,
 } from "../support/softmax-configurations.js";
-import { type PlacedLayout, placedData, placedLayout, placedSize, places } from "./placement.js";
+import { expectWritten } from "./expect-written.js";
+import { placedData, placedLayout, placedSize } from "./placement.js";
 import type { FuzzCase } from "./softmax-arbitrary.js";
 
 type Options = ReturnType<typeof makeCaseInputs>["options"];
@@ -122,28 +122,4 @@ function maskBits(
     if (!visible) bits[Math.floor(i / tokensK) * words + (key >> 5)]! &= ~(1 << (key & 31));
   });
   return bits;
-}
-
-async function expectWritten(
-  ctx: AttentionContext,
-  name: string,
-  view: TensorView & PlacedLayout,
-  expected: ArrayLike<number>,
-  tolerance: number,
-): Promise<void> {
-  const { buffer, dtype } = view;
-  const memory = await ctx.read({ buffer, dtype, shape: [1, 1, 1, placedSize(view)] });
-  const own = places(view);
-  const { maxAbsolute, maxRelative } = difference(
-    own.map((index) => memory[index]!),
-    expected,
-  );
-  // Relative to the largest reference value. The error of a log-sum-exp is that of the scores it comes from, which are of size
-  // 1 and more also where a short row's log happens to be near 0.
-  const error = name === "lse" ? Math.min(maxAbsolute, maxRelative) : maxRelative;
-  if (!(error <= tolerance)) throw new Error(`${name}: error ${error}, allowed ${tolerance}`);
-
-  const inside = new Set(own);
-  const spilled = memory.findIndex((value, index) => !inside.has(index) && !Number.isNaN(value));
-  if (spilled >= 0) throw new Error(`${name}: element ${spilled} of its buffer lies outside and was written`);
 }
