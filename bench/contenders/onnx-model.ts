@@ -8,7 +8,7 @@ export interface OperatorModel {
   /** Inputs of the operator in order; an empty name leaves an optional one out. */
   readonly operatorInputs: readonly string[];
   /** Whole numbers become ints, unless `floats` names them. */
-  readonly attributes: Readonly<Record<string, number>>;
+  readonly attributes: Readonly<Record<string, number | string>>;
   readonly floats?: readonly string[];
   /** f32 inputs of the model, by name. */
   readonly inputs: Readonly<Record<string, readonly number[]>>;
@@ -22,6 +22,7 @@ const FLOAT = 1;
 const INT32 = 6;
 const ATTRIBUTE_FLOAT = 1;
 const ATTRIBUTE_INT = 2;
+const ATTRIBUTE_STRING = 3;
 const IR_VERSION = 8;
 const OPSET = 17;
 
@@ -67,7 +68,9 @@ function node({
   ];
 }
 
-function attribute(name: string, value: number, isFloat: boolean): Encoded {
+function attribute(name: string, value: number | string, isFloat: boolean): Encoded {
+  if (typeof value === "string")
+    return [...stringField(1, name), ...stringField(4, value), ...varintField(20, ATTRIBUTE_STRING)];
   return isFloat
     ? [...stringField(1, name), ...floatField(2, value), ...varintField(20, ATTRIBUTE_FLOAT)]
     : [...stringField(1, name), ...varintField(3, value), ...varintField(20, ATTRIBUTE_INT)];

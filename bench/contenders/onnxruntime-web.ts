@@ -1,10 +1,9 @@
-import wasmUrl from "onnxruntime-web/ort-wasm-simd-threaded.asyncify.wasm?url";
-import { env, InferenceSession, Tensor } from "onnxruntime-web/webgpu";
 import type { DenseData } from "../../kernels/softmax/case-inputs.js";
 import { type BenchInputs, type Call, type Contender, PEER_TOLERANCE } from "../contender.js";
-import { fillWithNaN, readFloats, requestDevice, uploadFloats } from "../gpu.js";
+import { fillWithNaN, readFloats, uploadFloats } from "../gpu.js";
 import { attentionModels } from "./onnx-attention.js";
-import { encodeModel, type OperatorModel } from "./onnx-model.js";
+import type { OperatorModel } from "./onnx-model.js";
+import { bindBuffers, onnxDevice, Sessions } from "./onnx-sessions.js";
 
 /**
  * onnxruntime-web's native WebGPU execution provider: models of one operator, inputs and outputs bound to GPU buffers.
@@ -12,19 +11,7 @@ import { encodeModel, type OperatorModel } from "./onnx-model.js";
  * Its device has no `subgroups` feature: with subgroups of 4 the flash kernels of 1.30.0 compute something else.
  */
 export async function startOnnxRuntime(): Promise<Contender> {
-  env.wasm.wasmPaths = { wasm: wasmUrl };
-  env.wasm.numThreads = 1;
-  env.logLevel = "error";
-  const device = await requestDevice(({ features, limits }) => ({
-    requiredFeatures: features.has("shader-f16") ? ["shader-f16"] : [],
-    requiredLimits: {
-      maxBufferSize: limits.maxBufferSize,
-      maxStorageBufferBindingSize: limits.maxStorageBufferBindingSize,
-      maxComputeWorkgroupStorageSize: limits.maxComputeWorkgroupStorageSize,
-      maxComputeInvocationsPerWorkgroup: limits.maxComputeInvocationsPerWorkgroup,
-      maxComputeWorkgroupSizeX: limits.maxComputeWorkgroupSizeX,
-    },
-  }));
+  const device = await onnxDevice(["shader-f16"]);
   const sessions = new Sessions(device);
   return {
     tolerance: PEER_TOLERANCE,
@@ -55,17 +42,7 @@ async function prepare(
     // A cache is written where it is read: the operator then appends to it instead of copying it.
     buffers[present] = buffers[past] ?? uploadFloats(device, new Float32Array(sizeOf(shapes[present]!)));
   }
-  const bind = (names: Readonly<Record<string, readonly number[]>>) =>
-    Object.fromEntries(
-      Object.entries(names).map(([name, dims]) => [
-        name,
-        Tensor.fromGpuBuffer(buffers[name]! as unknown as Parameters<typeof Tensor.fromGpuBuffer>[0], {
-          dataType: "float32",
-          dims: [...dims],
-        }),
-      ]),
-    );
-  const [feeds, fetches] = [bind(model.inputs), bind(model.outputs)];
+  const [feeds, fetches] = [bindBuffers(model.inputs, buffers), bindBuffers(model.outputs, buffers)];
   return {
     async run() {
       await session.run(feeds, fetches);
@@ -114,34 +91,4 @@ function cacheWithout(
 
 function sizeOf(shape: readonly number[]): number {
   return shape.reduce((size, dim) => size * dim, 1);
-}
-
-/** Sessions on one device, of which the newest is never released: the release of the last one destroys the device. */
-class Sessions {
-  readonly #device: GPUDevice;
-  #newest: InferenceSession | undefined;
-  readonly #waiting = new Set<InferenceSession>();
-
-  constructor(device: GPUDevice) {
-    this.#device = device;
-  }
-
-  async create(model: OperatorModel): Promise<InferenceSession> {
-    const session = await InferenceSession.create(encodeModel(model), {
-      executionProviders: [{ name: "webgpu", device: this.#device }],
-      preferredOutputLocation: "gpu-buffer",
-      logSeverityLevel: 3,
-    });
-    this.#newest = session;
-    const released = [...this.#waiting];
-    this.#waiting.clear();
-    await Promise.all(released.map((old) => old.release()));
-    return session;
-  }
-
-  /** Releases a session, or, where it is the newest, as soon as there is another. */
-  release(session: InferenceSession): void {
-    if (session === this.#newest) this.#waiting.add(session);
-    else session.release();
-  }
 }
