@@ -1,10 +1,15 @@
+import type { Capabilities } from "../../src/dispatch/capabilities.js";
+import { compilePlan } from "../../src/dispatch/compiled-plan.js";
 import type { AttentionContext } from "../../src/dispatch/context.js";
 import { float16ToNumber, numberToFloat16 } from "../../src/dispatch/float16.js";
 import { elementCount, type Shape4 } from "../../src/dispatch/tensor-view.js";
 import { difference } from "../../test/support/compare.js";
 import { normalArray, randomSource } from "../../test/support/random.js";
 import { type FlowCase, shapesOf, TOLERANCE_F16, TOLERANCE_F32 } from "./cases.js";
-import { planFlowAttention } from "./index.js";
+import { type FlowPlan, type FlowTensors, planFlowAttention } from "./index.js";
+import { lengthsTable } from "./lengths.js";
+import { planFlow } from "./plan.js";
+import { checkProblem, type FlowProblem } from "./problem.js";
 import { type DenseTensor, flowAttentionReference } from "./reference.js";
 
 interface Dense extends DenseTensor {
@@ -46,11 +51,29 @@ export function lengthsOf({ options }: FlowCase) {
   };
 }
 
+/** A device other than the one at hand, whose plan is run nevertheless. */
+export interface Pretended {
+  readonly capabilities: Capabilities;
+  readonly maxDispatchFlops: number;
+}
+
+function pretendedPlan(ctx: AttentionContext, problem: FlowProblem, device: Pretended): Promise<FlowPlan> {
+  const shape = checkProblem(problem, ctx.capabilities);
+  const { q, k, v, out } = shape;
+  return compilePlan<FlowTensors>(ctx, {
+    passes: planFlow(shape, device.capabilities, device),
+    specs: { q: { layout: q }, k: { layout: k }, v: { layout: v }, out: { layout: out, output: true } },
+    tables: { lengths: lengthsTable(shape, problem) },
+    segmentFlops: device.maxDispatchFlops,
+  });
+}
+
 /** Runs a case into an output full of NaN and compares it with the float64 reference on inputs rounded to their storage. */
 export async function checkCase(
   ctx: AttentionContext,
   problem: FlowCase,
-): Promise<{ error: number; tolerance: number }> {
+  device?: Pretended,
+): Promise<{ error: number; tolerance: number; passes: number }> {
   const { dtype, outDtype, options } = problem;
   const inputs = makeCaseInputs(problem);
   const { queryLengths, keyLengths } = lengthsOf(problem);
@@ -61,11 +84,12 @@ export async function checkCase(
     v: ctx.fromArray(withHiddenNaN(inputs.v, keyLengths), inputs.v.shape, dtype),
     out: ctx.fromArray(new Float32Array(elementCount(shape)).fill(Number.NaN), shape, outDtype),
   };
-  const plan = await planFlowAttention(ctx, { ...options, ...tensors });
+  const given = { ...options, ...tensors };
+  const plan = device ? await pretendedPlan(ctx, given, device) : await planFlowAttention(ctx, given);
   await ctx.submitChecked((encoder) => plan.record(encoder, tensors));
   const expected = flowAttentionReference({ ...inputs, ...options, queryLengths, keyLengths });
   const error = difference(await ctx.read(tensors.out), expected).maxRelative;
   plan.destroy();
   for (const { buffer } of Object.values(tensors)) buffer.destroy();
-  return { error, tolerance: outDtype === "f16" ? TOLERANCE_F16 : TOLERANCE_F32 };
+  return { error, tolerance: outDtype === "f16" ? TOLERANCE_F16 : TOLERANCE_F32, passes: plan.passes.length };
 }

@@ -92,7 +92,9 @@ test.each([
   for (const pieces of runs) {
     const { out, state } = await inPieces(ctx, problem, pieces, "zeros");
     expect(difference(out, expected).maxRelative, `out of ${pieces}`).toBeLessThanOrEqual(TOLERANCE_F32);
-    expect(difference(state, whole.state).maxRelative, `state of ${pieces}`).toBeLessThanOrEqual(TOLERANCE_F32);
+    expect(difference(state, whole.state).maxRelative, `state of ${pieces}`).toBeLessThanOrEqual(
+      TOLERANCE_F32,
+    );
   }
 });
 
