@@ -190,8 +190,8 @@ export function blockPasses(
     const states: BindingSource = { scratch: 0, bytes: problems * count * stateBytes };
     const uniforms = { blocks: count, first_block: first };
     const rows = Math.min(count * BLOCK, sizes.tokens - first * BLOCK);
-    const COLUMNS = blockStateColumns(sizes, capabilities);
-    const stateWork = blockStateWork(sizes, count, rows, COLUMNS);
+    const tile = blockStateTile(sizes, capabilities);
+    const stateWork = blockStateWork(sizes, count, rows, tile);
     const scanGroups = Math.ceil((problems * stateBytes) / 16 / THREADS);
     return {
       round,
@@ -203,8 +203,8 @@ export function blockPasses(
           work: { ...stateWork, bytes: share(core.k, count) + share(core.v, count) + states.bytes },
           uniforms,
           scratch: { states },
-          constants: { COLUMNS },
-          unroll: { CHANNELS: 2, COLUMNS, TOGETHER: 4 },
+          constants: tile,
+          unroll: tile,
         }),
         ...pass({
           kernel: scan,
@@ -256,21 +256,31 @@ export function blockPasses(
       constants: { COLUMNS },
       uniforms,
       scratch,
-      unroll: { ROWS: 8, OWN_KEYS: capabilities.subgroups ? 2 : 8, KEY_QUADS: 2 },
+      unroll: { ROWS: 8, COLUMNS, OWN_KEYS: capabilities.subgroups ? 2 : 8, KEY_QUADS: 2 },
     });
   };
   if (core.causal) return summed.flatMap((round) => [...round.passes, ...outputsOf(round)]);
   return [...summed.flatMap(({ passes }) => passes), ...summed.flatMap(outputsOf)];
 }
 
-/** vec4 value columns of a thread: as many as registers hold. A CPU's are in its cache anyhow. */
-function blockStateColumns({ stateColumns }: CoreSizes, { software }: Capabilities): number {
-  return software ? Math.min(stateColumns, 8) : 2;
+/** vec4 channels and columns of a thread, as many as registers hold (a CPU's are in its cache anyhow), and tokens at a time. */
+function blockStateTile({ headDim, stateColumns }: CoreSizes, { software }: Capabilities) {
+  const most = software ? 4 : 2;
+  return {
+    CHANNELS: Math.min(Math.ceil(headDim / 4), most),
+    COLUMNS: Math.min(stateColumns, most),
+    TOGETHER: 4,
+  };
 }
 
-function blockStateWork(sizes: CoreSizes, count: number, rows: number, columns: number) {
+function blockStateWork(
+  sizes: CoreSizes,
+  count: number,
+  rows: number,
+  { CHANNELS, COLUMNS }: ReturnType<typeof blockStateTile>,
+) {
   const { batches, heads, headDim, valueDim, stateColumns } = sizes;
-  const tiles = Math.ceil(stateColumns / columns) * Math.ceil(Math.ceil(headDim / 4) / 2);
+  const tiles = Math.ceil(stateColumns / COLUMNS) * Math.ceil(Math.ceil(headDim / 4) / CHANNELS);
   const groups = Math.ceil((tiles * batches * heads * count) / THREADS);
   return { groups, flops: (2 * batches * heads * rows * headDim * valueDim) / groups };
 }

@@ -7,6 +7,7 @@ import { build } from "vite";
 import { afterAll, beforeAll, describe, expect, it, type TestContext } from "vitest";
 import { kernelPlugin } from "../../src/build/kernel-plugin.js";
 import { findVulkanCpuDriver } from "../support/vulkan-driver.js";
+import type { CaseChecks } from "./linear-checks.js";
 import type { Part, Report } from "./runner.js";
 import type { Family, SoftmaxChecks } from "./softmax-checks.js";
 import type { TuningCheck } from "./tuning-check.js";
@@ -47,6 +48,19 @@ describe.concurrent("under Naga", { timeout: 600_000 }, () => {
     },
   );
 
+  it.for<[Part, number]>([
+    ["linear", 20],
+    ["flow", 21],
+  ])(
+    "%s attention is right in f32 and f16",
+    async ([part, least], context) => {
+      const { adapter, result } = await run<CaseChecks>(part, context);
+      console.log(`${part}: ${result.passed} checks on ${adapter}`);
+      expect(result.failures).toEqual([]);
+      expect(result.passed).toBeGreaterThanOrEqual(least);
+    },
+  );
+
   it("measuring drops no candidate, and plans take the winner", async (context) => {
     const { result } = await run<TuningCheck>("tuning", context);
     expect(result.dropped).toEqual([]);
@@ -56,7 +70,7 @@ describe.concurrent("under Naga", { timeout: 600_000 }, () => {
 });
 
 /** Runs a part of the checks in a Deno of its own; skips the test where Deno has no adapter. */
-async function run<Result extends SoftmaxChecks | TuningCheck>(
+async function run<Result extends SoftmaxChecks | TuningCheck | CaseChecks>(
   part: Part,
   context: TestContext,
 ): Promise<{ adapter: string; f16: boolean; result: Result }> {

@@ -3,12 +3,14 @@
  * result as a line of JSON: `{ adapter: null }` where there is no adapter.
  */
 import { AttentionContext } from "../../src/index.js";
+import { checkFlow } from "./flow-checks.js";
+import { type CaseChecks, checkLinear } from "./linear-checks.js";
 import { checkSoftmax, type SoftmaxChecks } from "./softmax-checks.js";
 import { measureCandidates, type TuningCheck } from "./tuning-check.js";
 
-export type Part = "shared" | "registers" | "tuning";
+export type Part = "shared" | "registers" | "tuning" | "linear" | "flow";
 
-export interface Report<Result = SoftmaxChecks | TuningCheck> {
+export interface Report<Result = SoftmaxChecks | TuningCheck | CaseChecks> {
   /** What the adapter calls itself. */
   readonly adapter: string | null;
   /** Whether the device has shader-f16. */
@@ -21,12 +23,19 @@ async function report(part: Part): Promise<Report> {
   if (!adapter) return { adapter: null };
   const device = await adapter.requestDevice(AttentionContext.requirements(adapter));
   const { vendor, architecture, description } = adapter.info;
-  const result = part === "tuning" ? await measureCandidates(device) : await checkSoftmax(device, part);
+  const result = await check(part, device);
   return {
     adapter: description || `${vendor} ${architecture}`,
     f16: device.features.has("shader-f16"),
     result,
   };
+}
+
+function check(part: Part, device: GPUDevice): Promise<SoftmaxChecks | TuningCheck | CaseChecks> {
+  if (part === "tuning") return measureCandidates(device);
+  if (part === "linear") return checkLinear(device);
+  if (part === "flow") return checkFlow(device);
+  return checkSoftmax(device, part);
 }
 
 console.log(JSON.stringify(await report(process.argv[2] as Part)));
