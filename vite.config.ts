@@ -5,6 +5,7 @@ const entries = {
   index: "src/index.ts",
   softmax: "kernels/softmax/index.ts",
   linear: "kernels/linear/index.ts",
+  agent: "kernels/agent/index.ts",
   flow: "kernels/flow/index.ts",
   layers: "kernels/_layers/index.ts",
   transformer: "src/transformer/index.ts",

@@ -23,6 +23,8 @@ const COLUMNS: u32 = 16u;
 const HAS_QUERY_BIAS: bool = false;
 const HAS_DEPTHWISE: bool = false;
 const HAS_SHORTCUT: bool = false;
+/// Whether all runs are whole, so that only their first and last column of the halo may lie beyond the image.
+const EVEN_RUNS: bool = false;
 
 const KEY_QUADS = (KEYS + 3u) / 4u;
 /// Agents that a thread reads itself.
@@ -34,12 +36,14 @@ const TERM_COLUMNS = COLUMNS;
 /// The convolution's window, and the pixels of one line that the windows of a run cover.
 const SIDE = 3u;
 const TAPS = SIDE * SIDE;
+const ALL_TAPS = TAPS + 1u;
+const TAP_QUADS = (ALL_TAPS + 3u) / 4u;
 const HALO = ROWS + 2u;
 
 /// [entry, head, agent, VALUE_DIM4]
 @group(0) @binding(8) var<storage, read> agent_values: array<vec4f>;
 @group(0) @binding(9) var<storage, read> query_bias: array<f32>;
-/// [head, TAPS + 1, VALUE_DIM4]: nine taps, then the bias.
+/// [head, ALL_TAPS, VALUE_DIM4]: nine taps, then the bias.
 @group(0) @binding(10) var<storage, read> taps: array<vec4f>;
 
 @compute @workgroup_size(THREADS)
@@ -227,19 +231,37 @@ fn main(
     let column = min(part * COLUMNS + c, VALUE_DIM4 - 1u);
     var sums = array<vec4f, ROWS>();
     if (HAS_DEPTHWISE) {
-      let first_tap = head * (TAPS + 1u) * VALUE_DIM4 + column;
-      let convolution_bias = select(taps[first_tap + TAPS * VALUE_DIM4], vec4f(), is_class);
+      // Taps of lines beyond the image are zero, and the bias of the class token.
+      let first_tap = head * ALL_TAPS * VALUE_DIM4 + column;
+      var weights = array<vec4f, 4u * TAP_QUADS>();
+      @if(subgroups) {
+        for (var quad = 0u; quad < TAP_QUADS; quad++) {
+          let own = taps[first_tap + min(4u * quad + lane % 4u, TAPS) * VALUE_DIM4];
+          weights[4u * quad] = quadBroadcast(own, 0u);
+          weights[4u * quad + 1u] = quadBroadcast(own, 1u);
+          weights[4u * quad + 2u] = quadBroadcast(own, 2u);
+          weights[4u * quad + 3u] = quadBroadcast(own, 3u);
+        }
+      }
+      @if(!subgroups) {
+        for (var tap = 0u; tap < ALL_TAPS; tap++) {
+          weights[tap] = taps[first_tap + tap * VALUE_DIM4];
+        }
+      }
+      let convolution_bias = select(weights[TAPS], vec4f(), is_class);
       for (var r = 0u; r < ROWS; r++) {
         sums[r] = convolution_bias;
       }
       for (var y = 0u; y < SIDE; y++) {
         var pixels = array<vec4f, HALO>();
         for (var x = 0u; x < HALO; x++) {
-          let inside = lines_inside[y] & columns_inside[x];
-          pixels[x] = pixel_value(lines[y], line_shares[y], columns[x], column_shares[x], inside, column);
+          pixels[x] = pixel_value(lines[y], line_shares[y], columns[x], column_shares[x], column);
+          if (!EVEN_RUNS | (x == 0u) | (x == HALO - 1u)) {
+            pixels[x] = select(vec4f(), pixels[x], columns_inside[x]);
+          }
         }
         for (var x = 0u; x < SIDE; x++) {
-          let weight = taps[first_tap + (y * SIDE + x) * VALUE_DIM4];
+          let weight = select(vec4f(), weights[y * SIDE + x], lines_inside[y]);
           for (var r = 0u; r < ROWS; r++) {
             sums[r] += weight * pixels[r + x];
           }

@@ -23,14 +23,13 @@ fn axis_place(place: u32, size: u32, source: u32) -> AxisPlace {
   return AxisPlace(vec2u(low, min(low + 1u, source - 1u)), at - f32(low), inside);
 }
 
-/// Four channels of v at a pixel, zero beyond the image. Lines are given by the elements where they begin, columns by their
-/// distance from there.
-fn pixel_value(line: vec2u, line_share: f32, column: vec2u, column_share: f32, inside: bool, c: u32) -> vec4f {
-  var value = load_v(line.x + column.x, c);
-  if (UPSAMPLED) {
-    let upper = mix(value, load_v(line.x + column.y, c), column_share);
-    let lower = mix(load_v(line.y + column.x, c), load_v(line.y + column.y, c), column_share);
-    value = mix(upper, lower, line_share);
+/// Four channels of v at a pixel. Lines are given by the elements where they begin, columns by their distance from there.
+fn pixel_value(line: vec2u, line_share: f32, column: vec2u, column_share: f32, c: u32) -> vec4f {
+  let value = load_v(line.x + column.x, c);
+  if (!UPSAMPLED) {
+    return value;
   }
-  return select(vec4f(), value, inside);
+  let upper = mix(value, load_v(line.x + column.y, c), column_share);
+  let lower = mix(load_v(line.y + column.x, c), load_v(line.y + column.y, c), column_share);
+  return mix(upper, lower, line_share);
 }

@@ -206,10 +206,13 @@ function broadcastPasses(
       ...(out.dtype === "f16" ? ["half_out"] : []),
       ...(subgroups ? ["subgroups"] : []),
     ]),
-    constants: { ...problemConstants(shape, broadcast), THREADS, ROWS, KEYS, COLUMNS },
+    constants: {
+      ...problemConstants(shape, broadcast),
+      ...{ THREADS, ROWS, KEYS, COLUMNS, EVEN_RUNS: queryLines(shape)[1] % ROWS === 0 },
+    },
     unroll: {
       ...{ ROWS, KEYS, COLUMNS, ...quadCounts(KEYS, subgroups) },
-      ...{ SIDE: 3, HALO: ROWS + 2 },
+      ...{ SIDE: 3, HALO: ROWS + 2, ALL_TAPS: 10, TAP_QUADS: 3 },
       // A driver on a CPU reads memory as fast as it spills registers, and compiles a loop in a sixteenth of the time.
       ...(!capabilities.software && { TERM_COLUMNS: COLUMNS }),
     },

@@ -54,7 +54,11 @@ export function poolPasses(
       name: "agent/pool",
       kernel: pool,
       variant: variantKey(pool, [...vec4Condition(capabilities, x), ...(x.dtype === "f16" ? ["half"] : [])]),
-      constants: { HEAD_DIM: headDim, OUT_DIM: outDim, WINDOWED: windows !== undefined },
+      constants: {
+        ...{ HEAD_DIM: headDim, OUT_DIM: outDim, WINDOWED: windows !== undefined },
+        // A driver on a CPU loses more at a barrier than sharing out a bin gains.
+        ...{ LANES: 16, PARTS: capabilities.software ? 1 : 4 },
+      },
       bindings: { x: { tensor: x.name }, agents: target } satisfies Bindings<"pool">,
     },
     ({ first, count: groups }) => ({ ...uniforms, first_group: first, groups }),

@@ -1,7 +1,7 @@
 // Adaptive average pooling of queries seen as an image (torch's AdaptiveAvgPool2d): bin a of an axis of length n cut into p bins
 // averages places floor(a n / p) to ceil((a + 1) n / p) - 1, so bins overlap where p does not divide n.
 //
-// A workgroup owns one bin of one head: LANES threads side by side over the channels, the others share out the bin's tokens.
+// A workgroup owns one bin of one head: LANES threads side by side over the channels, PARTS of them for lines of the bin in turn.
 import package::_shared::storage::{ Word, four, one, word_of };
 import package::_shared::workgroup_index::workgroup_index;
 import super::windows::tensor_place;
@@ -10,8 +10,8 @@ const HEAD_DIM: u32 = 64u;
 const HEAD_DIM4 = (HEAD_DIM + 3u) / 4u;
 /// Channels of an output row that are written; those past HEAD_DIM are zero.
 const OUT_DIM: u32 = 64u;
-const LANES = 16u;
-const PARTS = 4u;
+const LANES: u32 = 16u;
+const PARTS: u32 = 4u;
 const THREADS = LANES * PARTS;
 
 struct Params {
@@ -70,32 +70,37 @@ fn main(
   let bin_counts = vec2u(params.bin_rows, params.bin_columns);
   let first = bin_place * size / bin_counts;
   let end = ((bin_place + 1u) * size + bin_counts - 1u) / bin_counts;
-  let width = end.y - first.y;
-  let count = (end.x - first.x) * width;
+  let count = (end.x - first.x) * (end.y - first.y);
   let lane = thread % LANES;
   let part = thread / LANES;
 
   for (var first_c = 0u; first_c < HEAD_DIM4; first_c += LANES) {
     let c = min(first_c + lane, HEAD_DIM4 - 1u);
     var sum = vec4f();
-    for (var n = part; n < count; n += PARTS) {
-      let token = (first.x + n / width) * params.columns + first.y + n % width;
-      let place = tensor_place(entry, params.class_tokens + token, params.windows_per_image, params.windows);
-      sum += load_x(params.base_x + dot(vec3u(place, head), params.strides_x.xyz), c);
-    }
-    part_sum[thread] = sum;
-    workgroupBarrier();
-    if (part == 0u && first_c + lane < HEAD_DIM4) {
-      var total = part_sum[lane];
-      for (var p = 1u; p < PARTS; p++) {
-        total += part_sum[p * LANES + lane];
+    for (var line = first.x + part; line < end.x; line += PARTS) {
+      // Neighbours of a line are neighbours in the tensor, in windows too.
+      let token = params.class_tokens + line * params.columns + first.y;
+      let place = tensor_place(entry, token, params.windows_per_image, params.windows);
+      var row = params.base_x + dot(vec3u(place, head), params.strides_x.xyz);
+      for (var column = first.y; column < end.y; column++) {
+        sum += load_x(row, c);
+        row += params.strides_x.y;
       }
-      total /= f32(count);
+    }
+    if (PARTS > 1u) {
+      part_sum[thread] = sum;
+      workgroupBarrier();
+      for (var p = 1u; p < PARTS; p++) {
+        sum += part_sum[min(p * LANES + lane, THREADS - 1u)];
+      }
+      workgroupBarrier();
+    }
+    if (part == 0u && first_c + lane < HEAD_DIM4) {
+      let mean = sum / f32(count);
       let row = params.base_agents + dot(vec3u(entry, bin, head), params.strides_agents.xyz);
       for (var i = 0u; i < min(4u, OUT_DIM - 4u * c); i++) {
-        agents[row + (4u * c + i) * params.strides_agents.w] = total[i];
+        agents[row + (4u * c + i) * params.strides_agents.w] = mean[i];
       }
     }
-    workgroupBarrier();
   }
 }

@@ -16,7 +16,7 @@ export interface Tile {
 
 /** Workgroups that the aggregation should have: enough for a large GPU, or for a few cores that share them out. */
 const GPU_WORKGROUPS = 128;
-const CPU_WORKGROUPS = 64;
+const CPU_WORKGROUPS = 32;
 /** Keys that are worth a workgroup, and agents that a driver on a CPU takes in a thread. */
 const KEYS_PER_SPLIT = 32;
 const CPU_ROWS = 8;
