@@ -51,15 +51,12 @@ describe.concurrent("under Naga", { timeout: 600_000 }, () => {
   it.for<[Part, number]>([
     ["linear", 20],
     ["flow", 21],
-  ])(
-    "%s attention is right in f32 and f16",
-    async ([part, least], context) => {
-      const { adapter, result } = await run<CaseChecks>(part, context);
-      console.log(`${part}: ${result.passed} checks on ${adapter}`);
-      expect(result.failures).toEqual([]);
-      expect(result.passed).toBeGreaterThanOrEqual(least);
-    },
-  );
+  ])("%s attention is right in f32 and f16", async ([part, least], context) => {
+    const { adapter, result } = await run<CaseChecks>(part, context);
+    console.log(`${part}: ${result.passed} checks on ${adapter}`);
+    expect(result.failures).toEqual([]);
+    expect(result.passed).toBeGreaterThanOrEqual(least);
+  });
 
   it("measuring drops no candidate, and plans take the winner", async (context) => {
     const { result } = await run<TuningCheck>("tuning", context);
