@@ -203,7 +203,7 @@ class AgentModule {
       name: "dwc_out",
       tolerance: TOLERANCE,
       expected,
-      actual: this.#asImages(rows, expected.length, pool),
+      actual: entryImages(rows, expected.length, this.#case, pool),
     };
   }
 
