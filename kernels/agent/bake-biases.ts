@@ -1,6 +1,6 @@
 import { fail } from "../../src/dispatch/check.js";
 import { checkOptions } from "../../src/dispatch/validate.js";
-import { area } from "./grids.js";
+import { area, checkSizes } from "./grids.js";
 import type { Grid } from "./options.js";
 
 /** Learned biases of a checkpoint, flat in row-major order. H heads, n agents, [h, w] the queries' grid, [hk, wk] the keys'. */
@@ -46,7 +46,7 @@ export function bakeAgentBiases(
   biases: AgentBiases,
   sizes: AgentBiasSizes,
 ): { agentBias: Float32Array<ArrayBuffer>; queryBias: Float32Array<ArrayBuffer> } {
-  checkOptions("bakeAgentBiases", biases, Object.keys(NAMES));
+  checkOptions("bakeAgentBiases", biases, Object.keys(PLACES));
   checkOptions("bakeAgentBiases sizes", sizes, ["heads", "agents", "grid", "keyGrid"]);
   const { heads, agents, grid, keyGrid = grid } = sizes;
   const side = checkBiases(biases, heads, agents, grid, keyGrid);
@@ -79,10 +79,10 @@ export function bakeAgentBiases(
   return { agentBias, queryBias };
 }
 
-/** Values per head and agent of each array; blocks are counted apart. */
-const NAMES: Readonly<Record<keyof AgentBiases, (grid: Grid, keyGrid: Grid) => number>> = {
-  anBias: () => Number.NaN,
-  naBias: () => Number.NaN,
+/** Values of each array for one head and agent. */
+const PLACES: Readonly<Record<keyof AgentBiases, (grid: Grid, keyGrid: Grid, side: number) => number>> = {
+  anBias: (_, __, side) => side ** 2,
+  naBias: (_, __, side) => side ** 2,
   ahBias: (_, [rows]) => rows,
   awBias: (_, [, columns]) => columns,
   haBias: ([rows]) => rows,
@@ -93,35 +93,21 @@ const NAMES: Readonly<Record<keyof AgentBiases, (grid: Grid, keyGrid: Grid) => n
 
 /** @returns side of the square blocks */
 function checkBiases(biases: AgentBiases, heads: number, agents: number, grid: Grid, keyGrid: Grid): number {
-  for (const [name, size] of Object.entries({ heads, agents, rows: grid?.[0], columns: grid?.[1] })) {
-    if (Number.isSafeInteger(size) && size! >= 1) continue;
-    fail(
-      "shape",
-      name,
-      "an integer of at least 1",
-      size,
-      "Sizes are { heads, agents, grid: [rows, columns] }.",
-    );
+  for (const [name, size] of Object.entries({ heads, agents })) {
+    if (Number.isSafeInteger(size) && size >= 1) continue;
+    fail("shape", name, "an integer of at least 1", size, "Sizes are { heads, agents, grid, keyGrid? }.");
   }
-  const side = Math.sqrt(biases.anBias.length / (heads * agents));
-  for (const [name, places] of Object.entries(NAMES)) {
+  checkSizes("grid", grid);
+  checkSizes("keyGrid", keyGrid);
+  const side = Math.max(1, Math.floor(Math.sqrt((biases.anBias?.length ?? 0) / (heads * agents))));
+  for (const [name, placesOf] of Object.entries(PLACES)) {
     const values = biases[name as keyof AgentBiases];
     if (values === undefined && (name === "acBias" || name === "caBias")) continue;
-    const each = places(grid, keyGrid);
-    const expected = Number.isNaN(each)
-      ? heads * agents * Math.max(1, Math.floor(side)) ** 2
-      : heads * agents * each;
-    if (values?.length === expected) continue;
-    const meaning = Number.isNaN(each)
-      ? "a square for each head and agent"
-      : `${each} for each head and agent`;
-    fail(
-      "shape",
-      name,
-      `${expected} values, ${meaning}`,
-      values?.length,
-      "Give arrays flat, in row-major order.",
-    );
+    const places = placesOf(grid, keyGrid, side);
+    const expected = `${heads * agents * places} values, ${places} for each head and agent`;
+    if (values?.length === heads * agents * places) continue;
+    const fix = "Give arrays flat, in row-major order; blocks are squares of one size.";
+    fail("shape", name, expected, values?.length, fix);
   }
   return side;
 }

@@ -38,7 +38,8 @@ export function checkGrid(name: string, grid: Grid, classTokens: number, tokens:
   fail("shape", name, expected, `[${grid}], ${area(grid)} places`, "Grids are [rows, columns].");
 }
 
-function checkSizes(name: string, grid: Grid): void {
+/** @throws AttentionError "shape" unless it is [rows, columns] */
+export function checkSizes(name: string, grid: Grid): void {
   const right =
     Array.isArray(grid) && grid.length === 2 && grid.every((size) => Number.isSafeInteger(size) && size >= 1);
   if (!right)
@@ -69,13 +70,13 @@ export function checkedWindows(options: WindowOptions, tensors: Record<string, T
   const { image, size } = options;
   checkSizes("windows.image", image);
   checkSizes("windows.size", size);
+  for (const [name, { shape }] of Object.entries(tensors))
+    expectEqual(`${name}.shape[1] (tokens)`, shape[1], area(image), "the places of windows.image");
   image.forEach((places, axis) => {
     if (places % size[axis]! === 0) return;
     const expected = `a divisor of ${places}, the image's`;
     fail("shape", `windows.size[${axis}]`, expected, size[axis], "Pad the image to whole windows.");
   });
-  for (const [name, { shape }] of Object.entries(tensors))
-    expectEqual(`${name}.shape[1] (tokens)`, shape[1], area(image), "the places of windows.image");
   const across = image[1] / size[1];
   return { image, size, across, perImage: (image[0] / size[0]) * across };
 }
