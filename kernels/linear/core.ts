@@ -104,7 +104,7 @@ export function coreVariant(core: LinearCore, kernel: KernelModule, capabilities
     ...(tensors.every(({ layout }) => isVec4(layout, capabilities)) ? ["vec4"] : []),
     ...(core.k.layout.dtype === "f16" ? ["half"] : []),
     ...(core.out.layout.dtype === "f16" ? ["half_out"] : []),
-    ...(capabilities.subgroups ? ["subgroups"] : []),
+    ...(capabilities.software && capabilities.subgroups ? ["subgroups"] : []),
   ]);
 }
 

@@ -1,10 +1,11 @@
 import { describe, expect, test } from "vitest";
 import type { Pass } from "../../src/dispatch/pass.js";
 import { testContext } from "../../test/support/gpu.js";
+import { blockPasses } from "./block-form.js";
 import { LINEAR_CASES, type LinearCase, TOLERANCE_F32 } from "./cases.js";
 import { checkLinearCase } from "./check-case.js";
 import type { LinearCore } from "./core.js";
-import { blockPasses, planCore, serialPasses } from "./plan.js";
+import { planCore, serialPasses } from "./plan.js";
 
 async function check(problem: LinearCase, passesOf?: (core: LinearCore) => Pass[]): Promise<void> {
   const errors = await checkLinearCase(await testContext(), problem, passesOf);

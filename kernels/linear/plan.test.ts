@@ -4,8 +4,9 @@ import { sumCosts } from "../../src/dispatch/dispatch-budget.js";
 import type { Shape4, TensorLayout } from "../../src/dispatch/tensor-view.js";
 import { minimumCapabilities } from "../../test/support/capabilities.js";
 import { backwardCores } from "./backward.js";
+import { blockPasses } from "./block-form.js";
 import { forwardCore } from "./index.js";
-import { blockPasses, planCore } from "./plan.js";
+import { planCore } from "./plan.js";
 import { checkLinear, checkLinearBackward, type LinearProblem } from "./problem.js";
 
 const gpu = minimumCapabilities();
@@ -30,7 +31,7 @@ describe("the form follows the shape", () => {
       cpu,
       8,
       1,
-      ["linear/block_states", "linear/scan", "linear/output_rows"],
+      ["linear/block_state_rows", "linear/scan", "linear/output_rows"],
     ],
     ["heads that fill a GPU", 500, gpu, 32, 16, ["linear/serial"]],
     [
@@ -39,7 +40,7 @@ describe("the form follows the shape", () => {
       cpu,
       32,
       16,
-      ["linear/block_states", "linear/scan", "linear/output_rows"],
+      ["linear/block_state_rows", "linear/scan", "linear/output_rows"],
     ],
   ])("%s", (_name, tokens, capabilities, heads, batches, expected) => {
     expect(names(planCore(core(tokens, {}, heads, 64, batches), capabilities))).toEqual(expected);
@@ -85,7 +86,7 @@ describe("work", () => {
   });
 
   it("covers every workgroup once", () => {
-    for (const name of ["linear/block_states", "linear/output_rows"]) {
+    for (const name of ["linear/block_state_rows", "linear/output_rows"]) {
       const runs = planCore(core(1000), cpu, 5e6)
         .filter((pass) => pass.name === name)
         .map(({ uniforms }) => uniforms.params as { first_group: number; groups: number });

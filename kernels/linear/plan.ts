@@ -1,35 +1,16 @@
 import type { Capabilities } from "../../src/dispatch/capabilities.js";
-import { fail } from "../../src/dispatch/check.js";
-import { cutWorkgroups } from "../../src/dispatch/cut-workgroups.js";
-import type { ConstantValues, KernelModule } from "../../src/dispatch/kernel-module.js";
 import { bytesOf } from "../../src/dispatch/layout.js";
-import { type BindingSource, type Pass, spreadWorkgroups } from "../../src/dispatch/pass.js";
-import blockStates from "./block_states.wgsl";
-import {
-  BLOCK,
-  type CoreSizes,
-  coreBindings,
-  coreConstants,
-  coreUniforms,
-  coreVariant,
-  type LinearCore,
-  sizesOf,
-} from "./core.js";
-import outputRows from "./output_rows.wgsl";
-import outputs from "./outputs.wgsl";
+import type { Pass } from "../../src/dispatch/pass.js";
+import { blockPasses } from "./block-form.js";
+import { type LinearCore, sizesOf } from "./core.js";
+import { dispatches, UNIFORM_HEADS } from "./dispatches.js";
 import recurrent from "./recurrent.wgsl";
-import scan from "./scan.wgsl";
 import serial from "./serial.wgsl";
 
 /** At most so many tokens go one after another through a state that is read and written once. */
 export const RECURRENT_TOKENS = 16;
-/** Heads whose rates fit in the uniform of `decay_rates.wgsl`. */
-const UNIFORM_HEADS = 256;
-const THREADS = 64;
 /** Workgroups with a slice of a head each that fill a GPU without cutting the tokens. */
 const MANY_WORKGROUPS = 1024;
-/** Bytes of block states that are held at once, at most. */
-const STATE_BYTES = 2 ** 27;
 
 /** Chooses passes, variants and constants. Pure: the same problem gives the same passes. */
 export function planCore(
@@ -43,57 +24,6 @@ export function planCore(
   if (forward && headsFill(core, capabilities, maxDispatchFlops))
     return serialPasses(core, capabilities, maxDispatchFlops);
   return blockPasses(core, capabilities, maxDispatchFlops);
-}
-
-/** A kernel's share of a problem: `groups` workgroups of `flops` each. */
-interface Work {
-  readonly groups: number;
-  readonly flops: number;
-  readonly bytes: number;
-}
-
-interface Draft {
-  readonly kernel: KernelModule;
-  readonly work: Work;
-  readonly constants?: ConstantValues;
-  readonly uniforms?: Record<string, number>;
-  readonly scratch?: Record<string, BindingSource>;
-  readonly unroll?: Record<string, number>;
-}
-
-/** The dispatches of one kernel, as many as the bound asks for. */
-function dispatches(core: LinearCore, capabilities: Capabilities, maxFlops: number, draft: Draft): Pass[] {
-  const { kernel, work, constants = {}, uniforms = {}, scratch = {}, unroll } = draft;
-  const { bindings } = kernel.variants.base!;
-  const sources: Record<string, BindingSource> = { ...coreBindings(core), ...scratch };
-  const storage = bindings.filter(({ type }) => type !== "uniform").map(({ name }) => name);
-  const decay = bindings.some(({ name }) => name === "decay") && {
-    decay: { rates: uniformRates(core.decay) },
-  };
-  return cutWorkgroups([{ work: work.flops, flops: work.flops }], work.groups, maxFlops).map((run) => ({
-    name: `${core.label}/${kernel.name.split("/")[1]}`,
-    kernel,
-    variant: coreVariant(core, kernel, capabilities),
-    constants: coreConstants(core, kernel, constants),
-    ...(unroll && { unroll }),
-    workgroups: spreadWorkgroups(run.count, capabilities.limits.maxComputeWorkgroupsPerDimension),
-    bindings: Object.fromEntries(storage.map((name) => [name, sources[name]!])),
-    uniforms: {
-      params: {
-        ...coreUniforms(core, capabilities),
-        first_block: 0,
-        ...uniforms,
-        first_group: run.first,
-        groups: run.count,
-      },
-      ...decay,
-    },
-    cost: { flops: run.flops, bytes: (work.bytes * run.count) / work.groups },
-  }));
-}
-
-function uniformRates(decay: readonly number[]): number[] {
-  return Array.from({ length: UNIFORM_HEADS }, (_, head) => decay[head] ?? 0);
 }
 
 function recurrentPasses(core: LinearCore, capabilities: Capabilities, maxFlops: number): Pass[] {
@@ -154,144 +84,4 @@ export function serialPasses(core: LinearCore, capabilities: Capabilities, maxFl
       bytes: bytesOf(q.layout, k.layout, v.layout, out.layout) + 2 * batches * heads * stateBytes,
     },
   });
-}
-
-/** @internal Each block by itself, a scan over their states, then all blocks at once; in rounds where the states are too many. */
-export function blockPasses(
-  core: LinearCore,
-  capabilities: Capabilities,
-  maxFlops: number,
-  stateLimit = STATE_BYTES,
-): Pass[] {
-  const sizes = sizesOf(core);
-  const { batches, heads, blocks, stateBytes } = sizes;
-  const problems = batches * heads;
-  const limit = Math.min(stateLimit, capabilities.limits.maxStorageBufferBindingSize);
-  const held = Math.min(blocks, Math.floor(limit / (problems * stateBytes)));
-  if (held === 0) {
-    fail(
-      "limit",
-      "state of one block of tokens",
-      `at most ${limit} bytes`,
-      `${problems * stateBytes} bytes`,
-      "Split batch or heads over several calls.",
-    );
-  }
-  const carry: BindingSource = { scratch: 1, bytes: problems * stateBytes };
-  const rounds = Array.from({ length: Math.ceil(blocks / held) }, (_, n) => {
-    const first = n * held;
-    return { first, count: Math.min(held, blocks - first) };
-  });
-  const pass = (draft: Draft) => dispatches(core, capabilities, maxFlops, draft);
-  const share = (layout: LinearCore["q"], count: number) => (bytesOf(layout.layout) * count) / blocks;
-
-  const summed = rounds.map((round) => {
-    const { first, count } = round;
-    const states: BindingSource = { scratch: 0, bytes: problems * count * stateBytes };
-    const uniforms = { blocks: count, first_block: first };
-    const rows = Math.min(count * BLOCK, sizes.tokens - first * BLOCK);
-    const tile = blockStateTile(sizes, capabilities);
-    const stateWork = blockStateWork(sizes, count, rows, tile);
-    const scanGroups = Math.ceil((problems * stateBytes) / 16 / THREADS);
-    return {
-      round,
-      states,
-      uniforms,
-      passes: [
-        ...pass({
-          kernel: blockStates,
-          work: { ...stateWork, bytes: share(core.k, count) + share(core.v, count) + states.bytes },
-          uniforms,
-          scratch: { states },
-          constants: tile,
-          unroll: tile,
-        }),
-        ...pass({
-          kernel: scan,
-          constants: { FIRST_ROUND: first === 0, LAST_ROUND: first + count === blocks },
-          work: {
-            groups: scanGroups,
-            flops: (4 * count * problems * stateBytes) / 4 / scanGroups,
-            bytes: 2 * states.bytes,
-          },
-          uniforms,
-          scratch: { states, carry },
-        }),
-      ],
-    };
-  });
-  const outputsOf = ({ round: { first, count }, states, uniforms }: (typeof summed)[number]) => {
-    const rows = Math.min(count * BLOCK, sizes.tokens - first * BLOCK);
-    const inputs = [
-      core.q,
-      ...(core.causal ? [core.k, core.v] : []),
-      ...(core.raw ? [core.raw] : []),
-      core.out,
-    ];
-    const groups = problems * count;
-    const work = {
-      groups,
-      flops: outputFlops(sizes, rows, core.causal) / count,
-      bytes: inputs.reduce(
-        (sum, tensor) => sum + share(tensor, count),
-        core.causal ? states.bytes : carry.bytes,
-      ),
-    };
-    const scratch = { states: core.causal ? states : carry };
-    if (!capabilities.software) {
-      return pass({
-        kernel: outputs,
-        work,
-        uniforms,
-        scratch,
-        unroll: { ROWS: 8, COLUMNS: 2, ROW_QUADS: 2 },
-      });
-    }
-    const columns = Math.ceil(sizes.valueDim / 4);
-    const COLUMNS = Math.min(columns, 16);
-    const parts = Math.ceil(columns / COLUMNS) * (BLOCK / 32);
-    return pass({
-      kernel: outputRows,
-      work: { ...work, groups: groups * parts, flops: work.flops / parts },
-      constants: { COLUMNS },
-      uniforms,
-      scratch,
-      unroll: { ROWS: 8, COLUMNS, OWN_KEYS: capabilities.subgroups ? 2 : 8, KEY_QUADS: 2 },
-    });
-  };
-  if (core.causal) return summed.flatMap((round) => [...round.passes, ...outputsOf(round)]);
-  return [...summed.flatMap(({ passes }) => passes), ...summed.flatMap(outputsOf)];
-}
-
-/** vec4 channels and columns of a thread, as many as registers hold (a CPU's are in its cache anyhow), and tokens at a time. */
-function blockStateTile({ headDim, stateColumns }: CoreSizes, { software }: Capabilities) {
-  const most = software ? 4 : 2;
-  return {
-    CHANNELS: Math.min(Math.ceil(headDim / 4), most),
-    COLUMNS: Math.min(stateColumns, most),
-    TOGETHER: 4,
-  };
-}
-
-function blockStateWork(
-  sizes: CoreSizes,
-  count: number,
-  rows: number,
-  { CHANNELS, COLUMNS }: ReturnType<typeof blockStateTile>,
-) {
-  const { batches, heads, headDim, valueDim, stateColumns } = sizes;
-  const tiles = Math.ceil(stateColumns / COLUMNS) * Math.ceil(Math.ceil(headDim / 4) / CHANNELS);
-  const groups = Math.ceil((tiles * batches * heads * count) / THREADS);
-  return { groups, flops: (2 * batches * heads * rows * headDim * valueDim) / groups };
-}
-
-/** Of one head: 2 D Dv a row for the state, and 2 (D + Dv) for each pair of the blocks' lower triangles. */
-function outputFlops(
-  { headDim, valueDim }: ReturnType<typeof sizesOf>,
-  rows: number,
-  causal: boolean,
-): number {
-  const [whole, rest] = [Math.floor(rows / BLOCK), rows % BLOCK];
-  const pairs = causal ? (whole * BLOCK * (BLOCK + 1)) / 2 + (rest * (rest + 1)) / 2 : 0;
-  return 2 * rows * headDim * valueDim + 2 * pairs * (headDim + valueDim);
 }

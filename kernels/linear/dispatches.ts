@@ -1,0 +1,64 @@
+import type { Capabilities } from "../../src/dispatch/capabilities.js";
+import { cutWorkgroups } from "../../src/dispatch/cut-workgroups.js";
+import type { ConstantValues, KernelModule } from "../../src/dispatch/kernel-module.js";
+import { type BindingSource, type Pass, spreadWorkgroups } from "../../src/dispatch/pass.js";
+import { coreBindings, coreConstants, coreUniforms, coreVariant, type LinearCore } from "./core.js";
+
+/** Heads whose rates fit in the uniform of `decay_rates.wgsl`. */
+export const UNIFORM_HEADS = 256;
+
+/** A kernel's share of a problem: `groups` workgroups of `flops` each. */
+export interface Work {
+  readonly groups: number;
+  readonly flops: number;
+  readonly bytes: number;
+}
+
+export interface Draft {
+  readonly kernel: KernelModule;
+  readonly work: Work;
+  readonly constants?: ConstantValues;
+  readonly uniforms?: Record<string, number>;
+  readonly scratch?: Record<string, BindingSource>;
+  readonly unroll?: Record<string, number>;
+}
+
+/** The dispatches of one kernel, as many as the bound asks for. */
+export function dispatches(
+  core: LinearCore,
+  capabilities: Capabilities,
+  maxFlops: number,
+  draft: Draft,
+): Pass[] {
+  const { kernel, work, constants = {}, uniforms = {}, scratch = {}, unroll } = draft;
+  const { bindings } = kernel.variants.base!;
+  const sources: Record<string, BindingSource> = { ...coreBindings(core), ...scratch };
+  const storage = bindings.filter(({ type }) => type !== "uniform").map(({ name }) => name);
+  const decay = bindings.some(({ name }) => name === "decay") && {
+    decay: { rates: uniformRates(core.decay) },
+  };
+  return cutWorkgroups([{ work: work.flops, flops: work.flops }], work.groups, maxFlops).map((run) => ({
+    name: `${core.label}/${kernel.name.split("/")[1]}`,
+    kernel,
+    variant: coreVariant(core, kernel, capabilities),
+    constants: coreConstants(core, kernel, constants),
+    ...(unroll && { unroll }),
+    workgroups: spreadWorkgroups(run.count, capabilities.limits.maxComputeWorkgroupsPerDimension),
+    bindings: Object.fromEntries(storage.map((name) => [name, sources[name]!])),
+    uniforms: {
+      params: {
+        ...coreUniforms(core, capabilities),
+        first_block: 0,
+        ...uniforms,
+        first_group: run.first,
+        groups: run.count,
+      },
+      ...decay,
+    },
+    cost: { flops: run.flops, bytes: (work.bytes * run.count) / work.groups },
+  }));
+}
+
+function uniformRates(decay: readonly number[]): number[] {
+  return Array.from({ length: UNIFORM_HEADS }, (_, head) => decay[head] ?? 0);
+}
