@@ -59,6 +59,9 @@ describe("imports", () => {
       expect.arrayContaining(["AttentionContext", "AttentionError"]),
     );
     expect(exported["webgpu-attention/softmax"]).toContain("softmaxAttention");
+    expect(exported["webgpu-attention/linear"]).toContain("linearAttentionBackward");
+    expect(exported["webgpu-attention/flow"]).toContain("flowAttention");
+    expect(exported["webgpu-attention/agent"]).toContain("agentAttention");
     for (const names of Object.values(exported)) expect(names).not.toEqual([]);
   });
 
@@ -101,11 +104,11 @@ describe("a Vite application", () => {
     expect(JSON.stringify(bundle)).toContain("@workgroup_size");
   });
 
-  it("downloads few bytes for softmax attention", async () => {
+  it.each(["softmax", "linear", "flow", "agent"])("downloads few bytes for %s attention", async (name) => {
     const core = gzipSize((await bundle(installed.folder, ["webgpu-attention"])).atOnce);
-    const entryPoints = ["webgpu-attention", "webgpu-attention/softmax"];
+    const entryPoints = ["webgpu-attention", `webgpu-attention/${name}`];
     const both = gzipSize((await bundle(installed.folder, entryPoints)).atOnce);
-    console.log(`minified and gzipped: context ${core} bytes, with softmax attention ${both} bytes`);
+    console.log(`minified and gzipped: context ${core} bytes, with ${name} attention ${both} bytes`);
     expect(both - core).toBeLessThanOrEqual(MECHANISM_GZIP_LIMIT);
   });
 
