@@ -51,6 +51,7 @@ describe.concurrent("under Naga", { timeout: 600_000 }, () => {
   it.for<[Part, number]>([
     ["linear", 20],
     ["flow", 21],
+    ["agent", 16],
   ])("%s attention is right in f32 and f16", async ([part, least], context) => {
     const { adapter, result } = await run<CaseChecks>(part, context);
     console.log(`${part}: ${result.passed} checks on ${adapter}`);

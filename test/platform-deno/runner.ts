@@ -3,12 +3,13 @@
  * result as a line of JSON: `{ adapter: null }` where there is no adapter.
  */
 import { AttentionContext } from "../../src/index.js";
+import { checkAgent } from "./agent-checks.js";
 import { checkFlow } from "./flow-checks.js";
 import { type CaseChecks, checkLinear } from "./linear-checks.js";
 import { checkSoftmax, type SoftmaxChecks } from "./softmax-checks.js";
 import { measureCandidates, type TuningCheck } from "./tuning-check.js";
 
-export type Part = "shared" | "registers" | "tuning" | "linear" | "flow";
+export type Part = "shared" | "registers" | "tuning" | "linear" | "flow" | "agent";
 
 export interface Report<Result = SoftmaxChecks | TuningCheck | CaseChecks> {
   /** What the adapter calls itself. */
@@ -35,6 +36,7 @@ function check(part: Part, device: GPUDevice): Promise<SoftmaxChecks | TuningChe
   if (part === "tuning") return measureCandidates(device);
   if (part === "linear") return checkLinear(device);
   if (part === "flow") return checkFlow(device);
+  if (part === "agent") return checkAgent(device);
   return checkSoftmax(device, part);
 }
 
