@@ -15,6 +15,8 @@ export interface FlowCase {
   /** Standard deviation and mean of q and k; default 1 and 0. */
   readonly spread?: number;
   readonly mean?: number;
+  /** Every so many keys one is larger by 12: nearly all flow passes through these. Default none. */
+  readonly loudEvery?: number;
   readonly options: CaseOptions;
 }
 
@@ -29,6 +31,9 @@ interface CaseOptions {
 
 /** Largest error of f32 storage, relative to the largest reference value. */
 export const TOLERANCE_F32 = 1e-5;
+
+/** Where scores reach hundreds, f32 itself is off by this. */
+export const TOLERANCE_LARGE_SCORES = 5e-5;
 
 /** The same for f16 storage, against the reference on rounded inputs: half a unit of the eleventh bit, and a little. */
 export const TOLERANCE_F16 = 2e-3;
@@ -57,12 +62,14 @@ const causal = (name: string, tokens: number, changes: Partial<typeof base> = {}
     options: { causal: true, ...changes.options },
   });
 
+/** Few sources take what all sinks let in, so that their scores exceed 88, past which f32 has no e^score. */
+const LOUD = { options: { clamp: null }, mean: -6, loudEvery: 60 } as const;
+
 /** Widths and their remainders by the four channels of a vec4, the eight of a block, and the threads of a row. */
 const DIMS: readonly [headDim: number, valueDim: number][] = [
   [1, 1],
   [3, 5],
   [4, 36],
-  [15, 2],
   [64, 64],
   [65, 130],
   [128, 24],
@@ -88,19 +95,9 @@ export const FLOW_CASES: readonly FlowCase[] = [
   define("no clamp", { options: { clamp: null }, tokensK: 200 }),
   causal("causal, no clamp", 150, { options: { clamp: null } }),
   causal("one causal token, no clamp", 1, { options: { clamp: null } }),
-  define("flows past the range of e^x", {
-    options: { clamp: null },
-    tokensQ: 900,
-    tokensK: 150,
-    spread: 12,
-    headDim: 4,
-  }),
-  causal("causal, flows past the range of e^x", 900, {
-    options: { clamp: null },
-    spread: 12,
-    headDim: 4,
-  }),
-  define("clamp 200", { options: { clamp: 200 }, tokensQ: 900, tokensK: 80, spread: 12, headDim: 4 }),
+  define("scores past the range of e^x", { ...LOUD, tokensQ: 400, tokensK: 150 }),
+  causal("causal, scores past the range of e^x", 400, LOUD),
+  define("clamp 200", { ...LOUD, options: { clamp: 200 }, tokensQ: 400, tokensK: 150 }),
   define("saturated low", { mean: -30, headDim: 5 }),
   causal("causal, saturated low", 80, { mean: -30, headDim: 5 }),
   define("saturated high", { mean: 30, headDim: 5 }),

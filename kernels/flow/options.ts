@@ -10,7 +10,7 @@ export interface FlowOptions {
    * (time series, long range arena). The mean of what it bounds is L / S, so that with L = S about half of the sources reach 1.
    */
   readonly clamp?: number | null;
-  /** Added to the channels of both factors of every flow, after sums over tokens. Default 1e-6. */
+  /** Added to the channels of both factors of every flow, after sums over tokens; at least 1e-12. Default 1e-6. */
   readonly epsilon?: number;
   /** `"cv"` adds epsilon to each flow once more, as the authors' vision models do; not causal. Default `"core"`. */
   readonly variant?: "core" | "cv";

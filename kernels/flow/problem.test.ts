@@ -37,6 +37,7 @@ describe("wrong problems are refused before any GPU call", () => {
     ["a clamp of zero", { clamp: 0 }, "shape", /clamp.*above 0/],
     ["a negative clamp", { clamp: -1 }, "shape", /clamp/],
     ["an infinite clamp", { clamp: Number.POSITIVE_INFINITY }, "shape", /clamp/],
+    ["no epsilon", { epsilon: 0 }, "shape", /epsilon.*1e-12/],
     ["a negative epsilon", { epsilon: -1e-6 }, "shape", /epsilon/],
     ["an epsilon that is no number", { epsilon: "1e-6" }, "shape", /epsilon/],
     ["an unknown variant", { variant: "lra" }, "unsupported", /variant.*core.*cv/],

@@ -47,6 +47,8 @@ export interface FlowShape {
 const TENSOR_NAMES = ["q", "k", "v", "out", "state", "stateOut"] as const;
 const STORAGE: readonly DType[] = ["f32", "f16"];
 const MAX_HEAD_DIM = 256;
+/** A flow may be as small as D epsilon², and has to have an inverse in f32. */
+const LEAST_EPSILON = 1e-12;
 
 /**
  * Checks a problem without touching the GPU.
@@ -64,7 +66,8 @@ export function checkProblem(problem: FlowProblem, capabilities: Capabilities): 
   checkBoolean("causal", causal);
   if (clamp !== null) checkNumber("clamp", clamp, 0);
   checkNumber("epsilon", epsilon);
-  if (epsilon < 0) fail("shape", "epsilon", "a number of at least 0", epsilon, "Leave it out for 1e-6.");
+  if (epsilon < LEAST_EPSILON)
+    fail("shape", "epsilon", `a number of at least ${LEAST_EPSILON}`, epsilon, "Leave it out for 1e-6.");
   if (variant !== "core" && variant !== "cv")
     fail("unsupported", "variant", '"core" or "cv"', variant, "Leave it out for the core form.");
   if (causal) checkCausal(tokensQ, tokensK, variant);

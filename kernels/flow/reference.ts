@@ -39,7 +39,7 @@ interface Carried {
 }
 
 /**
- * Flow-Attention in float64 straight from its equations, token by token (arXiv 2202.06258, equations 4 to 8; README.md).
+ * Flow-Attention in float64 straight from its equations, token by token (arXiv 2202.06258; README.md).
  * The specification of this folder's kernels; never used to compute.
  *
  * @returns [B, L, H, Dv]
