@@ -95,7 +95,7 @@ export async function linearAttention(
   k: TensorView,
   v: TensorView,
   options: LinearCallOptions = {},
-): Promise<{ out: TensorView; state?: LinearState<TensorView> }> {
+): Promise<{ out: TensorView; stateOut?: LinearState<TensorView> }> {
   checkOptions("linearAttention", options, [...FORWARD_NAMES, "out"]);
   const problem: LinearProblem = { ...options, q, k, v };
   const shape = checkLinear(problem, ctx.capabilities);
@@ -119,7 +119,7 @@ export async function linearAttention(
     await ctx.submitChecked((encoder) =>
       plan.record(encoder, { q, k, v, out, ...(state && { state }), ...(stateOut && { stateOut }) }),
     );
-    return { out, ...(stateOut && { state: stateOut }) };
+    return { out, ...(stateOut && { stateOut }) };
   } catch (error) {
     for (const { buffer } of created) buffer.destroy();
     throw error;

@@ -49,7 +49,7 @@ test.each([
         };
         const [qPart, kPart, vPart] = whole.map(part);
         const given = { ...options, ...(state && { state }), stateOut: true, out: part(out) };
-        ({ state } = await linearAttention(ctx, qPart!, kPart!, vPart!, given));
+        ({ stateOut: state } = await linearAttention(ctx, qPart!, kPart!, vPart!, given));
         first += length;
       }
       expect(difference(await ctx.read(out), expected.out).maxRelative).toBeLessThanOrEqual(1e-5);

@@ -67,7 +67,7 @@ async function runCore(
   };
   const out = expectedOutput("out", testCase, buffers);
   if (!out) throw new Error('tensor "out" is missing');
-  const { state: final } = await linearAttention(ctx, q, k, v, { ...options, out: out.view });
+  const { stateOut: final } = await linearAttention(ctx, q, k, v, { ...options, out: out.view });
   const compared = [
     { name: "out", actual: await ctx.read(out.view), expected: out.expected, tolerance: TOLERANCE },
   ];
