@@ -36,7 +36,7 @@ function recurrentPasses(core: LinearCore, capabilities: Capabilities, maxFlops:
   const states = Number(core.initial !== undefined) + Number(core.final !== undefined);
   return dispatches(core, capabilities, maxFlops, {
     kernel: recurrent,
-    constants: { COLUMNS, TOKENS: tokens },
+    constants: { COLUMNS, TOKENS: tokens, ...(capabilities.software && { THREADS: COLUMNS }) },
     unroll: { TOKENS: tokens },
     work: {
       groups,

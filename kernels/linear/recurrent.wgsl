@@ -3,7 +3,7 @@
 // for all heads.
 import package::_shared::workgroup_index::{ ceil_div, workgroup_index };
 import super::decay_rates::decay_rate;
-import super::params::{ HEAD_DIM, NORMALIZE, VALUE_DIM4, params };
+import super::params::{ HEAD_DIM4, NORMALIZE, VALUE_DIM4, params };
 import super::state_io::{ initial_columns, store_final };
 import super::tensors::{ load_k, load_q, load_v, row_k, row_out, row_q, row_v, store_out };
 
@@ -14,9 +14,10 @@ const TOKENS: u32 = 1u;
 
 const ROW_THREADS = THREADS / COLUMNS;
 
-/// [row thread, column]
-var<workgroup> sums: array<vec4f, THREADS>;
-var<workgroup> norms: array<f32, THREADS>;
+/// [row thread, column]. A CPU driver, which clears them for every four threads, has one row thread and needs none.
+const SHARED = select(1u, THREADS, ROW_THREADS > 1u);
+var<workgroup> thread_sums: array<vec4f, SHARED>;
+var<workgroup> thread_norms: array<f32, SHARED>;
 
 @compute @workgroup_size(THREADS)
 fn main(
@@ -33,7 +34,6 @@ fn main(
   let batch = group / (parts * params.heads);
   let own_column = group % parts * COLUMNS + thread % COLUMNS;
   let column = min(own_column, VALUE_DIM4 - 1u);
-  let first_row = thread / COLUMNS;
   let factor = exp(-decay_rate(head));
 
   var values = array<vec4f, TOKENS>();
@@ -46,51 +46,65 @@ fn main(
   }
   var acc = array<vec4f, TOKENS>();
   var norm = array<f32, TOKENS>();
-  for (var row = first_row; row < HEAD_DIM; row += ROW_THREADS) {
-    var state = initial_columns(batch, head, row, column);
-    var z = 0.0;
-    if (NORMALIZE) {
-      z = initial_columns(batch, head, row, VALUE_DIM4).x;
+  for (var c = thread / COLUMNS; c < HEAD_DIM4; c += ROW_THREADS) {
+    // Four rows of the state at a time, as keys and queries are read. Rows past the last are zero.
+    var rows = array<vec4f, 4>();
+    var sums = vec4f();
+    for (var i = 0u; i < 4u; i++) {
+      rows[i] = initial_columns(batch, head, 4u * c + i, column);
+      if (NORMALIZE) {
+        sums[i] = initial_columns(batch, head, 4u * c + i, VALUE_DIM4).x;
+      }
     }
     for (var t = 0u; t < TOKENS; t++) {
-      let key = load_k(key_rows[t], row / 4u)[row % 4u];
-      let query = load_q(query_rows[t], row / 4u)[row % 4u];
-      state = factor * state + params.scale_state * key * values[t];
-      acc[t] += query * state;
+      let key = load_k(key_rows[t], c);
+      let query = load_q(query_rows[t], c);
+      let value = params.scale_state * values[t];
+      rows[0] = factor * rows[0] + key.x * value;
+      rows[1] = factor * rows[1] + key.y * value;
+      rows[2] = factor * rows[2] + key.z * value;
+      rows[3] = factor * rows[3] + key.w * value;
+      acc[t] += query.x * rows[0] + query.y * rows[1] + query.z * rows[2] + query.w * rows[3];
       if (NORMALIZE) {
-        z = factor * z + key;
-        norm[t] += query * z;
+        sums = factor * sums + key;
+        norm[t] += dot(query, sums);
       }
     }
     if (own_column < VALUE_DIM4) {
-      store_final(batch, head, row, own_column, state);
-      if (NORMALIZE) {
-        if (own_column == 0u) {
-          store_final(batch, head, row, VALUE_DIM4, vec4f(z, 0.0, 0.0, 0.0));
+      for (var i = 0u; i < 4u; i++) {
+        store_final(batch, head, 4u * c + i, own_column, rows[i]);
+        if (NORMALIZE) {
+          if (own_column == 0u) {
+            store_final(batch, head, 4u * c + i, VALUE_DIM4, vec4f(sums[i], 0.0, 0.0, 0.0));
+          }
         }
       }
     }
   }
 
   for (var t = 0u; t < TOKENS; t++) {
-    sums[thread] = acc[t];
-    norms[thread] = norm[t];
-    workgroupBarrier();
-    if (thread < COLUMNS) {
-      var sum = vec4f();
-      var divisor = 0.0;
+    var sum = acc[t];
+    var divisor = norm[t];
+    if (ROW_THREADS > 1u) {
+      thread_sums[min(thread, SHARED - 1u)] = sum;
+      thread_norms[min(thread, SHARED - 1u)] = divisor;
+      workgroupBarrier();
+      sum = vec4f();
+      divisor = 0.0;
       for (var n = 0u; n < ROW_THREADS; n++) {
-        sum += sums[n * COLUMNS + thread];
-        divisor += norms[n * COLUMNS + thread];
+        sum += thread_sums[min(n * COLUMNS + thread % COLUMNS, SHARED - 1u)];
+        divisor += thread_norms[min(n * COLUMNS + thread % COLUMNS, SHARED - 1u)];
       }
-      sum *= params.scale_read;
-      if (NORMALIZE) {
-        sum /= params.scale_read * divisor + params.epsilon;
-      }
+      workgroupBarrier();
+    }
+    sum *= params.scale_read;
+    if (NORMALIZE) {
+      sum /= params.scale_read * divisor + params.epsilon;
+    }
+    if (thread < COLUMNS) {
       if (own_column < VALUE_DIM4) {
         store_out(row_out(batch, t, head), own_column, sum);
       }
     }
-    workgroupBarrier();
   }
 }
