@@ -1,5 +1,5 @@
 /**
- * `npm run bench:mechanisms -- --mechanism linear,flow --filter causal`: time per token, and speedups over softmax attention and over
+ * `npm run bench:mechanisms -- --mechanism linear,flow --filter causal`: time per row, and speedups over softmax attention and over
  * other libraries, in one headless browser. Exit code 0: everything was right, 1: something was not, 2: wrong usage.
  */
 import { readFileSync, writeFileSync } from "node:fs";

@@ -36,7 +36,7 @@ export async function measureRow(row: BenchRow, options: MeasureRowOptions): Pro
 
 /** Only an entry that was right just now gets to be timed. */
 async function enter(entry: BenchEntry, ctx: AttentionContext): Promise<Entered> {
-  const base = { name: entry.name, tokens: entry.tokens, flops: 0, scratchBytes: 0, samples: [] };
+  const base = { name: entry.name, rows: entry.rows, flops: 0, scratchBytes: 0, samples: [] };
   let prepared: PreparedEntry | undefined;
   try {
     prepared = await entry.prepare(ctx);

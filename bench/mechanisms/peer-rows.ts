@@ -29,7 +29,7 @@ function linearAgainstOnnx(tokens: number, heads: number): BenchRow {
     linearAttentionReference({ q: { data: q, shape }, k: { data: k, shape }, v: { data: v, shape } }).out;
   const ours: BenchEntry = {
     name: "ours",
-    tokens,
+    rows: tokens * heads,
     async prepare(ctx) {
       const upload = (data: Float32Array) => ctx.fromArray(data, shape);
       const tensors = { q: upload(q), k: upload(k), v: upload(v), out: ctx.empty(shape) };
@@ -44,7 +44,7 @@ function linearAgainstOnnx(tokens: number, heads: number): BenchRow {
   };
   const peer = (features: readonly GPUFeatureName[]): BenchEntry => ({
     name: `onnxruntime-web${features.includes("subgroups") ? ", subgroups" : ""}`,
-    tokens,
+    rows: tokens * heads,
     async prepare() {
       const { bindBuffers, onnxDevice, Sessions } = await import("../contenders/onnx-sessions.js");
       const device = await onnxDevice(features);

@@ -18,7 +18,7 @@ export interface EntryComparison {
   readonly gflops?: number;
   /** Its rate over that of the best plain matrix product, round by round. */
   readonly fractionOfMatmul?: number;
-  /** Time per token over the first entry's, or the first entry's time over this one's. */
+  /** Time per row over the first entry's, or the first entry's time over this one's. */
   readonly ratio?: number;
 }
 
@@ -36,7 +36,7 @@ export function compareEntry(row: MechanismRowResult, entry: EntryResult): Entry
       ratio:
         row.compare === "speedup"
           ? medianRatio(base.samples, entry.samples)
-          : (medianRatio(entry.samples, base.samples) * base.tokens) / entry.tokens,
+          : (medianRatio(entry.samples, base.samples) * base.rows) / entry.rows,
     }),
   };
 }
@@ -65,11 +65,11 @@ export function formatReport(report: MechanismsReport): string {
 }
 
 function rowTable(row: MechanismRowResult): string[] {
-  const ratioName = row.compare === "speedup" ? "speedup" : "per token";
+  const ratioName = row.compare === "speedup" ? "speedup" : "per row";
   const header = [
     `${row.mechanism}: ${row.name}`,
     "ms",
-    "us/token",
+    "us/row",
     "GFLOP/s",
     "of matmul",
     ratioName,
@@ -82,7 +82,7 @@ function rowTable(row: MechanismRowResult): string[] {
     return [
       entry.name,
       `${digits(ms.median)} (${digits(ms.min)} to ${digits(ms.max)})`,
-      digits((1000 * ms.median) / entry.tokens),
+      digits((1000 * ms.median) / entry.rows),
       entry.flops > 0 ? gflops.toFixed(2) : "-",
       fractionOfMatmul === undefined || entry.flops === 0 ? "-" : `${(100 * fractionOfMatmul).toFixed(0)} %`,
       ratio === undefined ? "-" : `${ratio.toFixed(2)}x`,

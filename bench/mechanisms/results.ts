@@ -4,7 +4,7 @@ import type { MatmulSamples } from "../results.js";
 /** What became of one entry of a row; travels from the page to Node, and into the `--json` file. */
 export interface EntryResult {
   readonly name: string;
-  readonly tokens: number;
+  readonly rows: number;
   readonly flops: number;
   readonly scratchBytes: number;
   /** Only `timed` entries were measured. */

@@ -11,15 +11,15 @@ export interface MechanismBench {
 /** Entries that take turns in the same rounds and are held against the first of them. */
 export interface BenchRow {
   readonly name: string;
-  /** By time per token, which should stay the same; or by time, as a speedup. */
-  readonly compare: "time per token" | "speedup";
+  /** By time per row, which should stay the same; or by time, as a speedup. */
+  readonly compare: "time per row" | "speedup";
   readonly entries: readonly BenchEntry[];
 }
 
 export interface BenchEntry {
   readonly name: string;
-  /** Tokens that a run takes in, of all batch entries; heads are not counted. */
-  readonly tokens: number;
+  /** Rows that a run puts out: tokens of all heads. */
+  readonly rows: number;
   /** Uploads inputs and compiles. The caller destroys what it gets. */
   prepare(ctx: AttentionContext): Promise<PreparedEntry>;
 }

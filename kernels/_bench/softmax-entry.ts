@@ -12,7 +12,7 @@ const CHECKED_ROWS = 4;
 export function softmaxEntry(tokens: number, heads: number, dim: number, causal: boolean): BenchEntry {
   return {
     name: `softmax, ${causal ? "causal" : "full"}`,
-    tokens,
+    rows: tokens * heads,
     async prepare(ctx) {
       const shape: Shape4 = [1, tokens, heads, dim];
       const random = randomSource(1);
