@@ -79,7 +79,7 @@ export interface AgentCallOptions extends AgentOptions<TensorView> {
  * @param agents [B, n, H, D], or how to pool them from q
  * @param k [B, M, H, D]
  * @param v [B, M, H, Dv]
- * @returns [B, N, H, Dv]
+ * @returns out [B, N, H, Dv]
  * @throws AttentionError as `planAgentAttention` and `record`, before anything is submitted
  */
 export async function agentAttention(
@@ -89,7 +89,7 @@ export async function agentAttention(
   k: TensorView,
   v: TensorView,
   options: AgentCallOptions = {},
-): Promise<TensorView> {
+): Promise<{ out: TensorView }> {
   checkOptions("agentAttention", options, [...OPTION_NAMES, "out"]);
   const problem: AgentProblem = { ...options, q, agents, k, v };
   const shape = checkAgentProblem(problem, ctx.capabilities);
@@ -110,7 +110,7 @@ export async function agentAttention(
     created = options.out ? undefined : ctx.empty(shape.out.shape, shape.out.dtype);
     const out = options.out ?? created!;
     await ctx.submitChecked((encoder) => plan.record(encoder, { ...inputs, out }));
-    return out;
+    return { out };
   } catch (error) {
     created?.buffer.destroy();
     throw error;

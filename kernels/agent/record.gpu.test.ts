@@ -95,7 +95,7 @@ describe("agentAttention", () => {
       shape: [2, 9, 2, 8] as const,
     });
     const pool = { grid: [3, 3], pool: 2 } as const;
-    const out = await agentAttention(ctx, part(0), pool, part(1), part(2));
+    const { out } = await agentAttention(ctx, part(0), pool, part(1), part(2));
     const expected = agentAttentionReference({
       ...{ q: dense(0), k: dense(1), v: dense(2) },
       agents: pooled(dense(0), pool),
@@ -115,7 +115,7 @@ describe("agentAttention", () => {
       ...{ shape: [1, 9, heads, dim], strides: [0, 1, 9 * dim, 9] },
     };
     const grid = [3, 4] as const;
-    const out = await agentAttention(ctx, view, view, view, view, { depthwise: { weight, grid } });
+    const { out } = await agentAttention(ctx, view, view, view, view, { depthwise: { weight, grid } });
     const tapsFirst = torch.data.map(
       (_, n) => torch.data[(n % (heads * dim)) * 9 + Math.floor(n / (heads * dim))]!,
     );
