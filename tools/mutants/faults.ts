@@ -204,7 +204,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "cut dispatches leave out a workgroup between them",
-    file: `${SOFTMAX}work.ts`,
+    file: "src/dispatch/cut-workgroups.ts",
     find: "runs.push({ first, count: index - first,",
     replace: "runs.push({ first, count: index - first - 1,",
   },
