@@ -19,8 +19,9 @@ fn activation(x: vec4f) -> vec4f {
     return 0.5 * x * (1.0 + bounded_tanh(SQRT_2_OVER_PI * (x + 0.044715 * x * x * x)));
   }
   if (ACTIVATION == SILU) {
-    // e^80 is finite, and past it only x / (1 + e^-x) = 0 in f32 is left to find.
-    return x / (1.0 + exp(-max(x, vec4f(-80.0))));
+    // e^80 is finite, and from there on x / (1 + e^-x) is below 1e-32.
+    let y = max(x, vec4f(-80.0));
+    return y / (1.0 + exp(-y));
   }
   if (ACTIVATION == SIGMOID) {
     return 1.0 / (1.0 + exp(-max(x, vec4f(-80.0))));

@@ -20,7 +20,7 @@ export interface LrpeProblem {
   readonly x: TensorLayout;
   /** [B, T, H, 2 D]. Default dense. */
   readonly out?: TensorLayout;
-  /** Base of the frequencies theta^(-2c / (H D)), c counted through all heads. Default 10000. */
+  /** Base of the frequencies theta^(-2c / (H D)), c counted through all heads; at least 1. Default 10000. */
   readonly theta?: number;
   /** Position of the first token, an integer from 0. Default 0. */
   readonly firstPosition?: number;
@@ -58,7 +58,7 @@ function checkLrpe(problem: LrpeProblem, capabilities: Capabilities): LrpeShape 
   const out = problem.out ?? { dtype: "f32", shape };
   checkShape("out", out, shape);
   checkBindable({ x, out }, capabilities);
-  checkNumber("theta", theta, Number.MIN_VALUE);
+  checkNumber("theta", theta, 1);
   if (!Number.isInteger(firstPosition) || firstPosition < 0 || firstPosition + tokens > 2 ** 31)
     fail(
       "shape",

@@ -23,7 +23,7 @@ export interface LinearBackwardTensors {
   /** When the plan was made with them. */
   readonly state?: TensorView;
   readonly dStateOut?: TensorView;
-  /** Written. */
+  /** Written. All that is written has a buffer of its own, and none of the inputs'. */
   readonly dq: TensorView;
   readonly dk: TensorView;
   readonly dv: TensorView;

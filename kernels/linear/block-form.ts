@@ -24,7 +24,9 @@ export function blockPasses(
   const sizes = sizesOf(core);
   const { batches, heads, blocks, stateBytes } = sizes;
   const problems = batches * heads;
-  const limit = Math.min(stateLimit, capabilities.limits.maxStorageBufferBindingSize);
+  // At least one block at a time, as far as a binding holds it.
+  const most = Math.max(stateLimit, problems * stateBytes);
+  const limit = Math.min(most, capabilities.limits.maxStorageBufferBindingSize);
   const held = Math.min(blocks, Math.floor(limit / (problems * stateBytes)));
   if (held === 0) {
     fail(

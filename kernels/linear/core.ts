@@ -27,7 +27,7 @@ export interface LinearCore {
   /** `out` is the gradient of `raw` after `map`, and is written as that of `raw` before. */
   readonly raw?: Named & { readonly map: FeatureMap };
   readonly causal: boolean;
-  /** From the last token to the first. States that enter and leave then stand for one token less. */
+  /** From the last token to the first. States that enter and leave then have one factor λ more, as the kernels keep them. */
   readonly backwards: boolean;
   readonly decay: readonly number[];
   readonly scales: { readonly pairs: number; readonly read: number; readonly state: number };
@@ -176,8 +176,9 @@ function walk(
   return [[batch, (2 ** 32 - token) % 2 ** 32, head, dim], base + (layout.shape[1] - 1) * token];
 }
 
-/** [heads, BLOCK + 1] powers of the decay factors, as f32 bits. */
+/** [2, heads, BLOCK + 1] as f32 bits: powers λ^n of the decay factors, then λ^n - 1. */
 export function powersTable(decay: readonly number[]): Uint32Array<ArrayBuffer> {
-  const powers = decay.flatMap((rate) => Array.from({ length: BLOCK + 1 }, (_, n) => Math.exp(-rate * n)));
-  return new Uint32Array(Float32Array.from(powers).buffer);
+  const tabulate = (of: (exponent: number) => number) =>
+    decay.flatMap((rate) => Array.from({ length: BLOCK + 1 }, (_, n) => of(-rate * n)));
+  return new Uint32Array(Float32Array.from([...tabulate(Math.exp), ...tabulate(Math.expm1)]).buffer);
 }

@@ -2,9 +2,10 @@ import type { Capabilities } from "../../src/dispatch/capabilities.js";
 import { cutWorkgroups } from "../../src/dispatch/cut-workgroups.js";
 import type { ConstantValues, KernelModule } from "../../src/dispatch/kernel-module.js";
 import { type BindingSource, type Pass, spreadWorkgroups } from "../../src/dispatch/pass.js";
+import type { UniformValues } from "../../src/dispatch/uniforms.js";
 import { coreBindings, coreConstants, coreUniforms, coreVariant, type LinearCore } from "./core.js";
 
-/** Heads whose rates fit in the uniform of `decay_rates.wgsl`. */
+/** Heads whose factors fit in the uniform of `decay_factors.wgsl`. */
 export const UNIFORM_HEADS = 256;
 
 /** A kernel's share of a problem: `groups` workgroups of `flops` each. */
@@ -34,9 +35,7 @@ export function dispatches(
   const { bindings } = kernel.variants.base!;
   const sources: Record<string, BindingSource> = { ...coreBindings(core), ...scratch };
   const storage = bindings.filter(({ type }) => type !== "uniform").map(({ name }) => name);
-  const decay = bindings.some(({ name }) => name === "decay") && {
-    decay: { rates: uniformRates(core.decay) },
-  };
+  const decay = bindings.some(({ name }) => name === "decay") && { decay: uniformDecay(core.decay) };
   return cutWorkgroups([{ work: work.flops, flops: work.flops }], work.groups, maxFlops).map((run) => ({
     name: `${core.label}/${kernel.name.split("/")[1]}`,
     kernel,
@@ -59,6 +58,9 @@ export function dispatches(
   }));
 }
 
-function uniformRates(decay: readonly number[]): number[] {
-  return Array.from({ length: UNIFORM_HEADS }, (_, head) => decay[head] ?? 0);
+/** What a token and what 16 tokens take from each head's state, λ^n - 1: differences keep what f32 would round off next to 1. */
+function uniformDecay(decay: readonly number[]): UniformValues {
+  const losses = (tokens: number) =>
+    Array.from({ length: UNIFORM_HEADS }, (_, head) => Math.expm1(-tokens * (decay[head] ?? 0)));
+  return { losses: losses(1), span_losses: losses(16) };
 }

@@ -29,7 +29,7 @@ export interface LinearTensors {
   readonly q: TensorView;
   readonly k: TensorView;
   readonly v: TensorView;
-  /** Written. Its buffer is none of the inputs'. */
+  /** Written. All that is written has a buffer of its own, and none of the inputs'. */
   readonly out: TensorView;
   /** When the plan was made with one. */
   readonly state?: LinearState<TensorView>;
@@ -42,7 +42,8 @@ export type LinearSegment = PlanSegment<LinearTensors>;
 
 /**
  * Plans linear attention: S_t = e^-s S_(t-1) + φ(k_t) v_tᵀ and o_t = scale φ(q_t) S_t, divided by scale φ(q_t) · z_t + epsilon where
- * `normalize` is on. Up to 16 tokens are one dispatch that takes them through the state; more are cut into blocks of 64.
+ * `normalize` is on. Causal, up to 16 tokens
+ * (and 256 heads) are one dispatch that takes them through the state; more are cut into blocks.
  *
  * The state is f32. Its entries and the outputs grow with the number of tokens where nothing decays; prefer f32 outputs.
  *

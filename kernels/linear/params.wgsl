@@ -55,12 +55,17 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> params: Params;
 
-/// [heads, BLOCK + 1] powers of each head's decay factor, exp(-rate n), found in float64: a factor of the distance between two
+/// [2, heads, BLOCK + 1]: powers of each head's decay factor, λ^n = exp(-rate n), then λ^n - 1, found in float64: a factor of the distance between two
 /// tokens of a block is at most 1, and none is ever made of two that are not.
 @group(0) @binding(5) var<storage, read> powers: array<f32>;
 
 fn power(head: u32, distance: u32) -> f32 {
   return powers[head * (BLOCK + 1u) + distance];
+}
+
+/// λ^n - 1, for `decayed.wgsl`.
+fn power_loss(head: u32, distance: u32) -> f32 {
+  return powers[(params.heads + head) * (BLOCK + 1u) + distance];
 }
 
 /// Tokens of a block; the last one may be short.

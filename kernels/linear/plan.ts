@@ -66,8 +66,12 @@ function serialSizes(core: LinearCore, { limits }: Capabilities) {
 function headsFill(core: LinearCore, capabilities: Capabilities, maxFlops: number): boolean {
   const { batches, heads } = sizesOf(core);
   const { slices, flops } = serialSizes(core, capabilities);
-  // A workgroup goes through all tokens: it cannot be cut.
-  return !capabilities.software && flops <= maxFlops && batches * heads * slices >= MANY_WORKGROUPS;
+  // A workgroup goes through all tokens and cannot be cut, so a dispatch has to have room for enough of them.
+  return (
+    !capabilities.software &&
+    MANY_WORKGROUPS * flops <= maxFlops &&
+    batches * heads * slices >= MANY_WORKGROUPS
+  );
 }
 
 /** @internal The form whose state stays in workgroup memory, for tests on any device. */

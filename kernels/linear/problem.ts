@@ -108,7 +108,13 @@ export function checkLinear(problem: LinearProblem, capabilities: Capabilities):
   const given = problem.stateOut === true ? denseState(sizes, normalize) : problem.stateOut || undefined;
   const state = problem.state && checkState("state", problem.state, sizes, normalize);
   const stateOut = given && checkState("stateOut", given, sizes, normalize);
-  checkBindable({ q, k, v, out, state: state?.s, stateOut: stateOut?.s }, capabilities);
+  checkBindable(
+    {
+      ...{ q, k, v, out },
+      ...{ "state.s": state?.s, "state.z": state?.z, "stateOut.s": stateOut?.s, "stateOut.z": stateOut?.z },
+    },
+    capabilities,
+  );
   return {
     ...sizes,
     normalize,
@@ -222,14 +228,14 @@ function checkState(name: string, state: LinearState, sizes: LinearSizes, normal
   if (typeof state !== "object") fail("shape", name, "{ s, z? }", state, "Leave it out for none.");
   checkOptions(name, state, ["s", "z"]);
   checkStateTensor(`${name}.s`, state.s, sizes, sizes.valueDim);
-  if (normalize !== (state.z !== undefined)) {
+  if (normalize !== Boolean(state.z)) {
     fail(
       "shape",
       `${name}.z`,
       normalize
         ? "the sum of keys [batch, heads, dim, 1], since normalize is on"
         : "none, since normalize is off",
-      state.z === undefined ? "none" : "a tensor",
+      state.z ? "a tensor" : "none",
       normalize ? "Give it beside s." : "Leave it out.",
     );
   }

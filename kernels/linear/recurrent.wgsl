@@ -2,7 +2,8 @@
 // threads share out the rows: a thread reads each of its rows once, takes it through all tokens, and writes it once. One dispatch
 // for all heads.
 import package::_shared::workgroup_index::{ ceil_div, workgroup_index };
-import super::decay_rates::decay_rate;
+import super::decay_losses::decay_loss;
+import super::decayed::decayed;
 import super::params::{ HEAD_DIM4, NORMALIZE, VALUE_DIM4, params };
 import super::state_io::{ initial_columns, store_final };
 import super::tensors::{ load_k, load_q, load_v, row_k, row_out, row_q, row_v, store_out };
@@ -34,7 +35,7 @@ fn main(
   let batch = group / (parts * params.heads);
   let own_column = group % parts * COLUMNS + thread % COLUMNS;
   let column = min(own_column, VALUE_DIM4 - 1u);
-  let factor = exp(-decay_rate(head));
+  let loss = decay_loss(head);
 
   var values = array<vec4f, TOKENS>();
   var query_rows = array<u32, TOKENS>();
@@ -60,13 +61,13 @@ fn main(
       let key = load_k(key_rows[t], c);
       let query = load_q(query_rows[t], c);
       let value = params.scale_state * values[t];
-      rows[0] = factor * rows[0] + key.x * value;
-      rows[1] = factor * rows[1] + key.y * value;
-      rows[2] = factor * rows[2] + key.z * value;
-      rows[3] = factor * rows[3] + key.w * value;
+      rows[0] = decayed(rows[0], loss, key.x * value);
+      rows[1] = decayed(rows[1], loss, key.y * value);
+      rows[2] = decayed(rows[2], loss, key.z * value);
+      rows[3] = decayed(rows[3], loss, key.w * value);
       acc[t] += query.x * rows[0] + query.y * rows[1] + query.z * rows[2] + query.w * rows[3];
       if (NORMALIZE) {
-        sums = factor * sums + key;
+        sums = decayed(sums, loss, key);
         norm[t] += dot(query, sums);
       }
     }

@@ -4,7 +4,8 @@
 // Entering states are kept with one factor λ more, as the first row of a block reads them: S̃_0 = λ S_0 and
 // S̃_(b+1) = λ^m S̃_b + λ L_b. Then every power is one of 0 to BLOCK.
 import package::_shared::workgroup_index::workgroup_index;
-import super::params::{ BLOCK, STATE_COLUMNS, STATE_ROWS, block_size, params, power };
+import super::decayed::decayed;
+import super::params::{ STATE_COLUMNS, STATE_ROWS, block_size, params, power, power_loss };
 import super::state_io::{ initial_columns, store_final };
 
 const THREADS: u32 = 64u;
@@ -61,7 +62,7 @@ fn main(
       states[place] = entering;
     }
     leaving = power(head, rows - 1u) * entering + own;
-    entering = power(head, rows) * entering + factor * own;
+    entering = decayed(entering, power_loss(head, rows), factor * own);
     place += size;
   }
   if (TOTAL || !LAST_ROUND) {

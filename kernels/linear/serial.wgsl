@@ -1,15 +1,14 @@
 // Block after block, with the state in workgroup memory (Lightning Attention-2, arXiv 2401.04658, algorithm 1): for many heads, or
 // where the states of all blocks would not fit in a binding. A workgroup owns COLUMNS vec4 value columns of a head.
 import package::_shared::workgroup_index::{ ceil_div, workgroup_index };
-import super::decay_rates::decay_rate;
+import super::decay_losses::{ SPAN, decay_loss, span_loss };
+import super::decayed::decayed;
 import super::params::{ HEAD_DIM4, NORMALIZE, STATE_ROWS, VALUE_DIM4, params };
 import super::state_io::{ initial_columns, store_final };
 import super::tensors::{ load_k, load_q, load_v, row_k, row_out, row_q, row_v, store_out };
 
 const THREADS: u32 = 64u;
 const COLUMNS: u32 = 8u;
-/// Tokens of a block here; THREADS is a multiple.
-const SPAN = 16u;
 /// Threads that share out the keys of a row.
 const PARTS = THREADS / SPAN;
 const PART_KEYS = SPAN / PARTS;
@@ -48,7 +47,11 @@ fn main(
     }
   }
   for (var n = thread; n <= SPAN; n += THREADS) {
-    factors[n] = exp(-decay_rate(head) * f32(n));
+    var factor = 1.0;
+    for (var i = 0u; i < n; i++) {
+      factor += decay_loss(head) * factor;
+    }
+    factors[n] = factor;
   }
   workgroupBarrier();
 
@@ -134,12 +137,15 @@ fn write_output(row: u32, column: u32, first_column: u32, batch: u32, head: u32,
   store_out(row_out(batch, first + row, head), first_column + column, sum);
 }
 
+/// What a block takes from the state that enters it. Only the last may be short, and by then the product will do.
+fn block_loss(head: u32, size: u32) -> f32 {
+  return select(factors[size] - 1.0, span_loss(head), size == SPAN);
+}
+
 fn update_state(c: u32, column: u32, first_column: u32, batch: u32, head: u32, first: u32, size: u32) {
   let place = 4u * c * COLUMNS + column;
   var rows = array<vec4f, 4>();
-  for (var i = 0u; i < 4u; i++) {
-    rows[i] = factors[size] * state[place + i * COLUMNS];
-  }
+  let loss = block_loss(head, size);
   for (var r = 0u; r < size; r++) {
     let keys = params.scale_state * factors[size - 1u - r] * load_k(row_k(batch, first + r, head), c);
     let value = load_v(row_v(batch, first + r, head), min(first_column + column, VALUE_DIM4 - 1u));
@@ -149,15 +155,18 @@ fn update_state(c: u32, column: u32, first_column: u32, batch: u32, head: u32, f
     rows[3] += keys.w * value;
   }
   for (var i = 0u; i < 4u; i++) {
-    state[place + i * COLUMNS] = rows[i];
+    state[place + i * COLUMNS] = decayed(state[place + i * COLUMNS], loss, rows[i]);
   }
 }
 
 fn update_key_sums(c: u32, batch: u32, head: u32, first: u32, size: u32) {
-  var sums = factors[size] * vec4f(key_sums[4u * c], key_sums[4u * c + 1u], key_sums[4u * c + 2u], key_sums[4u * c + 3u]);
+  let loss = block_loss(head, size);
+  var sums = vec4f();
   for (var r = 0u; r < size; r++) {
     sums += factors[size - 1u - r] * load_k(row_k(batch, first + r, head), c);
   }
+  let old = vec4f(key_sums[4u * c], key_sums[4u * c + 1u], key_sums[4u * c + 2u], key_sums[4u * c + 3u]);
+  sums = decayed(old, loss, sums);
   for (var i = 0u; i < 4u; i++) {
     key_sums[4u * c + i] = sums[i];
   }

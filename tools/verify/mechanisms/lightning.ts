@@ -76,6 +76,7 @@ async function runCore(
     ["final_z", final!.z],
   ] as const) {
     const expected = referenceTensor(testCase, name);
+    if (expected && !view) throw new Error(`tensor "${name}" is there without params.normalize`);
     if (expected && view)
       compared.push({
         name,
@@ -115,7 +116,7 @@ function layerOf(params: VerifyCase["params"]): { index: number; count: number }
 function compareSlopes({ tensors }: VerifyCase): ComparedOutput[] {
   return [...tensors].flatMap(([name, tensor]) => {
     const [, convention, heads, layers] = /^(slopes|tnl|fla_loggamma)_h(\d+)(?:_L(\d+))?$/.exec(name) ?? [];
-    if (!convention) return [];
+    if (!convention) throw new Error(`tensor "${name}" is no table of slopes`);
     const count = Number(layers);
     const rows = layers ? Array.from({ length: count }, (_, index) => ({ index, count })) : [undefined];
     const actual = rows.flatMap((layer) =>
