@@ -4,9 +4,9 @@
 // No workgroup memory or barriers: a thread keeps the scores and sums of its own agents in registers, and all threads read the
 // same keys. With subgroups, the four threads of a quad (neighbours by subgroup_invocation_id, whatever the subgroup's size) read
 // a quarter each and pass them round.
-import package::_shared::online_softmax::{ NO_KEY, rescale, softmax_weight };
+import package::_shared::online_softmax::{ NO_KEY, rescale };
 import package::_shared::workgroup_index::{ ceil_div, workgroup_index };
-import super::bias::finite_bias;
+import super::logits::{ finite_bias, weight_origin };
 import super::params::{ HEAD_DIM4, VALUE_DIM4, params };
 import super::partials::{ agent_place, agents, partial_out, partial_state };
 import super::tensors::{ load_k, load_v, row_k, row_v };
@@ -20,6 +20,8 @@ const KEYS: u32 = 8u;
 const COLUMNS: u32 = 16u;
 const SPLITS: u32 = 1u;
 const HAS_AGENT_BIAS: bool = false;
+/// Whether all ranges are whole tiles.
+const EVEN_TILES: bool = false;
 
 const KEY_QUADS = (KEYS + 3u) / 4u;
 /// Keys that a thread reads itself.
@@ -107,7 +109,10 @@ fn main(
         if (HAS_AGENT_BIAS) {
           score += finite_bias(agent_bias[bias_rows[r] + key * params.strides_agent_bias.w]);
         }
-        scores[r * KEYS + n] = select(NO_KEY, score, tile + n < end);
+        if (!EVEN_TILES) {
+          score = select(NO_KEY, score, tile + n < end);
+        }
+        scores[r * KEYS + n] = score;
       }
     }
 
@@ -120,8 +125,9 @@ fn main(
       factors[r] = rescale(row_max[r], new_max);
       row_max[r] = new_max;
       row_sum[r] *= factors[r];
+      let origin = weight_origin(new_max);
       for (var n = 0u; n < KEYS; n++) {
-        let weight = softmax_weight(scores[r * KEYS + n], new_max);
+        let weight = exp(scores[r * KEYS + n] - origin);
         scores[r * KEYS + n] = weight;
         row_sum[r] += weight;
       }

@@ -5,9 +5,9 @@
 // threads read the same agents. With subgroups, the four threads of a quad (neighbours by subgroup_invocation_id, whatever the
 // subgroup's size) read a quarter each and pass them round. A run stays within one row of the image, so that its pixels share the
 // three rows of the convolution's halo.
-import package::_shared::online_softmax::{ NO_KEY, rescale, softmax_weight };
+import package::_shared::online_softmax::{ NO_KEY, rescale };
 import package::_shared::workgroup_index::{ ceil_div, workgroup_index };
-import super::bias::finite_bias;
+import super::logits::{ finite_bias, weight_origin };
 import super::halo::{ axis_place, pixel_value };
 import super::params::{ HEAD_DIM4, VALUE_DIM4, params };
 import super::partials::{ agent_place, agents };
@@ -21,6 +21,8 @@ const KEYS: u32 = 8u;
 /// vec4 value columns of a thread; further columns go to further workgroups.
 const COLUMNS: u32 = 16u;
 const HAS_QUERY_BIAS: bool = false;
+/// Whether the agents are whole tiles.
+const EVEN_TILES: bool = false;
 const HAS_DEPTHWISE: bool = false;
 const HAS_SHORTCUT: bool = false;
 /// Whether all runs are whole, so that only their first and last column of the halo may lie beyond the image.
@@ -126,7 +128,10 @@ fn main(
         if (HAS_QUERY_BIAS) {
           score += finite_bias(query_bias[bias_rows[r] + agent * params.strides_query_bias.w]);
         }
-        scores[r * KEYS + n] = select(NO_KEY, score, tile + n < params.agents);
+        if (!EVEN_TILES) {
+          score = select(NO_KEY, score, tile + n < params.agents);
+        }
+        scores[r * KEYS + n] = score;
       }
     }
 
@@ -139,8 +144,9 @@ fn main(
       factors[r] = rescale(row_max[r], new_max);
       row_max[r] = new_max;
       row_sum[r] *= factors[r];
+      let origin = weight_origin(new_max);
       for (var n = 0u; n < KEYS; n++) {
-        let weight = softmax_weight(scores[r * KEYS + n], new_max);
+        let weight = exp(scores[r * KEYS + n] - origin);
         scores[r * KEYS + n] = weight;
         row_sum[r] += weight;
       }

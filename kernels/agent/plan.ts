@@ -103,7 +103,10 @@ function aggregatePasses(
       ...(k.dtype === "f16" ? ["half"] : []),
       ...(subgroups ? ["subgroups"] : []),
     ]),
-    constants: { ...problemConstants(shape, aggregate), THREADS, ROWS, KEYS, COLUMNS, SPLITS: splits },
+    constants: {
+      ...problemConstants(shape, aggregate),
+      ...{ THREADS, ROWS, KEYS, COLUMNS, SPLITS: splits, EVEN_TILES: tokensK % KEYS === 0 },
+    },
     unroll: { ROWS, KEYS, COLUMNS, ...quadCounts(KEYS, subgroups) },
     bindings: {
       k: { tensor: "k" },
@@ -208,7 +211,8 @@ function broadcastPasses(
     ]),
     constants: {
       ...problemConstants(shape, broadcast),
-      ...{ THREADS, ROWS, KEYS, COLUMNS, EVEN_RUNS: queryLines(shape)[1] % ROWS === 0 },
+      ...{ THREADS, ROWS, KEYS, COLUMNS, EVEN_TILES: agents % KEYS === 0 },
+      EVEN_RUNS: queryLines(shape)[1] % ROWS === 0,
     },
     unroll: {
       ...{ ROWS, KEYS, COLUMNS, ...quadCounts(KEYS, subgroups) },

@@ -39,7 +39,10 @@ function columnsOf({ valueDim }: AgentShape): number {
 export function aggregateTile(shape: AgentShape, { software, subgroups }: Capabilities): Tile {
   const { agents } = shape;
   const columns = columnsOf(shape);
-  if (!software) return { threads: 64, rows: agents > 64 ? 2 : 1, keys: 8, columns, subgroups: false };
+  if (!software) {
+    const threads = agents > 32 ? 64 : 32;
+    return { threads, rows: agents > 64 ? 2 : 1, keys: 8, columns, subgroups: false };
+  }
   const quads = Math.ceil(agents / (QUAD * CPU_ROWS));
   return { threads: QUAD, rows: Math.ceil(agents / (QUAD * quads)), keys: 8, columns, subgroups };
 }
