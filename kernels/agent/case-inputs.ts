@@ -1,4 +1,4 @@
-import { float16ToNumber, numberToFloat16 } from "../../src/dispatch/float16.js";
+import { asStored } from "../../src/dispatch/float16.js";
 import { elementCount, type Shape4 } from "../../src/dispatch/tensor-view.js";
 import type { AgentCase } from "./cases.js";
 import {
@@ -87,8 +87,7 @@ function hide({ data, shape }: DenseData, row: number, normal: () => number): vo
 }
 
 function rounded({ data, shape }: DenseData, dtype: "f32" | "f16"): DenseData {
-  if (dtype === "f32") return { data, shape };
-  return { data: data.map((value) => float16ToNumber(numberToFloat16(value))), shape };
+  return { shape, data: asStored(data, dtype) };
 }
 
 /** What a case's output must be, in the order of its tensor: windows are taken apart and put together again. */

@@ -2,9 +2,11 @@
  * Agent attention (arXiv 2312.08874): queries attend to a few agents, which attend to the keys, in O(N n D). `agentAttention` once,
  * `planAgentAttention` for hot loops; `poolAgents` makes agents of queries, `bakeAgentBiases` makes biases of a checkpoint's.
  */
+
 import { type CompiledPlan, compilePlan, type PlanSegment } from "../../src/dispatch/compiled-plan.js";
 import type { AttentionContext } from "../../src/dispatch/context.js";
 import { dispatchFlops } from "../../src/dispatch/dispatch-budget.js";
+import { runOnce } from "../../src/dispatch/run-once.js";
 import type { TensorSpec } from "../../src/dispatch/tensor-set.js";
 import type { TensorView } from "../../src/dispatch/tensor-view.js";
 import { checkBuffer, checkOptions } from "../../src/dispatch/validate.js";
@@ -105,16 +107,8 @@ export async function agentAttention(
   for (const [name, view] of Object.entries(inputs)) checkBuffer(name, view, ctx.capabilities);
 
   const plan = await planAgentAttention(ctx, problem);
-  let created: TensorView | undefined;
-  try {
-    created = options.out ? undefined : ctx.empty(shape.out.shape, shape.out.dtype);
-    const out = options.out ?? created!;
-    await ctx.submitChecked((encoder) => plan.record(encoder, { ...inputs, out }));
-    return { out };
-  } catch (error) {
-    created?.buffer.destroy();
-    throw error;
-  } finally {
-    plan.destroy();
-  }
+  return runOnce(ctx, plan, (allocate) => {
+    const out = options.out ?? allocate(shape.out);
+    return { tensors: { ...inputs, out }, result: { out } };
+  });
 }

@@ -3,21 +3,18 @@ import type { Capabilities } from "../../src/dispatch/capabilities.js";
 import { fail } from "../../src/dispatch/check.js";
 import type { WorkgroupRun } from "../../src/dispatch/cut-workgroups.js";
 import type { ConstantValues, KernelModule } from "../../src/dispatch/kernel-module.js";
-import { isVec4 } from "../../src/dispatch/layout.js";
-import { type Pass, spreadWorkgroups } from "../../src/dispatch/pass.js";
-import { stridesOf, type TensorLayout } from "../../src/dispatch/tensor-view.js";
+import { isVec4, layoutUniforms } from "../../src/dispatch/layout.js";
+import type { KernelBindings } from "../../src/dispatch/pass.js";
+import { knownConstants } from "../../src/dispatch/specialise.js";
+import type { TensorLayout } from "../../src/dispatch/tensor-view.js";
 import type { UniformValues } from "../../src/dispatch/uniforms.js";
-import { bindingRange } from "../../src/dispatch/validate.js";
 import type { BINDINGS } from "./bindings.js";
 import type { Windows } from "./grids.js";
 import { type AgentShape, isUpsampled } from "./problem.js";
 import { queryLines } from "./sizes.js";
 
 /** What a pass has to bind; its uniforms stand apart. */
-export type Bindings<Kernel extends keyof typeof BINDINGS> = Record<
-  Exclude<(typeof BINDINGS)[Kernel][number], "params">,
-  Pass["bindings"][string]
->;
+export type Bindings<Kernel extends keyof typeof BINDINGS> = KernelBindings<typeof BINDINGS, Kernel>;
 
 /** Slots of the context's scratch, and bytes for one split where splits matter. */
 export function scratchOf({ entries, heads, agents, headDim, valueDim }: AgentShape, splits: number) {
@@ -59,8 +56,7 @@ export function problemConstants(shape: AgentShape, kernel: KernelModule): Const
     HAS_SHORTCUT: shape.shortcut !== undefined,
     UPSAMPLED: isUpsampled(depthwise),
   };
-  const { constants } = kernel.variants.base!;
-  return Object.fromEntries(Object.entries(values).filter(([name]) => name in constants));
+  return knownConstants(kernel, values);
 }
 
 const ONE: TensorLayout = { dtype: "f32", shape: [1, 1, 1, 1] };
@@ -72,16 +68,10 @@ export function problemUniforms(
   run: Pick<WorkgroupRun, "first" | "count">,
 ): UniformValues {
   const { q, k, v, out, agentBias = ONE, queryBias = ONE, depthwise, windows } = shape;
-  const layouts = Object.entries({ q, k, v, out, agent_bias: agentBias, query_bias: queryBias }).flatMap(
-    ([name, layout]) => [
-      [`strides_${name}`, stridesOf(layout)],
-      [`base_${name}`, bindingRange(layout, capabilities).base],
-    ],
-  );
   const [gridRows, gridColumns] = queryLines(shape);
   const [valueRows, valueColumns] = depthwise?.keyGrid ?? [1, 1];
   return {
-    ...(Object.fromEntries(layouts) as Record<string, number | readonly number[]>),
+    ...layoutUniforms({ q, k, v, out, agent_bias: agentBias, query_bias: queryBias }, capabilities),
     ...windowUniforms(windows),
     entries: shape.entries,
     heads: shape.heads,
@@ -111,22 +101,4 @@ export function windowUniforms(windows: Windows | undefined): UniformValues {
 /** `vec4` where every row of all these tensors starts at a multiple of four elements and its channels are neighbours. */
 export function vec4Condition(capabilities: Capabilities, ...layouts: readonly TensorLayout[]): string[] {
   return layouts.every((layout) => isVec4(layout, capabilities)) ? ["vec4"] : [];
-}
-
-/** One pass for each run of workgroups. `bytes` is what all of them read and write together. */
-export function dispatches(
-  pass: Omit<Pass, "workgroups" | "uniforms" | "cost" | "work">,
-  uniforms: (run: WorkgroupRun) => UniformValues,
-  { limits }: Capabilities,
-  runs: readonly WorkgroupRun[],
-  bytes: number,
-): Pass[] {
-  const groups = runs.reduce((sum, { count }) => sum + count, 0);
-  return runs.map((run) => ({
-    ...pass,
-    workgroups: spreadWorkgroups(run.count, limits.maxComputeWorkgroupsPerDimension),
-    uniforms: { params: uniforms(run) },
-    cost: { flops: run.flops, bytes: (bytes * run.count) / groups },
-    work: run.work,
-  }));
 }

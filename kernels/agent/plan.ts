@@ -2,6 +2,7 @@ import type { Capabilities } from "../../src/dispatch/capabilities.js";
 import { cutWorkgroups } from "../../src/dispatch/cut-workgroups.js";
 import { bytesOf } from "../../src/dispatch/layout.js";
 import { type Pass, spreadWorkgroups } from "../../src/dispatch/pass.js";
+import { runPasses } from "../../src/dispatch/run-passes.js";
 import { variantKey } from "../../src/dispatch/specialise.js";
 import { stridesOf } from "../../src/dispatch/tensor-view.js";
 import { bindingRange } from "../../src/dispatch/validate.js";
@@ -12,7 +13,6 @@ import merge from "./merge.wgsl";
 import {
   type Bindings,
   checkScratch,
-  dispatches,
   problemConstants,
   problemUniforms,
   scratchOf,
@@ -124,7 +124,13 @@ function aggregatePasses(
   const runs = cutWorkgroups([{ work, flops }], groups, budget);
   const bytes =
     bytesOf(k, v, agentBias) + scratch.agents.bytes + scratch.partialOut.bytes + scratch.partialState.bytes;
-  return dispatches(pass, (run) => problemUniforms(shape, capabilities, run), capabilities, runs, bytes);
+  return runPasses(
+    pass,
+    (run) => ({ params: problemUniforms(shape, capabilities, run) }),
+    capabilities,
+    runs,
+    bytes,
+  );
 }
 
 const MERGE_THREADS = 64;
@@ -155,7 +161,13 @@ function mergePasses(
     budget,
   );
   const bytes = partialOut.bytes + partialState.bytes + agentValues.bytes;
-  return dispatches(pass, (run) => problemUniforms(shape, capabilities, run), capabilities, runs, bytes);
+  return runPasses(
+    pass,
+    (run) => ({ params: problemUniforms(shape, capabilities, run) }),
+    capabilities,
+    runs,
+    bytes,
+  );
 }
 
 const TAPS_THREADS = 64;
@@ -240,7 +252,13 @@ function broadcastPasses(
   const runs = cutWorkgroups([{ work: (THREADS * ROWS * perQuery) / parts, flops }], groups, budget);
   const bytes =
     bytesOf(q, out, queryBias, readsV ? v : undefined) + scratch.agents.bytes + scratch.agentValues.bytes;
-  return dispatches(pass, (run) => problemUniforms(shape, capabilities, run), capabilities, runs, bytes);
+  return runPasses(
+    pass,
+    (run) => ({ params: problemUniforms(shape, capabilities, run) }),
+    capabilities,
+    runs,
+    bytes,
+  );
 }
 
 /** Loops over what a thread reads itself. */

@@ -2,11 +2,12 @@ import type { Capabilities } from "../../src/dispatch/capabilities.js";
 import { cutWorkgroups } from "../../src/dispatch/cut-workgroups.js";
 import { bytesOf } from "../../src/dispatch/layout.js";
 import type { BindingSource, Pass } from "../../src/dispatch/pass.js";
+import { runPasses } from "../../src/dispatch/run-passes.js";
 import { variantKey } from "../../src/dispatch/specialise.js";
 import { type Shape4, stridesOf, type TensorLayout } from "../../src/dispatch/tensor-view.js";
 import { bindingRange } from "../../src/dispatch/validate.js";
 import { area, type CheckedPool, type Windows } from "./grids.js";
-import { type Bindings, dispatches, vec4Condition, windowUniforms } from "./pass-parts.js";
+import { type Bindings, vec4Condition, windowUniforms } from "./pass-parts.js";
 import pool from "./pool.wgsl";
 
 /** What `pool.wgsl` reads and writes. */
@@ -49,7 +50,7 @@ export function poolPasses(
     bin_rows: bins.bins[0],
     bin_columns: bins.bins[1],
   };
-  return dispatches(
+  return runPasses(
     {
       name: "agent/pool",
       kernel: pool,
@@ -61,7 +62,7 @@ export function poolPasses(
       },
       bindings: { x: { tensor: x.name }, agents: target } satisfies Bindings<"pool">,
     },
-    ({ first, count: groups }) => ({ ...uniforms, first_group: first, groups }),
+    ({ first, count: groups }) => ({ params: { ...uniforms, first_group: first, groups } }),
     capabilities,
     cutWorkgroups([group], entries * heads * count, maxDispatchFlops),
     bytesOf(x, agents),

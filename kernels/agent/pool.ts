@@ -2,13 +2,13 @@ import type { Capabilities } from "../../src/dispatch/capabilities.js";
 import { type CompiledPlan, compilePlan } from "../../src/dispatch/compiled-plan.js";
 import type { AttentionContext } from "../../src/dispatch/context.js";
 import { dispatchFlops } from "../../src/dispatch/dispatch-budget.js";
-import { checkBindable } from "../../src/dispatch/layout.js";
+import { checkBindable, checkHeadDims, expectShape } from "../../src/dispatch/layout.js";
+import { runOnce } from "../../src/dispatch/run-once.js";
 import type { Shape4, TensorLayout, TensorView } from "../../src/dispatch/tensor-view.js";
 import { checkBuffer, checkLayout, checkOptions } from "../../src/dispatch/validate.js";
 import { area, checkedPool, checkedWindows } from "./grids.js";
 import { POOL_NAMES, type PoolOptions, type WindowOptions } from "./options.js";
 import { type PoolSources, poolPasses } from "./pool-pass.js";
-import { checkDim, expectShape } from "./problem.js";
 
 export interface PoolProblem extends PoolOptions {
   /** [B, N, H, D] f32 or f16, D from 1 to 256 */
@@ -34,15 +34,14 @@ export function checkPool(problem: PoolProblem, capabilities: Capabilities): Poo
   checkOptions("poolAgents", problem, ["q", ...NAMES]);
   const { q, windows: givenWindows, grid, pool, classToken = false } = problem;
   checkLayout("q", q, ["f32", "f16"]);
-  checkDim("q", q.shape);
+  checkHeadDims({ q });
   const windows = givenWindows && checkedWindows(givenWindows, { q });
   const tokens = windows ? area(windows.size) : q.shape[1];
   const bins = checkedPool("poolAgents", { grid, pool, classToken }, tokens, windows);
   const [batches, , heads, headDim] = q.shape;
   const shape: Shape4 = [batches * (windows?.perImage ?? 1), area(bins.bins), heads, headDim];
   const agents: TensorLayout = problem.out ?? { dtype: "f32", shape };
-  checkLayout("out", agents, ["f32"]);
-  expectShape("out", agents, shape);
+  expectShape("out", agents, shape, ["f32"]);
   checkBindable({ q, out: agents }, capabilities);
   return { x: { ...q, name: "q" }, bins, windows, agents, target: { tensor: "out" } };
 }
@@ -80,16 +79,8 @@ export async function poolAgents(
   const { agents } = checkPool(problem, ctx.capabilities);
   checkBuffer("q", q, ctx.capabilities);
   const plan = await planPoolAgents(ctx, problem);
-  let created: TensorView | undefined;
-  try {
-    created = options.out ? undefined : ctx.empty(agents.shape);
-    const out = options.out ?? created!;
-    await ctx.submitChecked((encoder) => plan.record(encoder, { q, out }));
-    return out;
-  } catch (error) {
-    created?.buffer.destroy();
-    throw error;
-  } finally {
-    plan.destroy();
-  }
+  return runOnce(ctx, plan, (allocate) => {
+    const out = options.out ?? allocate(agents);
+    return { tensors: { q, out }, result: out };
+  });
 }

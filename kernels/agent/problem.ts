@@ -1,7 +1,7 @@
 import type { Capabilities } from "../../src/dispatch/capabilities.js";
 import { checkBoolean, checkNumber, expectEqual, fail } from "../../src/dispatch/check.js";
-import { checkBindable } from "../../src/dispatch/layout.js";
-import { type DType, type Shape4, stridesOf, type TensorLayout } from "../../src/dispatch/tensor-view.js";
+import { broadcastLayout, checkBindable, checkHeadDims, expectShape } from "../../src/dispatch/layout.js";
+import type { DType, Shape4, TensorLayout } from "../../src/dispatch/tensor-view.js";
 import { checkLayout, checkOptions } from "../../src/dispatch/validate.js";
 import {
   area,
@@ -76,7 +76,6 @@ export function isUpsampled(depthwise: CheckedDepthwise | undefined): boolean {
 }
 
 const STORAGE: readonly DType[] = ["f32", "f16"];
-const MAX_HEAD_DIM = 256;
 
 /**
  * Checks a problem without touching the GPU.
@@ -96,15 +95,16 @@ export function checkAgentProblem(problem: AgentProblem, capabilities: Capabilit
   const tokensK = windows ? area(windows.size) : k.shape[1];
 
   const out = problem.out ?? { dtype: q.dtype, shape: [batches, q.shape[1], heads, valueDim] };
-  checkLayout("out", out, STORAGE);
-  expectShape("out", out, [batches, q.shape[1], heads, valueDim]);
+  expectShape("out", out, [batches, q.shape[1], heads, valueDim], STORAGE);
 
   const { agentTensor, pool } = checkedAgents(problem.agents, [entries, tokensQ, heads, headDim], windows);
   const agents = pool ? area(pool.bins) : agentTensor!.shape[1];
   const agentBias =
-    problem.agentBias && broadcastBias("agentBias", problem.agentBias, [entries, heads, agents, tokensK]);
+    problem.agentBias &&
+    broadcastLayout("agentBias", problem.agentBias, [entries, heads, agents, tokensK], AGENT_BIAS_AXES);
   const queryBias =
-    problem.queryBias && broadcastBias("queryBias", problem.queryBias, [entries, heads, tokensQ, agents]);
+    problem.queryBias &&
+    broadcastLayout("queryBias", problem.queryBias, [entries, heads, tokensQ, agents], QUERY_BIAS_AXES);
   const depthwise =
     problem.depthwise && checkedDepthwise(problem.depthwise, { heads, valueDim, tokensQ, tokensK, windows });
   const { weight, bias } = depthwise ?? {};
@@ -175,13 +175,7 @@ function checkInputs(q: TensorLayout, k: TensorLayout, v: TensorLayout): void {
   }
   expectEqual("k.shape[3] (dim)", k.shape[3], q.shape[3], "the head dimension of q");
   expectEqual("v.shape[1] (tokens)", v.shape[1], k.shape[1], "the number of keys");
-  for (const [name, { shape }] of Object.entries({ q, v })) checkDim(name, shape);
-}
-
-export function checkDim(name: string, shape: Shape4): void {
-  if (shape[3] <= MAX_HEAD_DIM) return;
-  const fix = "Split wide heads into several.";
-  fail("unsupported", `${name}.shape[3] (dim)`, `at most ${MAX_HEAD_DIM}`, shape[3], fix);
+  checkHeadDims({ q, v });
 }
 
 function checkedAgents(
@@ -192,28 +186,12 @@ function checkedAgents(
   if (typeof agents === "object" && agents !== null && "pool" in agents)
     return { pool: checkedPool("agents", agents, tokensQ, windows) };
   checkLayout("agents", agents, STORAGE);
-  expectShape("agents", agents, [entries, agents.shape[1], heads, headDim]);
+  expectShape("agents", agents, [entries, agents.shape[1], heads, headDim], STORAGE);
   return { agentTensor: agents };
 }
 
-export function expectShape(name: string, layout: TensorLayout, shape: Shape4): void {
-  layout.shape.forEach((size, axis) => {
-    expectEqual(`${name}.shape[${axis}]`, size, shape[axis]!, `shape [${shape}]`);
-  });
-}
-
-function broadcastBias(name: string, bias: TensorLayout, full: Shape4): TensorLayout {
-  checkLayout(name, bias, ["f32"]);
-  const strides = stridesOf(bias).map((stride, axis) => {
-    const size = bias.shape[axis]!;
-    if (size !== 1 && size !== full[axis]) {
-      const axes = name === "agentBias" ? "[batch, heads, agents, keys]" : "[batch, heads, queries, agents]";
-      fail("shape", `${name}.shape[${axis}]`, `1 or ${full[axis]}`, size, `Its axes are ${axes}.`);
-    }
-    return size === 1 ? 0 : stride;
-  });
-  return { dtype: "f32", shape: bias.shape, strides: strides as unknown as Shape4, offset: bias.offset ?? 0 };
-}
+const AGENT_BIAS_AXES = "Its axes are [batch, heads, agents, keys].";
+const QUERY_BIAS_AXES = "Its axes are [batch, heads, queries, agents].";
 
 function checkedDepthwise(
   depthwise: DepthwiseOptions,
@@ -222,11 +200,9 @@ function checkedDepthwise(
   const { heads, valueDim, tokensQ, tokensK, windows } = sizes;
   checkOptions("depthwise", depthwise, ["weight", "bias", "grid", "keyGrid", "classToken"]);
   const { weight, bias, grid, keyGrid = grid, classToken = false } = depthwise;
-  checkLayout("depthwise.weight", weight, ["f32"]);
-  expectShape("depthwise.weight", weight, [1, 9, heads, valueDim]);
+  expectShape("depthwise.weight", weight, [1, 9, heads, valueDim], ["f32"]);
   if (bias) {
-    checkLayout("depthwise.bias", bias, ["f32"]);
-    expectShape("depthwise.bias", bias, [1, 1, heads, valueDim]);
+    expectShape("depthwise.bias", bias, [1, 1, heads, valueDim], ["f32"]);
   }
   checkBoolean("depthwise.classToken", classToken);
   const classTokens = classToken ? 1 : 0;

@@ -1,7 +1,7 @@
 import type { Capabilities } from "../../src/dispatch/capabilities.js";
 import { compilePlan } from "../../src/dispatch/compiled-plan.js";
 import type { AttentionContext } from "../../src/dispatch/context.js";
-import { float16ToNumber, numberToFloat16 } from "../../src/dispatch/float16.js";
+import { asStored } from "../../src/dispatch/float16.js";
 import { elementCount, type Shape4 } from "../../src/dispatch/tensor-view.js";
 import { difference } from "../../test/support/compare.js";
 import { normalArray, randomSource } from "../../test/support/random.js";
@@ -20,18 +20,17 @@ interface Dense extends DenseTensor {
 export function makeCaseInputs(problem: FlowCase, seed = 1): Record<"q" | "k" | "v", Dense> {
   const { dtype, heads, headDim, spread = 1, mean = 0, loudEvery } = problem;
   const random = randomSource(seed);
-  const stored = (value: number) => (dtype === "f16" ? float16ToNumber(numberToFloat16(value)) : value);
   const make = (shape: Shape4, factor: number, offset: number): Dense => {
-    const data = normalArray(elementCount(shape), random).map((value) => stored(value * factor + offset));
-    return { data, shape };
+    const data = normalArray(elementCount(shape), random).map((value) => value * factor + offset);
+    return { data: asStored(data, dtype), shape };
   };
   const { q, k, v } = shapesOf(problem);
   const made = { q: make(q, spread, mean), k: make(k, spread, mean), v: make(v, 1, 0) };
   if (!loudEvery) return made;
   // The last of each run of so many, so that a causal sequence starts with quiet keys.
   const isLoud = (element: number) => Math.floor(element / (heads * headDim)) % loudEvery === loudEvery - 1;
-  const data = made.k.data.map((value, element) => (isLoud(element) ? stored(value + 12) : value));
-  return { ...made, k: { data, shape: k } };
+  const data = made.k.data.map((value, element) => (isLoud(element) ? value + 12 : value));
+  return { ...made, k: { data: asStored(data, dtype), shape: k } };
 }
 
 /** A tensor's data with NaN in place of padding: memory there may hold anything. */

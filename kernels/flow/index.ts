@@ -2,9 +2,11 @@
  * Flow-Attention: attention in time and memory linear in the tokens, as a flow network between sources and sinks.
  * `flowAttention` once, `planFlowAttention` for hot loops; `plan.ts` makes passes of a problem.
  */
+
 import { type CompiledPlan, compilePlan } from "../../src/dispatch/compiled-plan.js";
 import type { AttentionContext } from "../../src/dispatch/context.js";
 import { dispatchFlops } from "../../src/dispatch/dispatch-budget.js";
+import { runOnce } from "../../src/dispatch/run-once.js";
 import type { TensorSpec } from "../../src/dispatch/tensor-set.js";
 import type { TensorView } from "../../src/dispatch/tensor-view.js";
 import { checkBuffer, checkOptions } from "../../src/dispatch/validate.js";
@@ -13,7 +15,8 @@ import { type FlowOptions, OPTION_NAMES } from "./options.js";
 import { planFlow } from "./plan.js";
 import { checkProblem, type FlowProblem } from "./problem.js";
 
-export type { FlowOptions, PerBatch } from "./options.js";
+export type { PerBatch } from "../../src/dispatch/per-batch.js";
+export type { FlowOptions } from "./options.js";
 export type { FlowProblem } from "./problem.js";
 export { flowStateShape } from "./state.js";
 
@@ -95,23 +98,10 @@ export async function flowAttention(
   for (const [name, view] of Object.entries(inputs)) checkBuffer(name, view, ctx.capabilities);
 
   const plan = await planFlowAttention(ctx, problem);
-  const created: TensorView[] = [];
-  const allocate = (layout: Pick<TensorView, "shape" | "dtype">): TensorView => {
-    const view = ctx.empty(layout.shape, layout.dtype);
-    created.push(view);
-    return view;
-  };
-  try {
+  return runOnce(ctx, plan, (allocate) => {
     const out = options.out ?? allocate(shape.out);
     const stateOut = options.stateOut === true ? allocate(shape.stateOut!) : options.stateOut || undefined;
-    await ctx.submitChecked((encoder) =>
-      plan.record(encoder, { ...inputs, out, ...(stateOut && { stateOut }) }),
-    );
-    return { out, ...(stateOut && { stateOut }) };
-  } catch (error) {
-    for (const { buffer } of created) buffer.destroy();
-    throw error;
-  } finally {
-    plan.destroy();
-  }
+    const result = { out, ...(stateOut && { stateOut }) };
+    return { tensors: { ...inputs, ...result }, result };
+  });
 }

@@ -1,7 +1,7 @@
-import { BufferUsage } from "../../src/dispatch/buffer-usage.js";
-import { checkLength, fail, isBuffer } from "../../src/dispatch/check.js";
+import { fail, isBuffer } from "../../src/dispatch/check.js";
 import type { Table } from "../../src/dispatch/compiled-passes.js";
-import type { FlowOptions, PerBatch } from "./options.js";
+import { checkedCounts, type PerBatch, type TableCopy, tableCopy } from "../../src/dispatch/per-batch.js";
+import type { FlowOptions } from "./options.js";
 import type { FlowShape } from "./problem.js";
 
 /**
@@ -15,11 +15,11 @@ export function lengthsTable(shape: FlowShape, options: FlowOptions): Table {
   const { queryLengths = causal ? options.keyLengths : undefined } = options;
   const { keyLengths = causal ? options.queryLengths : undefined } = options;
   const values = new Uint32Array(2 * batches).fill(tokensQ, 0, batches).fill(tokensK, batches);
-  const copies: NonNullable<Table["copies"]>[number][] = [];
+  const copies: TableCopy[] = [];
   const put = (name: string, given: PerBatch | undefined, to: number, tokens: number) => {
     if (given === undefined) return;
-    if (isBuffer(given)) copies.push(copyOf(name, given, to, batches));
-    else values.set(checkedLengths(name, given, batches, tokens), to);
+    if (isBuffer(given)) copies.push(tableCopy(name, given, to, batches));
+    else values.set(checkedCounts(name, given, batches, tokens, PADDING), to);
   };
   put("queryLengths", queryLengths, 0, tokensQ);
   put("keyLengths", keyLengths, batches, tokensK);
@@ -41,38 +41,4 @@ function checkSame(queryLengths: PerBatch | undefined, keyLengths: PerBatch | un
   );
 }
 
-function copyOf(name: string, buffer: GPUBuffer, to: number, count: number) {
-  if (!(buffer.usage & BufferUsage.COPY_SRC)) {
-    fail(
-      "unsupported",
-      `${name} buffer usage`,
-      `GPUBufferUsage.COPY_SRC (${BufferUsage.COPY_SRC})`,
-      `usage ${buffer.usage}`,
-      "Create the buffer with GPUBufferUsage.COPY_SRC added to its usage.",
-    );
-  }
-  if (buffer.size < 4 * count) {
-    fail(
-      "shape",
-      `${name} buffer`,
-      `at least ${4 * count} bytes`,
-      `${buffer.size} bytes`,
-      "Make the buffer larger.",
-    );
-  }
-  return { from: buffer, to, count };
-}
-
-function checkedLengths(name: string, values: ArrayLike<number>, batches: number, tokens: number): number[] {
-  checkLength(name, values, batches, "one for each batch entry");
-  return Array.from(values, (value, index) => {
-    if (Number.isInteger(value) && value >= 0 && value <= tokens) return value;
-    return fail(
-      "shape",
-      `${name}[${index}]`,
-      `an integer from 0 to ${tokens} (the number of tokens)`,
-      value,
-      "The first so many tokens take part; the others are padding.",
-    );
-  });
-}
+const PADDING = { counted: "tokens", fix: "The first so many tokens take part; the others are padding." };

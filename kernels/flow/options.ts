@@ -1,6 +1,4 @@
-/** Integers per batch entry: values, or a u32 buffer of [batch] with COPY_SRC usage that is read at every `record`. */
-export type PerBatch = ArrayLike<number> | GPUBuffer;
-
+import type { PerBatch } from "../../src/dispatch/per-batch.js";
 export interface FlowOptions {
   /** Token t reads tokens 0 to t; q and k are as long as each other. Default false. */
   readonly causal?: boolean;

@@ -1,21 +1,19 @@
 // What the passes of flow attention have in common: constants, uniforms, scratch, variants and the cutting of dispatches.
 import type { Capabilities } from "../../src/dispatch/capabilities.js";
-import { cutWorkgroups } from "../../src/dispatch/cut-workgroups.js";
+import { cutWorkgroups, type WorkgroupRun } from "../../src/dispatch/cut-workgroups.js";
 import type { ConstantValues, KernelModule } from "../../src/dispatch/kernel-module.js";
-import { isVec4 } from "../../src/dispatch/layout.js";
-import { type BindingSource, type Pass, spreadWorkgroups } from "../../src/dispatch/pass.js";
-import { variantKey } from "../../src/dispatch/specialise.js";
-import { stridesOf, type TensorLayout } from "../../src/dispatch/tensor-view.js";
+import { isVec4, layoutUniforms } from "../../src/dispatch/layout.js";
+import type { BindingSource, KernelBindings, Pass } from "../../src/dispatch/pass.js";
+import { powerOfTwo } from "../../src/dispatch/power-of-two.js";
+import { runPasses } from "../../src/dispatch/run-passes.js";
+import { knownConstants, variantKey } from "../../src/dispatch/specialise.js";
+import type { TensorLayout } from "../../src/dispatch/tensor-view.js";
 import type { UniformValues } from "../../src/dispatch/uniforms.js";
-import { bindingRange } from "../../src/dispatch/validate.js";
 import type { BINDINGS } from "./bindings.js";
 import type { FlowShape } from "./problem.js";
 
 /** What a pass has to bind; its uniforms stand apart. */
-export type Bindings<Kernel extends keyof typeof BINDINGS> = Record<
-  Exclude<(typeof BINDINGS)[Kernel][number], "params">,
-  Pass["bindings"][string]
->;
+export type Bindings<Kernel extends keyof typeof BINDINGS> = KernelBindings<typeof BINDINGS, Kernel>;
 
 /** Threads of a workgroup and tokens of a tile: TILE of `params.wgsl`. */
 export const TILE = 64;
@@ -71,18 +69,18 @@ export function dispatches(shape: FlowShape, cut: Cut, draft: Draft, device: Dev
   // GPU compilers unroll by themselves.
   const unroll: Record<string, number> = capabilities.software ? { ROWS, COLUMNS, DEPTH: 4, AHEAD: 8 } : {};
   const runs = cutWorkgroups([{ work, flops }], groups, maxDispatchFlops);
-  return runs.map((run) => ({
+  const pass = {
     name,
     kernel,
     variant: variantKey(kernel, conditions),
     constants: constantsOf(shape, kernel),
     unroll,
     bindings,
-    workgroups: spreadWorkgroups(run.count, capabilities.limits.maxComputeWorkgroupsPerDimension),
-    uniforms: { params: uniformsOf(shape, cut, draft.side ?? "queries", run, capabilities) },
-    cost: { flops: run.flops, bytes: (bytes * run.count) / groups },
-    work: run.work,
-  }));
+  };
+  const uniforms = (run: WorkgroupRun) => ({
+    params: uniformsOf(shape, cut, draft.side ?? "queries", run, capabilities),
+  });
+  return runPasses(pass, uniforms, capabilities, runs, bytes);
 }
 
 function constantsOf(shape: FlowShape, kernel: KernelModule): ConstantValues {
@@ -95,12 +93,7 @@ function constantsOf(shape: FlowShape, kernel: KernelModule): ConstantValues {
     HAS_STATE: shape.state !== undefined,
     WRITE_STATE: shape.stateOut !== undefined,
   };
-  const { constants } = kernel.variants.base!;
-  return Object.fromEntries(Object.entries(values).filter(([name]) => name in constants));
-}
-
-export function powerOfTwo(value: number): number {
-  return 2 ** Math.ceil(Math.log2(value));
+  return knownConstants(kernel, values);
 }
 
 function uniformsOf(
@@ -112,13 +105,9 @@ function uniformsOf(
 ): UniformValues {
   const none: TensorLayout = { dtype: "f32", shape: [1, 1, 1, 1] };
   const { q, k, v, out, state = none, stateOut: state_out = none } = shape;
-  const layouts = Object.entries({ q, k, v, out, state, state_out }).flatMap(([name, layout]) => [
-    [`strides_${name}`, stridesOf(layout)],
-    [`base_${name}`, bindingRange(layout, capabilities).base],
-  ]);
   const [own, other] = side === "queries" ? [cut.queries, cut.keys] : [cut.keys, cut.queries];
   return {
-    ...(Object.fromEntries(layouts) as Record<string, number | readonly number[]>),
+    ...layoutUniforms({ q, k, v, out, state, state_out }, capabilities),
     batches: shape.batches,
     heads: shape.heads,
     tokens_q: shape.tokensQ,

@@ -1,6 +1,6 @@
 import type { Capabilities } from "../../src/dispatch/capabilities.js";
 import { checkBoolean, checkNumber, expectEqual, fail } from "../../src/dispatch/check.js";
-import { checkBindable, isVec4 } from "../../src/dispatch/layout.js";
+import { checkBindable, checkHeadDims, expectShape, isVec4 } from "../../src/dispatch/layout.js";
 import type { DType, Shape4, TensorLayout } from "../../src/dispatch/tensor-view.js";
 import { checkLayout, checkOptions } from "../../src/dispatch/validate.js";
 import { type FlowOptions, OPTION_NAMES } from "./options.js";
@@ -46,7 +46,6 @@ export interface FlowShape {
 
 const TENSOR_NAMES = ["q", "k", "v", "out", "state", "stateOut"] as const;
 const STORAGE: readonly DType[] = ["f32", "f16"];
-const MAX_HEAD_DIM = 256;
 /** A flow may be as small as D epsilon², and has to have an inverse in f32. */
 const LEAST_EPSILON = 1e-12;
 
@@ -74,7 +73,7 @@ export function checkProblem(problem: FlowProblem, capabilities: Capabilities): 
 
   const outShape: Shape4 = [batches, tokensQ, heads, valueDim];
   const out = problem.out ?? { dtype: q.dtype, shape: outShape };
-  checkOutputLayout("out", out, outShape, STORAGE);
+  expectShape("out", out, outShape, STORAGE);
   const stateShape = flowStateShape(batches, heads, headDim, valueDim);
   const state = checkedState("state", problem.state, stateShape, causal, capabilities);
   const stateOut = checkedState("stateOut", problem.stateOut, stateShape, causal, capabilities);
@@ -113,34 +112,13 @@ function checkInputs(q: TensorLayout, k: TensorLayout, v: TensorLayout): void {
   expectEqual("v.shape[0] (batch)", v.shape[0], q.shape[0], "the batch size of q");
   expectEqual("v.shape[1] (tokens)", v.shape[1], k.shape[1], "the number of keys");
   expectEqual("v.shape[2] (heads)", v.shape[2], q.shape[2], "the number of heads of q");
-  for (const [name, { shape }] of Object.entries({ q, v })) {
-    if (shape[3] <= MAX_HEAD_DIM) continue;
-    fail(
-      "unsupported",
-      `${name}.shape[3] (dim)`,
-      `at most ${MAX_HEAD_DIM}`,
-      shape[3],
-      "Split wide heads into several.",
-    );
-  }
+  checkHeadDims({ q, v });
 }
 
 function checkCausal(tokensQ: number, tokensK: number, variant: "core" | "cv"): void {
   expectEqual("k.shape[1] (tokens)", tokensK, tokensQ, "the number of queries, since causal tokens are both");
   if (variant === "cv")
     fail("unsupported", "variant", '"core" with causal', '"cv"', "The vision models attend to all tokens.");
-}
-
-function checkOutputLayout(
-  name: string,
-  layout: TensorLayout,
-  shape: Shape4,
-  dtypes: readonly DType[],
-): void {
-  checkLayout(name, layout, dtypes);
-  layout.shape.forEach((size, axis) => {
-    expectEqual(`${name}.shape[${axis}]`, size, shape[axis]!, `shape [${shape}]`);
-  });
 }
 
 function checkedState(
@@ -155,7 +133,7 @@ function checkedState(
     fail("unsupported", name, "causal: true", "causal: false", "Only the causal form carries a state on.");
   }
   const layout: TensorLayout = given === true ? { dtype: "f32", shape } : given;
-  checkOutputLayout(name, layout, shape, ["f32"]);
+  expectShape(name, layout, shape, ["f32"]);
   if (!isVec4(layout, capabilities)) {
     fail(
       "shape",

@@ -1,8 +1,9 @@
 import type { Capabilities } from "../../src/dispatch/capabilities.js";
 import { fail } from "../../src/dispatch/check.js";
 import type { BindingSource } from "../../src/dispatch/pass.js";
+import { powerOfTwo } from "../../src/dispatch/power-of-two.js";
 import type { Chunks, Cut } from "./pass-parts.js";
-import { powerOfTwo, ROWS, TILE } from "./pass-parts.js";
+import { ROWS, TILE } from "./pass-parts.js";
 import type { FlowShape } from "./problem.js";
 
 /** What passes hand to each other; a scratch slot each. */

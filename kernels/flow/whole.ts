@@ -1,5 +1,6 @@
 import { bytesOf } from "../../src/dispatch/layout.js";
 import type { Pass } from "../../src/dispatch/pass.js";
+import { powerOfTwo } from "../../src/dispatch/power-of-two.js";
 import aggregate from "./aggregate.wgsl";
 import allocate from "./allocate.wgsl";
 import { featurePass } from "./feature-pass.js";
@@ -13,7 +14,6 @@ import {
   type Device,
   type Draft,
   dispatches,
-  powerOfTwo,
   ROWS,
   readConditions,
   TILE,

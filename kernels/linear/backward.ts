@@ -1,6 +1,7 @@
 import { type CompiledPlan, compilePlan } from "../../src/dispatch/compiled-plan.js";
 import type { AttentionContext } from "../../src/dispatch/context.js";
 import { dispatchFlops } from "../../src/dispatch/dispatch-budget.js";
+import { runOnce } from "../../src/dispatch/run-once.js";
 import type { TensorSpec } from "../../src/dispatch/tensor-set.js";
 import { stridesOf, type TensorLayout, type TensorView } from "../../src/dispatch/tensor-view.js";
 import { checkBuffer, checkOptions } from "../../src/dispatch/validate.js";
@@ -93,36 +94,17 @@ export async function linearAttentionBackward(
     if (view) checkBuffer(name, view, ctx.capabilities);
 
   const plan = await planLinearAttentionBackward(ctx, problem);
-  const created: TensorView[] = [];
-  const allocate = (layout: TensorLayout): TensorView => {
-    const view = ctx.empty(layout.shape, layout.dtype);
-    created.push(view);
-    return view;
-  };
-  try {
-    const dq = options.dq ?? allocate(shape.dq);
-    const dk = options.dk ?? allocate(shape.dk);
-    const dv = options.dv ?? allocate(shape.dv);
+  return runOnce(ctx, plan, (allocate) => {
     const dState = options.dState === true ? allocate(shape.dState!) : options.dState || undefined;
-    const gradients = { dq, dk, dv, ...(dState && { dState }) };
-    await ctx.submitChecked((encoder) =>
-      plan.record(encoder, {
-        q,
-        k,
-        v,
-        dOut,
-        ...(state && { state }),
-        ...(dStateOut && { dStateOut }),
-        ...gradients,
-      }),
-    );
-    return gradients;
-  } catch (error) {
-    for (const { buffer } of created) buffer.destroy();
-    throw error;
-  } finally {
-    plan.destroy();
-  }
+    const result = {
+      dq: options.dq ?? allocate(shape.dq),
+      dk: options.dk ?? allocate(shape.dk),
+      dv: options.dv ?? allocate(shape.dv),
+      ...(dState && { dState }),
+    };
+    const states = { ...(state && { state }), ...(dStateOut && { dStateOut }) };
+    return { tensors: { q, k, v, dOut, ...states, ...result }, result };
+  });
 }
 
 function backwardSpecs(shape: LinearBackwardShape): Record<string, TensorSpec> {

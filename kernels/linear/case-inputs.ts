@@ -1,4 +1,4 @@
-import { float16ToNumber, numberToFloat16 } from "../../src/dispatch/float16.js";
+import { asStored } from "../../src/dispatch/float16.js";
 import type { Shape4 } from "../../src/dispatch/tensor-view.js";
 import type { LinearCase } from "./cases.js";
 import type { LinearForwardOptions } from "./options.js";
@@ -18,7 +18,7 @@ export function makeLinearInputs(problem: LinearCase, normal: () => number): Lin
   const { batches, tokens, heads, headDim, valueDim, dtype, normalize = false, decay } = problem;
   const make = (shape: Shape4) => ({
     shape,
-    data: rounded(numbers(batches * tokens * heads * shape[3], normal), dtype),
+    data: asStored(numbers(batches * tokens * heads * shape[3], normal), dtype),
   });
   const { causal, scale, featureMap } = problem;
   return {
@@ -44,9 +44,4 @@ export function makeLinearInputs(problem: LinearCase, normal: () => number): Lin
 
 function numbers(count: number, normal: () => number): Float32Array<ArrayBuffer> {
   return Float32Array.from({ length: count }, normal);
-}
-
-/** Data as its storage type holds it. */
-function rounded(data: Float32Array<ArrayBuffer>, dtype: "f32" | "f16"): Float32Array<ArrayBuffer> {
-  return dtype === "f32" ? data : data.map((value) => float16ToNumber(numberToFloat16(value)));
 }

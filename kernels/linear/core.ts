@@ -4,7 +4,7 @@ import type { Capabilities } from "../../src/dispatch/capabilities.js";
 import type { ConstantValues, KernelModule } from "../../src/dispatch/kernel-module.js";
 import { isVec4 } from "../../src/dispatch/layout.js";
 import type { BindingSource } from "../../src/dispatch/pass.js";
-import { variantKey } from "../../src/dispatch/specialise.js";
+import { knownConstants, variantKey } from "../../src/dispatch/specialise.js";
 import { type Shape4, stridesOf, type TensorLayout } from "../../src/dispatch/tensor-view.js";
 import type { UniformValues } from "../../src/dispatch/uniforms.js";
 import { bindingRange } from "../../src/dispatch/validate.js";
@@ -93,8 +93,7 @@ export function coreConstants(core: LinearCore, kernel: KernelModule, own: Const
     TOTAL: !core.causal,
     ...own,
   };
-  const { constants } = kernel.variants.base!;
-  return Object.fromEntries(Object.entries(values).filter(([name]) => name in constants));
+  return knownConstants(kernel, values);
 }
 
 /** `vec4` where every row starts at a multiple of four elements and its channels are neighbours; `half` and `half_out` by storage. */

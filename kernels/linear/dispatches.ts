@@ -1,7 +1,8 @@
 import type { Capabilities } from "../../src/dispatch/capabilities.js";
-import { cutWorkgroups } from "../../src/dispatch/cut-workgroups.js";
+import { cutWorkgroups, type WorkgroupRun } from "../../src/dispatch/cut-workgroups.js";
 import type { ConstantValues, KernelModule } from "../../src/dispatch/kernel-module.js";
-import { type BindingSource, type Pass, spreadWorkgroups } from "../../src/dispatch/pass.js";
+import type { BindingSource, Pass } from "../../src/dispatch/pass.js";
+import { runPasses } from "../../src/dispatch/run-passes.js";
 import type { UniformValues } from "../../src/dispatch/uniforms.js";
 import { coreBindings, coreConstants, coreUniforms, coreVariant, type LinearCore } from "./core.js";
 
@@ -36,26 +37,21 @@ export function dispatches(
   const sources: Record<string, BindingSource> = { ...coreBindings(core), ...scratch };
   const storage = bindings.filter(({ type }) => type !== "uniform").map(({ name }) => name);
   const decay = bindings.some(({ name }) => name === "decay") && { decay: uniformDecay(core.decay) };
-  return cutWorkgroups([{ work: work.flops, flops: work.flops }], work.groups, maxFlops).map((run) => ({
+  const pass = {
     name: `${core.label}/${kernel.name.split("/")[1]}`,
     kernel,
     variant: coreVariant(core, kernel, capabilities),
     constants: coreConstants(core, kernel, constants),
     ...(unroll && { unroll }),
-    workgroups: spreadWorkgroups(run.count, capabilities.limits.maxComputeWorkgroupsPerDimension),
     bindings: Object.fromEntries(storage.map((name) => [name, sources[name]!])),
-    uniforms: {
-      params: {
-        ...coreUniforms(core, capabilities),
-        first_block: 0,
-        ...uniforms,
-        first_group: run.first,
-        groups: run.count,
-      },
-      ...decay,
-    },
-    cost: { flops: run.flops, bytes: (work.bytes * run.count) / work.groups },
-  }));
+  };
+  const params = { ...coreUniforms(core, capabilities), first_block: 0, ...uniforms };
+  const uniformsOf = ({ first, count }: WorkgroupRun) => ({
+    params: { ...params, first_group: first, groups: count },
+    ...decay,
+  });
+  const runs = cutWorkgroups([{ work: work.flops, flops: work.flops }], work.groups, maxFlops);
+  return runPasses(pass, uniformsOf, capabilities, runs, work.bytes);
 }
 
 /** What a token and what 16 tokens take from each head's state, λ^n - 1: differences keep what f32 would round off next to 1. */

@@ -2,9 +2,11 @@
  * Linear attention with and without decay (Lightning Attention-2, arXiv 2401.04658; plain linear attention, arXiv 2006.16236):
  * cost linear in tokens, a state that goes on from call to call, and a backward pass.
  */
+
 import { type CompiledPlan, compilePlan, type PlanSegment } from "../../src/dispatch/compiled-plan.js";
 import type { AttentionContext } from "../../src/dispatch/context.js";
 import { dispatchFlops } from "../../src/dispatch/dispatch-budget.js";
+import { runOnce } from "../../src/dispatch/run-once.js";
 import type { TensorSpec } from "../../src/dispatch/tensor-set.js";
 import type { TensorView } from "../../src/dispatch/tensor-view.js";
 import { checkBuffer, checkOptions } from "../../src/dispatch/validate.js";
@@ -104,29 +106,14 @@ export async function linearAttention(
   for (const [name, view] of Object.entries(given)) if (view) checkBuffer(name, view, ctx.capabilities);
 
   const plan = await planLinearAttention(ctx, problem);
-  const created: TensorView[] = [];
-  const allocate = (layout: LinearState["s"]): TensorView => {
-    const view = ctx.empty(layout.shape, layout.dtype);
-    created.push(view);
-    return view;
-  };
-  try {
-    const out = options.out ?? allocate(shape.out);
-    const stateOut =
-      options.stateOut === true
-        ? { s: allocate(shape.stateOut!.s), ...(shape.stateOut!.z && { z: allocate(shape.stateOut!.z) }) }
-        : options.stateOut || undefined;
+  return runOnce(ctx, plan, (allocate) => {
+    const newState = ({ s, z }: LinearState) => ({ s: allocate(s), ...(z && { z: allocate(z) }) });
     const { state } = options;
-    await ctx.submitChecked((encoder) =>
-      plan.record(encoder, { q, k, v, out, ...(state && { state }), ...(stateOut && { stateOut }) }),
-    );
-    return { out, ...(stateOut && { stateOut }) };
-  } catch (error) {
-    for (const { buffer } of created) buffer.destroy();
-    throw error;
-  } finally {
-    plan.destroy();
-  }
+    const out = options.out ?? allocate(shape.out);
+    const stateOut = options.stateOut === true ? newState(shape.stateOut!) : options.stateOut || undefined;
+    const result = { out, ...(stateOut && { stateOut }) };
+    return { tensors: { q, k, v, ...(state && { state }), ...result }, result };
+  });
 }
 
 function flatTensors({ state, stateOut, ...rest }: LinearTensors): Record<string, TensorView | undefined> {

@@ -1,6 +1,7 @@
 import type { Capabilities } from "../../src/dispatch/capabilities.js";
 import { bytesOf } from "../../src/dispatch/layout.js";
 import type { Pass } from "../../src/dispatch/pass.js";
+import { powerOfTwo } from "../../src/dispatch/power-of-two.js";
 import { blockPasses } from "./block-form.js";
 import { type LinearCore, sizesOf } from "./core.js";
 import { dispatches, UNIFORM_HEADS } from "./dispatches.js";
@@ -30,7 +31,7 @@ function recurrentPasses(core: LinearCore, capabilities: Capabilities, maxFlops:
   const { batches, heads, tokens, headDim, valueDim, stateBytes } = sizesOf(core);
   const columns = Math.ceil(valueDim / 4);
   // Few columns a workgroup, so that the heads of one token fill a GPU.
-  const COLUMNS = Math.min(4, 2 ** Math.ceil(Math.log2(columns)));
+  const COLUMNS = Math.min(4, powerOfTwo(columns));
   const groups = batches * heads * Math.ceil(columns / COLUMNS);
   const { q, k, v, out } = core;
   const states = Number(core.initial !== undefined) + Number(core.final !== undefined);

@@ -1,6 +1,6 @@
 import type { Capabilities } from "../../src/dispatch/capabilities.js";
 import { checkBoolean, checkLength, checkNumber, expectEqual, fail } from "../../src/dispatch/check.js";
-import { checkBindable } from "../../src/dispatch/layout.js";
+import { checkBindable, checkHeadDims, expectShape } from "../../src/dispatch/layout.js";
 import type { DType, Shape4, TensorLayout } from "../../src/dispatch/tensor-view.js";
 import { checkLayout, checkOptions } from "../../src/dispatch/validate.js";
 import {
@@ -86,7 +86,6 @@ export interface LinearBackwardShape extends LinearSizes {
 }
 
 const STORAGE: readonly DType[] = ["f32", "f16"];
-const MAX_HEAD_DIM = 256;
 const OPTION_NAMES = ["causal", "decay", "scale", "featureMap"] as const;
 export const FORWARD_NAMES = [...OPTION_NAMES, "normalize", "epsilon", "state", "stateOut"] as const;
 export const BACKWARD_NAMES = [...OPTION_NAMES, "state", "dStateOut", "dState"] as const;
@@ -104,7 +103,7 @@ export function checkLinear(problem: LinearProblem, capabilities: Capabilities):
   checkNumber("epsilon", epsilon);
   const outShape: Shape4 = [sizes.batches, sizes.tokens, sizes.heads, sizes.valueDim];
   const out = problem.out ?? { dtype: q.dtype, shape: outShape };
-  checkShape("out", out, outShape, STORAGE);
+  expectShape("out", out, outShape, STORAGE);
   const given = problem.stateOut === true ? denseState(sizes, normalize) : problem.stateOut || undefined;
   const state = problem.state && checkState("state", problem.state, sizes, normalize);
   const stateOut = given && checkState("stateOut", given, sizes, normalize);
@@ -146,11 +145,11 @@ export function checkLinearBackward(
   const { q, k, v, dOut } = problem;
   const sizes = checkSizes(problem);
   const outShape: Shape4 = [sizes.batches, sizes.tokens, sizes.heads, sizes.valueDim];
-  checkShape("dOut", dOut, outShape, [q.dtype]);
+  expectShape("dOut", dOut, outShape, [q.dtype]);
   const { dq = dense(q), dk = dense(k), dv = dense(v) } = problem;
-  checkShape("dq", dq, q.shape, STORAGE);
-  checkShape("dk", dk, k.shape, STORAGE);
-  checkShape("dv", dv, v.shape, STORAGE);
+  expectShape("dq", dq, q.shape, STORAGE);
+  expectShape("dk", dk, k.shape, STORAGE);
+  expectShape("dv", dv, v.shape, STORAGE);
   const dState = problem.dState === true ? denseState(sizes, false).s : problem.dState || undefined;
   const states = { state: problem.state, dStateOut: problem.dStateOut, dState };
   for (const [name, layout] of Object.entries(states)) {
@@ -182,16 +181,7 @@ function checkSizes(problem: LinearOptions & Pick<LinearProblem, "q" | "k" | "v"
     expectEqual(`k.shape[${axis}]`, k.shape[axis]!, size, "the shape of q");
     if (axis < 3) expectEqual(`v.shape[${axis}]`, v.shape[axis]!, size, "batch, tokens and heads of q");
   });
-  for (const [name, { shape }] of Object.entries({ q, v })) {
-    if (shape[3] > MAX_HEAD_DIM)
-      fail(
-        "unsupported",
-        `${name}.shape[3] (dim)`,
-        `at most ${MAX_HEAD_DIM}`,
-        shape[3],
-        "Split wide heads into several.",
-      );
-  }
+  checkHeadDims({ q, v });
   checkBoolean("causal", causal);
   checkNumber("scale", scale);
   if (!FEATURE_MAPS.includes(featureMap)) {
@@ -253,14 +243,7 @@ function checkStateTensor(name: string, layout: TensorLayout, sizes: LinearSizes
       "Tokens that read all of a sequence leave nothing to go on from.",
     );
   }
-  checkShape(name, layout, [sizes.batches, sizes.heads, sizes.headDim, columns], ["f32"]);
-}
-
-function checkShape(name: string, layout: TensorLayout, shape: Shape4, dtypes: readonly DType[]): void {
-  checkLayout(name, layout, dtypes);
-  layout.shape.forEach((size, axis) => {
-    expectEqual(`${name}.shape[${axis}]`, size, shape[axis]!, `shape [${shape}]`);
-  });
+  expectShape(name, layout, [sizes.batches, sizes.heads, sizes.headDim, columns], ["f32"]);
 }
 
 function dense({ dtype, shape }: TensorLayout): TensorLayout {

@@ -1,4 +1,4 @@
-import { float16ToNumber, numberToFloat16 } from "../../src/dispatch/float16.js";
+import { asStored } from "../../src/dispatch/float16.js";
 import { elementCount, type Shape4 } from "../../src/dispatch/tensor-view.js";
 import { type CaseOptions, type SoftmaxCase, shapesOf } from "./cases.js";
 import type { SoftmaxOptions } from "./options.js";
@@ -63,6 +63,5 @@ function makeKeyMask(
 
 /** Data as its storage type holds it. */
 export function rounded({ data, shape }: DenseData, dtype: "f32" | "f16"): DenseData {
-  if (dtype === "f32") return { data, shape };
-  return { shape, data: data.map((value) => float16ToNumber(numberToFloat16(value))) };
+  return { shape, data: asStored(data, dtype) };
 }

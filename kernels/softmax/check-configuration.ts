@@ -1,8 +1,9 @@
 import type { Capabilities } from "../../src/dispatch/capabilities.js";
 import { fail } from "../../src/dispatch/check.js";
+import { powerOfTwo } from "../../src/dispatch/power-of-two.js";
 import { checkOptions } from "../../src/dispatch/validate.js";
 import type { SoftmaxConfiguration } from "./configuration.js";
-import { fits, powerOfTwo, type Sizes, workgroupBytes, workgroupThreads } from "./sizes.js";
+import { fits, type Sizes, workgroupBytes, workgroupThreads } from "./sizes.js";
 
 type Range = readonly [min: number, max: number, multipleOf?: number];
 

@@ -3,6 +3,7 @@ import { fail } from "../../src/dispatch/check.js";
 import { cutWorkgroups } from "../../src/dispatch/cut-workgroups.js";
 import { bytesOf } from "../../src/dispatch/layout.js";
 import type { Pass } from "../../src/dispatch/pass.js";
+import { powerOfTwo } from "../../src/dispatch/power-of-two.js";
 import { variantKey } from "../../src/dispatch/specialise.js";
 import type { SplitConfiguration, StripsConfiguration } from "./configuration.js";
 import { dispatches } from "./dispatches.js";
@@ -16,7 +17,7 @@ import {
   storageConditions,
 } from "./pass-parts.js";
 import type { SoftmaxShape } from "./problem.js";
-import { blockRows, decodeBlocks, powerOfTwo, workgroupThreads } from "./sizes.js";
+import { blockRows, decodeBlocks, workgroupThreads } from "./sizes.js";
 import split from "./split.wgsl";
 import strips from "./strips.wgsl";
 import { blockWork } from "./work.js";

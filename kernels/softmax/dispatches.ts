@@ -1,6 +1,7 @@
 import type { Capabilities } from "../../src/dispatch/capabilities.js";
 import type { WorkgroupRun } from "../../src/dispatch/cut-workgroups.js";
-import { type Pass, spreadWorkgroups } from "../../src/dispatch/pass.js";
+import type { Pass } from "../../src/dispatch/pass.js";
+import { runPasses } from "../../src/dispatch/run-passes.js";
 import { problemUniforms } from "./pass-parts.js";
 import type { SoftmaxShape } from "./problem.js";
 
@@ -12,12 +13,6 @@ export function dispatches(
   runs: readonly WorkgroupRun[],
   bytes: number,
 ): Pass[] {
-  const groups = runs.reduce((sum, { count }) => sum + count, 0);
-  return runs.map((run) => ({
-    ...pass,
-    workgroups: spreadWorkgroups(run.count, capabilities.limits.maxComputeWorkgroupsPerDimension),
-    uniforms: { params: problemUniforms(shape, capabilities, run) },
-    cost: { flops: run.flops, bytes: (bytes * run.count) / groups },
-    work: run.work,
-  }));
+  const uniforms = (run: WorkgroupRun) => ({ params: problemUniforms(shape, capabilities, run) });
+  return runPasses(pass, uniforms, capabilities, runs, bytes);
 }

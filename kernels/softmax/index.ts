@@ -2,8 +2,10 @@
  * Softmax attention without a Tq x Tk buffer (flash attention): `softmaxAttention` once, `planSoftmaxAttention` for hot
  * loops. The way to the arithmetic: `table.ts` or measuring chooses a configuration, `plan.ts` makes passes of it.
  */
+
 import { type CompiledPlan, compilePlan, type PlanSegment } from "../../src/dispatch/compiled-plan.js";
 import type { AttentionContext } from "../../src/dispatch/context.js";
+import { runOnce } from "../../src/dispatch/run-once.js";
 import type { TensorSpec } from "../../src/dispatch/tensor-set.js";
 import type { TensorView } from "../../src/dispatch/tensor-view.js";
 import { checkBuffer, checkOptions } from "../../src/dispatch/validate.js";
@@ -16,6 +18,7 @@ import { checkProblem, type SoftmaxProblem } from "./problem.js";
 import { softmaxTables } from "./tables.js";
 import { checkBudget, TUNING_OPTIONS, type TuningOptions, tunedEntry } from "./tuning.js";
 
+export type { PerBatch } from "../../src/dispatch/per-batch.js";
 export type {
   RowsConfiguration,
   SoftmaxConfiguration,
@@ -24,7 +27,7 @@ export type {
   TiledConfiguration,
 } from "./configuration.js";
 export { configurationName } from "./configuration.js";
-export type { PerBatch, RotaryOptions, SoftmaxOptions } from "./options.js";
+export type { RotaryOptions, SoftmaxOptions } from "./options.js";
 export type { SoftmaxProblem } from "./problem.js";
 export type { SoftmaxMeasurement } from "./tune.js";
 export { softmaxConfigurations, type TuningOptions, tuneSoftmaxAttention } from "./tuning.js";
@@ -118,36 +121,14 @@ export async function softmaxAttention(
   }
 
   const plan = await planSoftmaxAttention(ctx, problem);
-  const created: TensorView[] = [];
-  const allocate = (): TensorView => {
-    const view = ctx.empty(shape.out.shape, shape.out.dtype);
-    created.push(view);
-    return view;
-  };
-  const allocateLse = (): TensorView => {
-    const { buffer } = ctx.empty([shape.batches, shape.heads, shape.tokensQ, 1]);
-    const view = { ...shape.lse!, buffer };
-    created.push(view);
-    return view;
-  };
-  try {
-    const out = options.out ?? allocate();
-    const lse = options.lse === true ? allocateLse() : options.lse || undefined;
-    await ctx.submitChecked((encoder) =>
-      plan.record(encoder, {
-        q,
-        k,
-        v,
-        out,
-        ...(lse && { lse }),
-        ...(options.bias && { bias: options.bias }),
-      }),
-    );
-    return { out, ...(lse && { lse }) };
-  } catch (error) {
-    for (const { buffer } of created) buffer.destroy();
-    throw error;
-  } finally {
-    plan.destroy();
-  }
+  return runOnce(ctx, plan, (allocate) => {
+    const newLse = (): TensorView => {
+      const { buffer } = allocate({ shape: [shape.batches, shape.heads, shape.tokensQ, 1], dtype: "f32" });
+      return { ...shape.lse!, buffer };
+    };
+    const out = options.out ?? allocate(shape.out);
+    const lse = options.lse === true ? newLse() : options.lse || undefined;
+    const result = { out, ...(lse && { lse }) };
+    return { tensors: { q, k, v, ...result, ...(options.bias && { bias: options.bias }) }, result };
+  });
 }

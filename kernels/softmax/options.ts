@@ -1,7 +1,5 @@
+import type { PerBatch } from "../../src/dispatch/per-batch.js";
 import type { TensorLayout } from "../../src/dispatch/tensor-view.js";
-
-/** Integers per batch entry: values, or a u32 buffer of [batch] with COPY_SRC usage that is read at every `record`. */
-export type PerBatch = ArrayLike<number> | GPUBuffer;
 
 /** Rotary position embedding (RoFormer, arXiv 2104.09864), applied to q and k as they are read. */
 export interface RotaryOptions {

@@ -1,11 +1,11 @@
 // What the passes of softmax attention have in common: constants, uniforms, bindings, slots and costs of a checked problem.
 import type { Capabilities } from "../../src/dispatch/capabilities.js";
 import type { ConstantValues, KernelModule, SlotBodies } from "../../src/dispatch/kernel-module.js";
-import { isVec4 } from "../../src/dispatch/layout.js";
-import type { BindingSource, Pass } from "../../src/dispatch/pass.js";
-import { stridesOf, type TensorLayout } from "../../src/dispatch/tensor-view.js";
+import { isVec4, layoutUniforms } from "../../src/dispatch/layout.js";
+import type { BindingSource, KernelBindings } from "../../src/dispatch/pass.js";
+import { knownConstants } from "../../src/dispatch/specialise.js";
+import type { TensorLayout } from "../../src/dispatch/tensor-view.js";
 import type { UniformValues } from "../../src/dispatch/uniforms.js";
-import { bindingRange } from "../../src/dispatch/validate.js";
 import type { BINDINGS } from "./bindings.js";
 import alibi from "./mods/alibi.wgsl?mod";
 import softCap from "./mods/soft-cap.wgsl?mod";
@@ -13,10 +13,7 @@ import type { SoftmaxShape } from "./problem.js";
 import { blockWork } from "./work.js";
 
 /** What a pass has to bind; its uniforms stand apart. */
-export type Bindings<Kernel extends keyof typeof BINDINGS> = Record<
-  Exclude<(typeof BINDINGS)[Kernel][number], "params">,
-  Pass["bindings"][string]
->;
+export type Bindings<Kernel extends keyof typeof BINDINGS> = KernelBindings<typeof BINDINGS, Kernel>;
 
 /** The constants of the shared WGSL files, as far as a kernel uses them: the linker drops the others. */
 export function problemConstants(shape: SoftmaxShape, kernel: KernelModule): ConstantValues {
@@ -36,8 +33,7 @@ export function problemConstants(shape: SoftmaxShape, kernel: KernelModule): Con
       ROTARY_INTERLEAVED: shape.rotary.interleaved,
     }),
   };
-  const { constants } = kernel.variants.base!;
-  return Object.fromEntries(Object.entries(values).filter(([name]) => name in constants));
+  return knownConstants(kernel, values);
 }
 
 /** The order of the score's terms: soft cap, then ALiBi. */
@@ -54,12 +50,8 @@ export function problemUniforms(
 ): UniformValues {
   const one: TensorLayout = { dtype: "f32", shape: [1, 1, 1, 1] };
   const { q, k, v, out, lse = one, bias = one } = shape;
-  const layouts = Object.entries({ q, k, v, out, lse, bias }).flatMap(([name, layout]) => [
-    [`strides_${name}`, stridesOf(layout)],
-    [`base_${name}`, bindingRange(layout, capabilities).base],
-  ]);
   return {
-    ...(Object.fromEntries(layouts) as Record<string, number | readonly number[]>),
+    ...layoutUniforms({ q, k, v, out, lse, bias }, capabilities),
     batches: shape.batches,
     tokens_q: shape.tokensQ,
     tokens_k: shape.tokensK,

@@ -1,7 +1,7 @@
 import type { Capabilities } from "../../src/dispatch/capabilities.js";
 import { checkBoolean, checkLength, checkNumber, expectEqual, fail } from "../../src/dispatch/check.js";
-import { checkBindable } from "../../src/dispatch/layout.js";
-import { type DType, type Shape4, stridesOf, type TensorLayout } from "../../src/dispatch/tensor-view.js";
+import { broadcastLayout, checkBindable, checkHeadDims, expectShape } from "../../src/dispatch/layout.js";
+import type { DType, Shape4, TensorLayout } from "../../src/dispatch/tensor-view.js";
 import { checkLayout, checkOptions } from "../../src/dispatch/validate.js";
 import { OPTION_NAMES, type RotaryOptions, type SoftmaxOptions } from "./options.js";
 
@@ -54,7 +54,6 @@ export interface SoftmaxShape {
 
 const TENSOR_NAMES = ["q", "k", "v", "out", "lse"] as const;
 const STORAGE: readonly DType[] = ["f32", "f16"];
-const MAX_HEAD_DIM = 256;
 
 /** Layout of `lse: true`: each head's rows side by side. */
 function defaultLse([batch, tokens, heads]: Shape4): TensorLayout {
@@ -76,10 +75,11 @@ export function checkProblem(problem: SoftmaxProblem, capabilities: Capabilities
 
   const outShape: Shape4 = [batches, tokensQ, heads, valueDim];
   const out = problem.out ?? { dtype: q.dtype, shape: outShape };
-  checkOutputLayout("out", out, outShape, q.dtype);
+  expectShape("out", out, outShape, [q.dtype]);
   const lse = problem.lse === true ? defaultLse(q.shape) : problem.lse || undefined;
-  if (lse) checkOutputLayout("lse", lse, [batches, tokensQ, heads, 1], "f32");
-  const bias = problem.bias && broadcastBias(problem.bias, [batches, heads, tokensQ, tokensK]);
+  if (lse) expectShape("lse", lse, [batches, tokensQ, heads, 1], ["f32"]);
+  const bias =
+    problem.bias && broadcastLayout("bias", problem.bias, [batches, heads, tokensQ, tokensK], BIAS_AXES);
   checkBindable({ q, k, v, out, lse, bias }, capabilities);
 
   const {
@@ -151,43 +151,10 @@ function checkInputs(q: TensorLayout, k: TensorLayout, v: TensorLayout): void {
       "Every key head serves the same number of query heads.",
     );
   }
-  for (const [name, { shape }] of Object.entries({ q, v })) {
-    if (shape[3] > MAX_HEAD_DIM) {
-      fail(
-        "unsupported",
-        `${name}.shape[3] (dim)`,
-        `at most ${MAX_HEAD_DIM}`,
-        shape[3],
-        "Split wide heads into several.",
-      );
-    }
-  }
+  checkHeadDims({ q, v });
 }
 
-function checkOutputLayout(name: string, layout: TensorLayout, shape: Shape4, dtype: DType): void {
-  checkLayout(name, layout, [dtype]);
-  layout.shape.forEach((size, axis) => {
-    expectEqual(`${name}.shape[${axis}]`, size, shape[axis]!, `shape [${shape}]`);
-  });
-}
-
-function broadcastBias(bias: TensorLayout, full: Shape4): TensorLayout {
-  checkLayout("bias", bias, ["f32"]);
-  const strides = stridesOf(bias).map((stride, axis) => {
-    const size = bias.shape[axis]!;
-    if (size !== 1 && size !== full[axis]) {
-      fail(
-        "shape",
-        `bias.shape[${axis}]`,
-        `1 or ${full[axis]}`,
-        size,
-        "A bias has the axes [batch, heads, queries, keys].",
-      );
-    }
-    return size === 1 ? 0 : stride;
-  });
-  return { dtype: "f32", shape: bias.shape, strides: strides as unknown as Shape4, offset: bias.offset ?? 0 };
-}
+const BIAS_AXES = "A bias has the axes [batch, heads, queries, keys].";
 
 function checkedWindow(side: "left" | "right", window: SoftmaxOptions["window"]): number | undefined {
   if (window === undefined) return undefined;

@@ -1,4 +1,5 @@
 import type { Capabilities } from "../../src/dispatch/capabilities.js";
+import { powerOfTwo } from "../../src/dispatch/power-of-two.js";
 import type { SoftmaxConfiguration } from "./configuration.js";
 import type { SoftmaxShape } from "./problem.js";
 
@@ -20,11 +21,6 @@ export function blockRows({ heads, kvHeads, tokensQ }: Sizes): number {
 export function decodeBlocks(sizes: Sizes): number {
   const { batches, heads, kvHeads, tokensQ } = sizes;
   return Math.ceil(((heads / kvHeads) * tokensQ) / blockRows(sizes)) * kvHeads * batches;
-}
-
-/** The smallest power of two that is at least `value`. */
-export function powerOfTwo(value: number): number {
-  return 2 ** Math.ceil(Math.log2(Math.max(value, 1)));
 }
 
 /** Threads of a row group of `tiled`: a thread then sums 4 vec4 of values at most, up to 256 channels. */

@@ -1,10 +1,8 @@
-import { BufferUsage } from "../../src/dispatch/buffer-usage.js";
 import { checkLength, fail, isBuffer } from "../../src/dispatch/check.js";
 import type { Table } from "../../src/dispatch/compiled-passes.js";
+import { checkedCounts, type TableCopy, tableCopy } from "../../src/dispatch/per-batch.js";
 import type { SoftmaxOptions } from "./options.js";
 import type { SoftmaxShape } from "./problem.js";
-
-type Copy = NonNullable<Table["copies"]>[number];
 
 /**
  * The plan's small data, as `params.wgsl` describes it: `terms` (key ranges, sinks, slopes, rotary frequencies) and the key
@@ -23,7 +21,7 @@ function termsTable(shape: SoftmaxShape, options: SoftmaxOptions): Table {
   const { batches, heads, tokensK, rotary } = shape;
   const values = new Uint32Array(2 * batches + 2 * heads + 2 * (rotary ? rotary.dim / 2 : 0));
   const floats = new Float32Array(values.buffer);
-  const copies: Copy[] = [];
+  const copies: TableCopy[] = [];
   values.fill(tokensK, batches, 2 * batches);
 
   const perBatch = [
@@ -32,13 +30,13 @@ function termsTable(shape: SoftmaxShape, options: SoftmaxOptions): Table {
   ];
   for (const [name, given, to] of perBatch) {
     if (given === undefined) continue;
-    if (isBuffer(given)) copies.push(copyOf(name, given, to, batches));
-    else values.set(checkedKeys(name, given, batches, tokensK), to);
+    if (isBuffer(given)) copies.push(tableCopy(name, given, to, batches));
+    else values.set(checkedCounts(name, given, batches, tokensK, VISIBLE_KEYS), to);
   }
 
   const sinksAt = 2 * batches;
   const { sinkLogits, alibiSlopes } = options;
-  if (isBuffer(sinkLogits)) copies.push(copyOf("sinkLogits", sinkLogits, sinksAt, heads));
+  if (isBuffer(sinkLogits)) copies.push(tableCopy("sinkLogits", sinkLogits, sinksAt, heads));
   else if (sinkLogits !== undefined) floats.set(checkedPerHead("sinkLogits", sinkLogits, heads), sinksAt);
   if (alibiSlopes !== undefined)
     floats.set(checkedPerHead("alibiSlopes", alibiSlopes, heads), sinksAt + heads);
@@ -57,7 +55,7 @@ function keyMaskTable({ batches, tokensK }: SoftmaxShape, keyMask: SoftmaxOption
   if (keyMask === undefined) return { values: new Uint32Array(1) };
   const words = Math.ceil(tokensK / 32);
   const values = new Uint32Array(batches * words);
-  if (isBuffer(keyMask)) return { values, copies: [copyOf("keyMask", keyMask, 0, batches * words)] };
+  if (isBuffer(keyMask)) return { values, copies: [tableCopy("keyMask", keyMask, 0, batches * words)] };
   checkLength("keyMask", keyMask, batches * tokensK, `[${batches} batch entries, ${tokensK} keys]`);
   for (let i = 0; i < keyMask.length; i++) {
     const key = i % tokensK;
@@ -66,41 +64,10 @@ function keyMaskTable({ batches, tokensK }: SoftmaxShape, keyMask: SoftmaxOption
   return { values };
 }
 
-function copyOf(name: string, buffer: GPUBuffer, to: number, count: number): Copy {
-  if (!(buffer.usage & BufferUsage.COPY_SRC)) {
-    fail(
-      "unsupported",
-      `${name} buffer usage`,
-      `GPUBufferUsage.COPY_SRC (${BufferUsage.COPY_SRC})`,
-      `usage ${buffer.usage}`,
-      "Create the buffer with GPUBufferUsage.COPY_SRC added to its usage.",
-    );
-  }
-  if (buffer.size < 4 * count) {
-    fail(
-      "shape",
-      `${name} buffer`,
-      `at least ${4 * count} bytes`,
-      `${buffer.size} bytes`,
-      "Make the buffer larger.",
-    );
-  }
-  return { from: buffer, to, count };
-}
-
-function checkedKeys(name: string, values: ArrayLike<number>, batches: number, tokensK: number): number[] {
-  checkLength(name, values, batches, "one for each batch entry");
-  return Array.from(values, (value, index) => {
-    if (Number.isInteger(value) && value >= 0 && value <= tokensK) return value;
-    return fail(
-      "shape",
-      `${name}[${index}]`,
-      `an integer from 0 to ${tokensK} (the number of keys)`,
-      value,
-      "Keys keyStarts[b] <= j < keyLengths[b] are visible, both counted from key 0.",
-    );
-  });
-}
+const VISIBLE_KEYS = {
+  counted: "keys",
+  fix: "Keys keyStarts[b] <= j < keyLengths[b] are visible, both counted from key 0.",
+};
 
 function checkedPerHead(name: string, values: ArrayLike<number>, heads: number): number[] {
   checkLength(name, values, heads, "one for each query head");

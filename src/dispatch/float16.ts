@@ -43,3 +43,8 @@ export function float32Words(data: ArrayLike<number>): Float32Array<ArrayBuffer>
 export function float32FromHalves(halves: Uint16Array): Float32Array {
   return Float32Array.from(halves, float16ToNumber);
 }
+
+/** Numbers as a tensor of this type gives them back: tests compare with references on what was stored. */
+export function asStored(data: Float32Array<ArrayBuffer>, dtype: "f32" | "f16"): Float32Array<ArrayBuffer> {
+  return dtype === "f32" ? data : data.map((value) => float16ToNumber(numberToFloat16(value)));
+}

@@ -24,6 +24,12 @@ export interface Pass extends PipelineRequest {
   readonly work?: number;
 }
 
+/** What passes of a kernel have to bind, by the names in a mechanism's `bindings.ts`; uniforms stand apart. */
+export type KernelBindings<
+  Contract extends Record<string, readonly string[]>,
+  Kernel extends keyof Contract,
+> = Record<Exclude<Contract[Kernel][number], "params">, BindingSource>;
+
 export interface PassCost {
   /** Multiplications and additions of the products, counted separately; masked pairs are not counted. */
   readonly flops: number;

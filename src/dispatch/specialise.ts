@@ -6,6 +6,12 @@ export function variantKey(kernel: KernelModule, conditions: readonly string[]):
   return kernel.conditions.filter((name) => conditions.includes(name)).join("+") || "base";
 }
 
+/** Those of the values that are constants of this kernel: the linker drops those of shared files that it has no use for. */
+export function knownConstants(kernel: KernelModule, values: ConstantValues): ConstantValues {
+  const { constants } = kernel.variants.base!;
+  return Object.fromEntries(Object.entries(values).filter(([name]) => name in constants));
+}
+
 /**
  * The final WGSL of a variant: `enable` lines, constants with the given values (or their defaults), slot functions with the
  * given bodies, and the loops over the given bounds unrolled.

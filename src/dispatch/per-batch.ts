@@ -1,0 +1,56 @@
+import { BufferUsage } from "./buffer-usage.js";
+import { checkLength, fail } from "./check.js";
+import type { Table } from "./compiled-passes.js";
+
+/** Integers per batch entry: values, or a u32 buffer of [batch] with COPY_SRC usage that is read at every `record`. */
+export type PerBatch = ArrayLike<number> | GPUBuffer;
+
+export type TableCopy = NonNullable<Table["copies"]>[number];
+
+/**
+ * A copy of an application's buffer into a plan's table, at every `record`.
+ *
+ * @throws AttentionError "unsupported" without COPY_SRC usage, "shape" for a buffer that is too small
+ */
+export function tableCopy(name: string, buffer: GPUBuffer, to: number, count: number): TableCopy {
+  if (!(buffer.usage & BufferUsage.COPY_SRC)) {
+    fail(
+      "unsupported",
+      `${name} buffer usage`,
+      `GPUBufferUsage.COPY_SRC (${BufferUsage.COPY_SRC})`,
+      `usage ${buffer.usage}`,
+      "Create the buffer with GPUBufferUsage.COPY_SRC added to its usage.",
+    );
+  }
+  if (buffer.size < 4 * count) {
+    fail(
+      "shape",
+      `${name} buffer`,
+      `at least ${4 * count} bytes`,
+      `${buffer.size} bytes`,
+      "Make the buffer larger.",
+    );
+  }
+  return { from: buffer, to, count };
+}
+
+/** @throws AttentionError "shape" unless there is one integer from 0 to `most` for each batch entry */
+export function checkedCounts(
+  name: string,
+  values: ArrayLike<number>,
+  batches: number,
+  most: number,
+  { counted, fix }: { readonly counted: string; readonly fix: string },
+): number[] {
+  checkLength(name, values, batches, "one for each batch entry");
+  return Array.from(values, (value, index) => {
+    if (Number.isInteger(value) && value >= 0 && value <= most) return value;
+    return fail(
+      "shape",
+      `${name}[${index}]`,
+      `an integer from 0 to ${most} (the number of ${counted})`,
+      value,
+      fix,
+    );
+  });
+}
