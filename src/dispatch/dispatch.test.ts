@@ -105,6 +105,20 @@ describe("scratch", () => {
     expect(arena.bytes).toBe(0);
   });
 
+  test("holds buffers for single plans, counts them, and frees them on release and on destroy", () => {
+    const arena = new ScratchArena(device());
+    const [first, second] = [arena.hold(10), arena.hold(10)];
+    expect(second).not.toBe(first);
+    expect(arena.bytes).toBe(24);
+    arena.release(first);
+    expect(first.destroy).toHaveBeenCalledTimes(1);
+    expect(arena.bytes).toBe(12);
+    arena.destroy();
+    expect(second.destroy).toHaveBeenCalledTimes(1);
+    expect(first.destroy).toHaveBeenCalledTimes(1);
+    expect(() => arena.hold(2 ** 21)).toThrowError(expect.objectContaining({ code: "limit" }));
+  });
+
   test("refuses more than the device takes", () => {
     const arena = new ScratchArena(device(10_000));
     expect(arena.acquire(0, 9_000).size).toBe(10_000);

@@ -12,6 +12,7 @@ export class ScratchArena {
   readonly #device: GPUDevice;
   readonly #slots: GPUBuffer[] = [];
   #outgrown: GPUBuffer[] = [];
+  readonly #held = new Set<GPUBuffer>();
   #fill: number | undefined;
 
   constructor(device: GPUDevice) {
@@ -22,32 +23,39 @@ export class ScratchArena {
   acquire(slot: number, bytes: number): GPUBuffer {
     const current = this.#slots[slot];
     if (current && current.size >= bytes) return current;
-    const limit = this.#device.limits.maxBufferSize;
-    if (bytes > limit) {
-      throw new AttentionError("limit", {
-        subject: "scratch memory",
-        expected: `at most ${limit} bytes (the device's maxBufferSize)`,
-        got: `${bytes} bytes`,
-        fix: "Split the batch or the heads over several calls.",
-      });
-    }
-    const size = Math.min(limit, Math.max(4096, 2 ** Math.ceil(Math.log2(bytes))));
-    const usage = BufferUsage.STORAGE | BufferUsage.COPY_SRC | BufferUsage.COPY_DST;
-    const buffer = this.#device.createBuffer({ label: `webgpu-attention scratch ${slot}`, size, usage });
-    if (this.#fill !== undefined) this.#write(buffer, this.#fill);
+    const size = Math.min(
+      this.#device.limits.maxBufferSize,
+      Math.max(4096, 2 ** Math.ceil(Math.log2(bytes))),
+    );
+    const buffer = this.#create(`webgpu-attention scratch ${slot}`, bytes, size);
     if (current) this.#outgrown.push(current);
     this.#slots[slot] = buffer;
     return buffer;
   }
 
+  /** A buffer that one plan has for itself, for what has to survive the passes of another plan. It goes with `release`. */
+  hold(bytes: number): GPUBuffer {
+    const buffer = this.#create("webgpu-attention plan", bytes, Math.ceil(bytes / 4) * 4);
+    this.#held.add(buffer);
+    return buffer;
+  }
+
+  release(buffer: GPUBuffer): void {
+    this.#held.delete(buffer);
+    buffer.destroy();
+  }
+
   get bytes(): number {
-    return [...this.#slots, ...this.#outgrown].reduce((sum, buffer) => sum + (buffer?.size ?? 0), 0);
+    return [...this.#slots, ...this.#outgrown, ...this.#held].reduce(
+      (sum, buffer) => sum + (buffer?.size ?? 0),
+      0,
+    );
   }
 
   /** Fills all scratch, and whatever is allocated later, with one f32 value: tests use NaN to catch reads of stale data. */
   fill(value: number): void {
     this.#fill = value;
-    for (const buffer of this.#slots) if (buffer) this.#write(buffer, value);
+    for (const buffer of [...this.#slots, ...this.#held]) if (buffer) this.#write(buffer, value);
   }
 
   /** Frees outgrown buffers. Call when everything recorded so far has been submitted. */
@@ -58,8 +66,25 @@ export class ScratchArena {
 
   destroy(): void {
     this.trim();
-    for (const buffer of this.#slots) buffer?.destroy();
+    for (const buffer of [...this.#slots, ...this.#held]) buffer?.destroy();
     this.#slots.length = 0;
+    this.#held.clear();
+  }
+
+  #create(label: string, bytes: number, size: number): GPUBuffer {
+    const limit = this.#device.limits.maxBufferSize;
+    if (bytes > limit) {
+      throw new AttentionError("limit", {
+        subject: "scratch memory",
+        expected: `at most ${limit} bytes (the device's maxBufferSize)`,
+        got: `${bytes} bytes`,
+        fix: "Split the batch or the heads over several calls.",
+      });
+    }
+    const usage = BufferUsage.STORAGE | BufferUsage.COPY_SRC | BufferUsage.COPY_DST;
+    const buffer = this.#device.createBuffer({ label, size, usage });
+    if (this.#fill !== undefined) this.#write(buffer, this.#fill);
+    return buffer;
   }
 
   #write(buffer: GPUBuffer, value: number): void {
