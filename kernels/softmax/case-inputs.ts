@@ -8,13 +8,16 @@ export interface DenseData {
   readonly shape: Shape4;
 }
 
+/** Options that are the same for kernels and reference. */
+type PlainOption = "causal" | "queryOffset" | "window" | "scale" | "softcap" | "alibiSlopes" | "rope";
+
 /** Dense data of a case, and its options with data in place of patterns; `bias` apart, since it is a tensor. */
 export interface SoftmaxCaseInputs {
   readonly q: DenseData;
   readonly k: DenseData;
   readonly v: DenseData;
   readonly bias?: DenseData;
-  readonly options: Omit<SoftmaxOptions, "bias" | "keyStarts" | "keyLengths" | "keyMask" | "sinkLogits"> & {
+  readonly options: Pick<SoftmaxOptions, PlainOption> & {
     readonly keyStarts?: readonly number[];
     readonly keyLengths?: readonly number[];
     readonly keyMask?: readonly number[];

@@ -104,7 +104,7 @@ export function planDecode(
     kernel,
     variant: variantKey(kernel, conditions),
     constants: { ...problemConstants(shape, kernel), ...constants, ROWS: rows, SPLITS: splits },
-    slots: scoreSlots(shape),
+    ...scoreSlots(shape),
     unroll,
     bindings: {
       q: { tensor: "q" },

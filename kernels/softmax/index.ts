@@ -15,10 +15,12 @@ import { dispatchBudget } from "./effort.js";
 import { OPTION_NAMES, type SoftmaxOptions } from "./options.js";
 import { planSoftmax } from "./plan.js";
 import { checkProblem, type SoftmaxProblem } from "./problem.js";
+import { checkRowConfiguration } from "./row-configuration.js";
 import { softmaxTables } from "./tables.js";
 import { checkBudget, TUNING_OPTIONS, type TuningOptions, tunedEntry } from "./tuning.js";
 
 export type { PerBatch } from "../../src/dispatch/per-batch.js";
+export type { BlockMask } from "./block-mask.js";
 export type {
   RowsConfiguration,
   SoftmaxConfiguration,
@@ -27,10 +29,36 @@ export type {
   TiledConfiguration,
 } from "./configuration.js";
 export { configurationName } from "./configuration.js";
+export {
+  type BlockMaskOptions,
+  type CreatedBlockMask,
+  createBlockMask,
+  readBlockMask,
+} from "./create-block-mask.js";
+export {
+  alibiMod,
+  causalMask,
+  dilatedWindowMask,
+  documentMask,
+  neighborhoodMask,
+  prefixLmMask,
+  relativeBiasMod,
+  slidingWindowMask,
+  softCapMod,
+} from "./mods/index.js";
 export type { RotaryOptions, SoftmaxOptions } from "./options.js";
 export type { SoftmaxProblem } from "./problem.js";
 export type { SoftmaxMeasurement } from "./tune.js";
 export { softmaxConfigurations, type TuningOptions, tuneSoftmaxAttention } from "./tuning.js";
+export {
+  andMasks,
+  type MaskFunction,
+  type MaskMod,
+  type ModBinding,
+  notMask,
+  orMasks,
+  type ScoreMod,
+} from "./user-mod.js";
 
 /** Tensors of one `record`. Layouts are as planned; buffers may differ from call to call. */
 export interface SoftmaxTensors {
@@ -67,7 +95,10 @@ export async function planSoftmaxAttention(
   checkOptions("planSoftmaxAttention", options, ["configuration", ...TUNING_OPTIONS]);
   checkBudget(options.budgetMs);
   const shape = checkProblem(problem, ctx.capabilities);
-  if (options.configuration) checkConfiguration(options.configuration, shape, ctx.capabilities);
+  if (options.configuration) {
+    checkConfiguration(options.configuration, shape, ctx.capabilities);
+    checkRowConfiguration(options.configuration, shape);
+  }
   const tables = softmaxTables(shape, problem);
   await ctx.assertAlive();
   const tuned = options.configuration ? undefined : await tunedEntry(ctx, shape, options);

@@ -1,5 +1,7 @@
 import type { PerBatch } from "../../src/dispatch/per-batch.js";
 import type { TensorLayout } from "../../src/dispatch/tensor-view.js";
+import type { BlockMask } from "./block-mask.js";
+import type { MaskMod, ScoreMod } from "./user-mod.js";
 
 /** Rotary position embedding (RoFormer, arXiv 2104.09864), applied to q and k as they are read. */
 export interface RotaryOptions {
@@ -16,7 +18,7 @@ export interface RotaryOptions {
 /**
  * Options of softmax attention; the defaults are those of the plain form.
  *
- * Order of the score: scale, soft cap, ALiBi, bias, masks. A row that sees no key gives zeros and lse = -infinity.
+ * Order of the score: scale, soft cap, ALiBi, bias, `scoreMod`, masks. A row that sees no key gives zeros and lse = -infinity.
  */
 export interface SoftmaxOptions {
   /** Query row i sees keys j <= its position, row index + `queryOffset`. Default false. */
@@ -49,6 +51,26 @@ export interface SoftmaxOptions {
   readonly sinkLogits?: ArrayLike<number> | GPUBuffer;
   /** Rotates q by its position (row index + `queryOffset`) and k by its index. Default none. */
   readonly rope?: RotaryOptions;
+  /** Changes each score: WGSL of the application's. Default none. */
+  readonly scoreMod?: ScoreMod;
+  /** Whether a query row sees a key: WGSL of the application's, beside all other masks. Default all visible. */
+  readonly maskMod?: MaskMod;
+  /** Only the listed blocks of keys are visited, and `maskMod` is asked in partial ones only. Default all blocks. */
+  readonly blockMask?: BlockMask;
+  /**
+   * [B, Hq, 1 + Tq] u32, STORAGE usage: only these query rows are computed. For each head how many, then their tokens, ascending.
+   * Rows of `out` and `lse` that are not listed are left as they are. Read at every run. Default all rows.
+   */
+  readonly queryRows?: GPUBuffer;
+  /**
+   * Packed sequences: q, k and v hold the tokens of all sequences behind each other, with batch size 1. [sequences + 1] offsets
+   * of the query rows, ascending from 0 to at most Tq: sequence s has rows `queryOffsets[s]` up to `queryOffsets[s + 1]`. A
+   * buffer is u32 with COPY_SRC usage, all of it offsets. Each sequence is aligned at its end, as by default; `b` of mods counts
+   * sequences, `i` and `j` rows of the packed tensors. Needs `keyOffsets`.
+   */
+  readonly queryOffsets?: ArrayLike<number> | GPUBuffer;
+  /** [sequences + 1] offsets of the keys, likewise. */
+  readonly keyOffsets?: ArrayLike<number> | GPUBuffer;
 }
 
 export const OPTION_NAMES = [
@@ -64,4 +86,10 @@ export const OPTION_NAMES = [
   "keyMask",
   "sinkLogits",
   "rope",
+  "scoreMod",
+  "maskMod",
+  "blockMask",
+  "queryRows",
+  "queryOffsets",
+  "keyOffsets",
 ] as const satisfies readonly (keyof SoftmaxOptions)[];

@@ -15,6 +15,8 @@ struct Params {
   strides_out: vec4u,
   strides_lse: vec4u,
   strides_bias: vec4u,
+  // [batch, heads, blocks of query rows] of the block mask, in rows of blocks
+  strides_blocks: vec4u,
   base_q: u32,
   base_k: u32,
   base_v: u32,
@@ -38,12 +40,15 @@ struct Params {
   /// This dispatch's share of the problem: first workgroup, and how many.
   first_group: u32,
   groups: u32,
+  /// Where `terms` holds the query offsets of packed sequences.
+  sequences_at: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 
 /// Small data of the plan's: [batches] first visible key, [batches] one past the last, then as f32 bits [heads] sink logits,
-/// [heads] ALiBi slopes, and [rotary pairs, 2] rotary frequencies.
+/// [heads] ALiBi slopes, [rotary pairs, 2] rotary frequencies, and [sequences + 1] query offsets of packed sequences, which are
+/// the batch entries then.
 @group(0) @binding(6) var<storage, read> terms: array<u32>;
 
 fn sink_logit(head: u32) -> f32 {

@@ -2,14 +2,16 @@
 import type { Capabilities } from "../../src/dispatch/capabilities.js";
 import type { ConstantValues, KernelModule, SlotBodies } from "../../src/dispatch/kernel-module.js";
 import { isVec4, layoutUniforms } from "../../src/dispatch/layout.js";
-import type { BindingSource, KernelBindings } from "../../src/dispatch/pass.js";
+import type { BindingSource, KernelBindings, Pass } from "../../src/dispatch/pass.js";
 import { knownConstants } from "../../src/dispatch/specialise.js";
-import type { TensorLayout } from "../../src/dispatch/tensor-view.js";
+import { stridesOf, type TensorLayout } from "../../src/dispatch/tensor-view.js";
 import type { UniformValues } from "../../src/dispatch/uniforms.js";
 import type { BINDINGS } from "./bindings.js";
-import alibi from "./mods/alibi.wgsl?mod";
-import softCap from "./mods/soft-cap.wgsl?mod";
+import { blockGrid } from "./block-mask.js";
 import type { SoftmaxShape } from "./problem.js";
+import { entriesOf, sequencesAt } from "./tables.js";
+import alibi from "./terms/alibi.wgsl?mod";
+import softCap from "./terms/soft-cap.wgsl?mod";
 import { blockWork } from "./work.js";
 
 /** What a pass has to bind; its uniforms stand apart. */
@@ -26,6 +28,15 @@ export function problemConstants(shape: SoftmaxShape, kernel: KernelModule): Con
     HAS_KEY_MASK: shape.keyMask,
     HAS_BIAS: shape.bias !== undefined,
     HAS_SINK: shape.sinks,
+    HAS_MASK_MOD: shape.mods?.slots.mask_mod !== undefined,
+    HAS_BLOCKS: shape.blockMask !== undefined,
+    ...(shape.blockMask && {
+      BLOCK_Q: shape.blockMask.blockQ,
+      BLOCK_K: shape.blockMask.blockK,
+      HAS_PARTIAL: true,
+    }),
+    LISTED: shape.queryRows !== undefined,
+    PACKED: shape.packed !== undefined,
     WRITE_LSE: shape.lse !== undefined,
     ...(shape.rotary && {
       ROTARY: true,
@@ -36,10 +47,14 @@ export function problemConstants(shape: SoftmaxShape, kernel: KernelModule): Con
   return knownConstants(kernel, values);
 }
 
-/** The order of the score's terms: soft cap, then ALiBi. */
-export function scoreSlots(shape: SoftmaxShape): SlotBodies {
+/** The order of the score's terms: soft cap, then ALiBi, and last what the application makes of it. */
+export function scoreSlots(shape: SoftmaxShape): Pick<Pass, "slots" | "slotBindings"> {
   const mods = [...(shape.softcap === undefined ? [] : [softCap]), ...(shape.alibi ? [alibi] : [])];
-  return mods.length > 0 ? { score_mod: mods.map((mod) => mod.body) } : {};
+  const slots: SlotBodies = {
+    ...(mods.length > 0 && { term_mod: mods.map((mod) => mod.body) }),
+    ...shape.mods?.slots,
+  };
+  return { slots, ...(shape.mods && { slotBindings: shape.mods.slotBindings }) };
 }
 
 /** Uniforms of a dispatch that takes `groups.count` workgroups of the problem, from `groups.first` on. */
@@ -50,9 +65,14 @@ export function problemUniforms(
 ): UniformValues {
   const one: TensorLayout = { dtype: "f32", shape: [1, 1, 1, 1] };
   const { q, k, v, out, lse = one, bias = one } = shape;
+  const layouts = { q, k, v, out, lse, bias };
+  // Batch entries of packed sequences are the sequences, which all lie in the first of the tensors'.
+  const placed = shape.packed ? mapLayouts(layouts, inOneBatch) : layouts;
   return {
-    ...layoutUniforms({ q, k, v, out, lse, bias }, capabilities),
-    batches: shape.batches,
+    ...layoutUniforms(placed, capabilities),
+    strides_blocks: blockStrides(shape),
+    sequences_at: sequencesAt(shape),
+    batches: entriesOf(shape),
     tokens_q: shape.tokensQ,
     tokens_k: shape.tokensK,
     heads: shape.heads,
@@ -67,10 +87,42 @@ export function problemUniforms(
   };
 }
 
+function mapLayouts<Names extends string>(
+  layouts: Readonly<Record<Names, TensorLayout>>,
+  change: (layout: TensorLayout) => TensorLayout,
+): Record<string, TensorLayout> {
+  const entries = Object.entries<TensorLayout>(layouts);
+  return Object.fromEntries(entries.map(([name, layout]) => [name, change(layout)]));
+}
+
+function inOneBatch(layout: TensorLayout): TensorLayout {
+  const [, tokens, heads, dim] = stridesOf(layout);
+  return { ...layout, strides: [0, tokens, heads, dim] };
+}
+
+/** Rows of blocks between batch entries, heads, and blocks of query rows; 0 where all share them. */
+function blockStrides({ blockMask }: SoftmaxShape): number[] {
+  if (!blockMask) return [0, 0, 0, 0];
+  const [batches, heads, rows] = blockGrid(blockMask);
+  return [batches > 1 ? heads * rows : 0, heads > 1 ? rows : 0, 1, 0];
+}
+
+/** Of the kernels in which a workgroup owns query rows. */
+export function rowBindings({
+  blockMask,
+  queryRows,
+}: SoftmaxShape): Record<"block_list" | "query_rows", BindingSource> {
+  return {
+    block_list: blockMask ? { buffer: blockMask.buffer } : { unused: "read" },
+    query_rows: queryRows ? { buffer: queryRows } : { unused: "read" },
+  };
+}
+
 export function maskBindings(shape: SoftmaxShape): Record<"terms" | "key_mask" | "bias", BindingSource> {
   return {
+    ...shape.mods?.bindings,
     terms: { table: "terms" },
-    key_mask: { table: "key_mask" },
+    key_mask: shape.keyMask ? { table: "key_mask" } : { unused: "read" },
     bias: shape.bias ? { tensor: "bias" } : { unused: "read" },
   };
 }

@@ -4,6 +4,7 @@ import type { RowsConfiguration, SoftmaxConfiguration } from "./configuration.js
 import { decodeFits, planDecode } from "./decode.js";
 import { longestTile, planPrefill } from "./prefill.js";
 import type { SoftmaxShape } from "./problem.js";
+import { ownsRows, rowConfiguration } from "./row-configuration.js";
 import { DECODE_TOKENS } from "./sizes.js";
 import { tableConfiguration } from "./table.js";
 
@@ -22,12 +23,13 @@ export function planSoftmax(
   options: PlanOptions = {},
 ): Pass[] {
   const { maxDispatchFlops = Number.POSITIVE_INFINITY } = options;
-  const chosen = options.configuration ?? tableConfiguration(shape, capabilities);
+  const wished = options.configuration ?? tableConfiguration(shape, capabilities);
+  const chosen = ownsRows(shape) ? rowConfiguration(wished, shape, capabilities) : wished;
   if (chosen.kernel === "split" || chosen.kernel === "strips")
     return planDecode(shape, capabilities, chosen, maxDispatchFlops);
 
   const configuration = chosen.kernel === "rows" ? shrunk(chosen, shape, maxDispatchFlops) : chosen;
-  if (longestTile(shape, configuration) > maxDispatchFlops) {
+  if (longestTile(shape, configuration) > maxDispatchFlops && !ownsRows(shape)) {
     // A tile of rows that is too long for one dispatch is cut along the keys, as decoding always is. Where the partial sums of
     // that would not fit in a binding, a workgroup a dispatch is the finest cut there is.
     const fewer = { ...shape, tokensQ: Math.min(shape.tokensQ, DECODE_TOKENS) };

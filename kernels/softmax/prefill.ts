@@ -3,22 +3,21 @@ import { cutWorkgroups } from "../../src/dispatch/cut-workgroups.js";
 import { bytesOf } from "../../src/dispatch/layout.js";
 import type { Pass } from "../../src/dispatch/pass.js";
 import { variantKey } from "../../src/dispatch/specialise.js";
-import type { RowsConfiguration, TiledConfiguration } from "./configuration.js";
 import { dispatches } from "./dispatches.js";
 import {
   type Bindings,
   lseBinding,
   maskBindings,
   problemConstants,
+  rowBindings,
   scoreSlots,
   storageConditions,
 } from "./pass-parts.js";
 import type { SoftmaxShape } from "./problem.js";
+import { type PrefillConfiguration, tileSizes } from "./row-configuration.js";
+import { rowTiles } from "./row-tiles.js";
 import rows from "./rows.wgsl";
 import tiled from "./tiled.wgsl";
-import { blockWork } from "./work.js";
-
-type PrefillConfiguration = TiledConfiguration | RowsConfiguration;
 
 /** Passes in which a workgroup owns a tile of rows and walks over all of its keys. */
 export function planPrefill(
@@ -37,7 +36,7 @@ export function planPrefill(
       ...conditions,
     ]),
     constants: { ...problemConstants(shape, kernel), ...constants },
-    slots: scoreSlots(shape),
+    ...scoreSlots(shape),
     unroll,
     bindings: {
       q: { tensor: "q" },
@@ -46,6 +45,7 @@ export function planPrefill(
       out: { tensor: "out" },
       lse: lseBinding(shape),
       ...maskBindings(shape),
+      ...rowBindings(shape),
     } satisfies Bindings<"tiled"> & Bindings<"rows">,
   };
   const tiles = tileWork(shape, configuration, columnParts);
@@ -54,25 +54,15 @@ export function planPrefill(
   return dispatches(pass, shape, capabilities, runs, bytes);
 }
 
-/** Work of the workgroups of one head, in the order of their index: the last tile of rows comes first. */
+/** Work of the workgroups of one head, in the order of their index. */
 function tileWork(shape: SoftmaxShape, configuration: PrefillConfiguration, columnParts: number) {
-  const { tokensQ, headDim, valueDim } = shape;
-  const rows = tileRows(configuration);
-  const keyTile =
-    configuration.kernel === "tiled" ? configuration.lanes * configuration.keys : configuration.keys;
+  const { headDim, valueDim } = shape;
+  const [rows, keyTile] = tileSizes(configuration);
   const pairFlops = 2 * (headDim + valueDim / columnParts);
-  const tiles = Math.ceil(tokensQ / rows);
-  return Array.from({ length: tiles }, (_, index) => {
-    const { pairs, keys } = blockWork(shape, (tiles - 1 - index) * rows, rows);
-    return { flops: pairs * pairFlops, work: rows * Math.ceil(keys / keyTile) * keyTile * pairFlops };
-  });
-}
-
-/** Query rows of a workgroup. */
-function tileRows(configuration: PrefillConfiguration): number {
-  return (
-    configuration.rows * (configuration.kernel === "tiled" ? configuration.groups : configuration.threads)
-  );
+  return rowTiles(shape, rows).map(({ pairs, keys }) => ({
+    flops: pairs * pairFlops,
+    work: rows * Math.ceil(keys / keyTile) * keyTile * pairFlops,
+  }));
 }
 
 /** Operations of the longest workgroup. */

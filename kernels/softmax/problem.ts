@@ -3,7 +3,11 @@ import { checkBoolean, checkLength, checkNumber, expectEqual, fail } from "../..
 import { broadcastLayout, checkBindable, checkHeadDims, expectShape } from "../../src/dispatch/layout.js";
 import type { DType, Shape4, TensorLayout } from "../../src/dispatch/tensor-view.js";
 import { checkLayout, checkOptions } from "../../src/dispatch/validate.js";
+import { type BlockMask, checkBlockMask } from "./block-mask.js";
+import { type ModSlots, modSlots } from "./mod-slots.js";
 import { OPTION_NAMES, type RotaryOptions, type SoftmaxOptions } from "./options.js";
+import { type PackedSequences, packedSequences } from "./packed.js";
+import { checkQueryRows } from "./query-rows.js";
 
 /** What to plan for: tensor layouts (a `TensorView` is one) and options. */
 export interface SoftmaxProblem extends SoftmaxOptions {
@@ -50,6 +54,10 @@ export interface SoftmaxShape {
   readonly lse?: TensorLayout;
   /** [B, Hq, Tq, Tk] with stride 0 along broadcast axes. */
   readonly bias?: TensorLayout;
+  readonly mods?: ModSlots;
+  readonly blockMask?: BlockMask;
+  readonly queryRows?: GPUBuffer;
+  readonly packed?: PackedSequences;
 }
 
 const TENSOR_NAMES = ["q", "k", "v", "out", "lse"] as const;
@@ -102,6 +110,11 @@ export function checkProblem(problem: SoftmaxProblem, capabilities: Capabilities
       "It is the position of query row 0 among the keys.",
     );
   }
+  const full: Shape4 = [batches, heads, tokensQ, tokensK];
+  const { scoreMod, maskMod, blockMask, queryRows } = problem;
+  if (blockMask !== undefined) checkBlockMask(blockMask, full);
+  if (queryRows !== undefined) checkQueryRows(queryRows, full, blockMask !== undefined);
+  const packed = packedSequences(problem, full);
   const windowLeft = checkedWindow("left", problem.window);
   const windowRight = causal ? 0 : checkedWindow("right", problem.window);
   return {
@@ -128,6 +141,12 @@ export function checkProblem(problem: SoftmaxProblem, capabilities: Capabilities
     ...(rope && { rotary: checkedRotary(rope, headDim) }),
     ...(lse && { lse }),
     ...(bias && { bias }),
+    ...((scoreMod || maskMod) && {
+      mods: modSlots({ ...(scoreMod && { scoreMod }), ...(maskMod && { maskMod }) }),
+    }),
+    ...(blockMask && { blockMask }),
+    ...(queryRows && { queryRows }),
+    ...(packed && { packed }),
   };
 }
 

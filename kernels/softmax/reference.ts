@@ -36,6 +36,10 @@ export interface SoftmaxReferenceInputs {
   readonly sinkLogits?: ArrayLike<number>;
   /** Rotates q and k by their positions before the scores. */
   readonly rope?: ReferenceRotary;
+  /** Changes a score that has every other term. */
+  readonly scoreMod?: (score: number, b: number, h: number, i: number, j: number) => number;
+  /** Whether query row i of a head sees key j, beside all other masks. */
+  readonly maskMod?: (b: number, h: number, i: number, j: number) => boolean;
 }
 
 export interface ReferenceRotary {
@@ -79,7 +83,8 @@ export function softmaxAttentionReference(given: SoftmaxReferenceInputs): Softma
 
         const scores = new Float64Array(keys).fill(-Infinity);
         for (let j = 0; j < keys; j++) {
-          if (isVisible(inputs, b, position, j)) scores[j] = score(inputs, b, h, kvHead, i, j, position);
+          if (isVisible(inputs, b, position, j) && (inputs.maskMod?.(b, h, i, j) ?? true))
+            scores[j] = score(inputs, b, h, kvHead, i, j, position);
         }
 
         const row = (b * queries + i) * heads + h;
@@ -162,7 +167,7 @@ function score(
   if (softcap) s = softcap * Math.tanh(s / softcap);
   if (alibiSlopes) s -= alibiSlopes[h]! * Math.abs(position - j);
   if (bias) s += at(bias, ...broadcast(bias.shape, [b, h, i, j]));
-  return s;
+  return inputs.scoreMod ? inputs.scoreMod(s, b, h, i, j) : s;
 }
 
 function at({ data, shape }: DenseTensor, a: number, b: number, c: number, d: number): number {

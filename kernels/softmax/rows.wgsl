@@ -8,9 +8,11 @@
 // spend more on them than on the products.
 import package::_shared::online_softmax::{ NO_KEY, rescale, sink_state, softmax_weight };
 import package::_shared::workgroup_index::{ ceil_div, workgroup_index };
+import super::key_blocks::{ key_tile, key_tiles, tile_outside };
 import super::logits::{ mask_mod, open_logit, tile_open };
 import super::lse::store_lse;
 import super::params::{ VALUE_DIM4, HEAD_DIM4, params, sink_logit };
+import super::query_rows::{ row_tile, row_tiles, row_token };
 import super::rotary::{ ROTARY, key_channels, query_channels };
 import super::tensors::{ load_q, load_v, row_k, row_out, row_q, row_v, store_out };
 import super::visibility::{ HAS_KEY_MASK, kept_keys, kept_value, key_seen, query_position, tile_hidden, visible_range };
@@ -39,52 +41,57 @@ fn main(
   @builtin(local_invocation_index) thread: u32,
   @if(subgroups) @builtin(subgroup_invocation_id) lane: u32,
 ) {
-  let tiles = ceil_div(params.tokens_q, TILE_Q);
   let parts = ceil_div(VALUE_DIM4, COLUMNS);
   let index = params.first_group + workgroup_index(group_id, group_counts);
   if (index >= params.first_group + params.groups) {
     return;
   }
-  // The last tile of a causal problem has the most keys: start it first.
-  let first_row = (tiles - 1u - index % tiles) * TILE_Q;
-  let head = index / tiles % params.heads;
-  let part = index / (tiles * params.heads) % parts;
-  let batch = index / (tiles * params.heads * parts);
+  let rows = row_tile(index, TILE_Q, parts);
+  if (i32(rows.first) > rows.last) {
+    return;
+  }
+  let part = index / (row_tiles(TILE_Q) * params.heads) % parts;
+  let batch = rows.batch;
+  let head = rows.head;
   let kv_head = head / params.heads_per_kv;
-  let last_token = params.tokens_q - 1u;
-  let own_row = first_row + thread * ROWS;
+  let own_row = rows.first + thread * ROWS;
 
   var row_max = array<f32, ROWS>();
   var row_sum = array<f32, ROWS>();
   var factors = array<f32, ROWS>();
+  var tokens = array<u32, ROWS>();
   var ranges = array<vec2u, ROWS>();
-  var query_rows = array<u32, ROWS>();
+  var q_rows = array<u32, ROWS>();
   var acc = array<vec4f, ROWS * COLUMNS>(); // [ROWS, COLUMNS]
   for (var r = 0u; r < ROWS; r++) {
-    let token = min(own_row + r, last_token);
+    tokens[r] = row_token(rows, own_row + r);
     row_max[r] = NO_KEY;
     if (HAS_SINK) {
       let state = sink_state(sink_logit(head));
       row_max[r] = state.x;
       row_sum[r] = state.y;
     }
-    ranges[r] = visible_range(batch, token);
-    query_rows[r] = row_q(batch, token, head);
+    ranges[r] = visible_range(batch, tokens[r]);
+    q_rows[r] = row_q(batch, tokens[r], head);
   }
   var held_queries = array<vec4f, HELD_QUERIES>(); // [HEAD_DIM4, ROWS]
   if (ROTARY) {
     for (var c = 0u; c < HEAD_DIM4; c++) {
       for (var r = 0u; r < ROWS; r++) {
-        let token = min(own_row + r, last_token);
-        held_queries[c * ROWS + r] = query_channels(query_rows[r], c, query_position(batch, token));
+        held_queries[c * ROWS + r] = query_channels(q_rows[r], c, query_position(batch, tokens[r]));
       }
     }
   }
 
-  let first_range = visible_range(batch, min(first_row, last_token));
-  let last_range = visible_range(batch, min(first_row + TILE_Q - 1u, last_token));
-  for (var tile = first_range.x; tile < last_range.y; tile += KEYS) {
-    if (tile_hidden(batch, tile, min(tile + KEYS, last_range.y))) {
+  let first_token = row_token(rows, rows.first);
+  let first_range = visible_range(batch, first_token);
+  let last_range = visible_range(batch, row_token(rows, rows.first + TILE_Q - 1u));
+  let seen_range = vec2u(first_range.x, last_range.y);
+  let key_walk = key_tiles(batch, head, first_token, seen_range, KEYS);
+  for (var step = 0u; step < key_walk.count; step++) {
+    let key_step = key_tile(key_walk, step, KEYS);
+    let tile = key_step.begin;
+    if (tile_outside(tile, KEYS, seen_range) || tile_hidden(batch, tile, min(tile + KEYS, last_range.y))) {
       continue;
     }
     // 1. scores = q kᵀ, as logits
@@ -92,9 +99,9 @@ fn main(
     var key_rows = array<u32, OWN_KEYS>();
     var value_rows = array<u32, OWN_KEYS>();
     for (var n = 0u; n < OWN_KEYS; n++) {
-      // Never past what a row may see: the memory there may hold anything, and zero times NaN is NaN.
-      @if(subgroups) let key = min(tile + 4u * n + lane % 4u, last_range.y - 1u);
-      @if(!subgroups) let key = min(tile + n, last_range.y - 1u);
+      // Never outside of what the rows may see: the memory there may hold anything, and zero times NaN is NaN.
+      @if(subgroups) let key = clamp(tile + 4u * n + lane % 4u, first_range.x, last_range.y - 1u);
+      @if(!subgroups) let key = clamp(tile + n, first_range.x, last_range.y - 1u);
       own_keys[n] = key;
       key_rows[n] = row_k(batch, key, kv_head);
       value_rows[n] = row_v(batch, key, kv_head);
@@ -121,7 +128,7 @@ fn main(
         if (ROTARY) {
           query = held_queries[min(c * ROWS + r, HELD_QUERIES - 1u)];
         } else {
-          query = load_q(query_rows[r], c);
+          query = load_q(q_rows[r], c);
         }
         for (var n = 0u; n < KEYS; n++) {
           scores[r * KEYS + n] += dot(query, keys[n]);
@@ -129,15 +136,14 @@ fn main(
       }
     }
     // Masks come after the logits and are one bit a key, so that user and bias code stands here once for each score.
-    let open = tile_open(tile, tile + KEYS, first_range, last_range);
+    let open = tile_open(tile, tile + KEYS, first_range, last_range, key_step.masked);
     let kept = kept_keys(batch, tile, KEYS);
     for (var r = 0u; r < ROWS; r++) {
-      let token = min(own_row + r, last_token);
       for (var n = 0u; n < KEYS; n++) {
-        var score = open_logit(scores[r * KEYS + n], batch, head, token, tile + n);
+        var score = open_logit(scores[r * KEYS + n], batch, head, tokens[r], tile + n);
         if (!open) {
           let key = tile + n;
-          let seen = key_seen(key, ranges[r], kept, n) & mask_mod(batch, head, token, key);
+          let seen = key_seen(key, ranges[r], kept, n) & mask_mod(batch, head, tokens[r], key);
           score = select(NO_KEY, score, seen);
         }
         scores[r * KEYS + n] = score;
@@ -180,8 +186,9 @@ fn main(
       }
       if (HAS_KEY_MASK) {
         for (var n = 0u; n < KEYS; n++) {
-          // Past the end stands the last key again, hidden or not.
-          values[n] = kept_value(values[n], (((kept >> n) & 1u) == 1u) & (tile + n < last_range.y));
+          // Outside of the range stands its first or last key again, hidden or not.
+          let inside = (tile + n >= first_range.x) & (tile + n < last_range.y);
+          values[n] = kept_value(values[n], (((kept >> n) & 1u) == 1u) & inside);
         }
       }
       for (var r = 0u; r < ROWS; r++) {
@@ -195,8 +202,8 @@ fn main(
   }
 
   for (var r = 0u; r < ROWS; r++) {
-    let token = own_row + r;
-    if (token <= last_token) {
+    if (i32(own_row + r) <= rows.last) {
+      let token = tokens[r];
       let norm = select(1.0 / row_sum[r], 0.0, row_sum[r] == 0.0);
       let out_row = row_out(batch, token, head);
       for (var c = 0u; c < COLUMNS; c++) {

@@ -2,27 +2,41 @@ import { checkLength, fail, isBuffer } from "../../src/dispatch/check.js";
 import type { Table } from "../../src/dispatch/compiled-passes.js";
 import { checkedCounts, type TableCopy, tableCopy } from "../../src/dispatch/per-batch.js";
 import type { SoftmaxOptions } from "./options.js";
+import { fillOffsets } from "./packed.js";
 import type { SoftmaxShape } from "./problem.js";
 
 /**
- * The plan's small data, as `params.wgsl` describes it: `terms` (key ranges, sinks, slopes, rotary frequencies) and the key
- * mask. Given numbers are checked and stored; buffers are copied in at every `record`.
+ * The plan's small data, as `params.wgsl` describes it: `terms` (key ranges, sinks, slopes, rotary frequencies, sequences), the
+ * key mask, and numbers that mods read. Given numbers are checked and stored; buffers are copied in at every `record`.
  *
  * @throws AttentionError "shape" for wrong lengths or values, "unsupported" for a buffer without COPY_SRC
  */
-export function softmaxTables(
-  shape: SoftmaxShape,
-  options: SoftmaxOptions,
-): Record<"terms" | "key_mask", Table> {
-  return { terms: termsTable(shape, options), key_mask: keyMaskTable(shape, options.keyMask) };
+export function softmaxTables(shape: SoftmaxShape, options: SoftmaxOptions): Record<string, Table> {
+  return {
+    terms: termsTable(shape, options),
+    ...(shape.keyMask && { key_mask: keyMaskTable(shape, options.keyMask!) }),
+    ...shape.mods?.tables,
+  };
+}
+
+/** Batch entries as kernels count them: packed sequences, where there are any. */
+export function entriesOf({ batches, packed }: SoftmaxShape): number {
+  return packed ? packed.count : batches;
+}
+
+/** Where `terms` holds the query offsets of packed sequences. */
+export function sequencesAt(shape: SoftmaxShape): number {
+  return 2 * entriesOf(shape) + 2 * shape.heads + (shape.rotary ? shape.rotary.dim : 0);
 }
 
 function termsTable(shape: SoftmaxShape, options: SoftmaxOptions): Table {
-  const { batches, heads, tokensK, rotary } = shape;
-  const values = new Uint32Array(2 * batches + 2 * heads + 2 * (rotary ? rotary.dim / 2 : 0));
+  const { heads, tokensK, rotary, packed } = shape;
+  const batches = entriesOf(shape);
+  const values = new Uint32Array(sequencesAt(shape) + (packed ? packed.count + 1 : 0));
   const floats = new Float32Array(values.buffer);
   const copies: TableCopy[] = [];
   values.fill(tokensK, batches, 2 * batches);
+  if (packed) copies.push(...fillOffsets(values, options, packed, sequencesAt(shape)));
 
   const perBatch = [
     ["keyStarts", options.keyStarts, 0] as const,
@@ -51,8 +65,10 @@ function termsTable(shape: SoftmaxShape, options: SoftmaxOptions): Table {
   return { values, copies };
 }
 
-function keyMaskTable({ batches, tokensK }: SoftmaxShape, keyMask: SoftmaxOptions["keyMask"]): Table {
-  if (keyMask === undefined) return { values: new Uint32Array(1) };
+function keyMaskTable(
+  { batches, tokensK }: SoftmaxShape,
+  keyMask: NonNullable<SoftmaxOptions["keyMask"]>,
+): Table {
   const words = Math.ceil(tokensK / 32);
   const values = new Uint32Array(batches * words);
   if (isBuffer(keyMask)) return { values, copies: [tableCopy("keyMask", keyMask, 0, batches * words)] };

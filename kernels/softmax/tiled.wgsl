@@ -5,10 +5,12 @@
 // LANES-th value column, and the weights change hands through workgroup memory. STAGED also reads each tile of keys, then of
 // values, once for all groups into workgroup memory.
 import package::_shared::online_softmax::{ NO_KEY, rescale, sink_state, softmax_weight };
-import package::_shared::workgroup_index::{ ceil_div, workgroup_index };
+import package::_shared::workgroup_index::workgroup_index;
+import super::key_blocks::{ key_tile, key_tiles, tile_outside };
 import super::logits::{ logit, open_logit, tile_open };
 import super::lse::store_lse;
 import super::params::{ VALUE_DIM4, HEAD_DIM4, params, sink_logit };
+import super::query_rows::{ row_tile, row_token };
 import super::rotary::{ ROTARY, key_channels, query_channels };
 import super::tensors::{ load_q, load_v, row_k, row_out, row_q, row_v, store_out };
 import super::visibility::{ key_kept, kept_value, query_position, tile_hidden, visible_range };
@@ -49,27 +51,28 @@ fn main(
   @builtin(num_workgroups) group_counts: vec3u,
   @builtin(local_invocation_index) thread: u32,
 ) {
-  let tiles = ceil_div(params.tokens_q, TILE_Q);
   let index = params.first_group + workgroup_index(group_id, group_counts);
   if (index >= params.first_group + params.groups) {
     return;
   }
-  // The last tile of a causal problem has the most keys: start it first.
-  let first_row = (tiles - 1u - index % tiles) * TILE_Q;
-  let head = index / tiles % params.heads;
-  let batch = index / (tiles * params.heads);
+  let rows = row_tile(index, TILE_Q, 1u);
+  if (i32(rows.first) > rows.last) {
+    return;
+  }
+  let batch = rows.batch;
+  let head = rows.head;
   let kv_head = head / params.heads_per_kv;
 
   let lane = thread % LANES;
   let group = thread / LANES;
   let own_row = group * ROWS;
-  let last_token = params.tokens_q - 1u;
 
   var row_max = array<f32, ROWS>();
   var row_sum = array<f32, ROWS>();
   var acc = array<array<vec4f, COLUMNS>, ROWS>();
+  var tokens = array<u32, ROWS>();
   var ranges = array<vec2u, ROWS>();
-  var query_rows = array<u32, ROWS>();
+  var q_rows = array<u32, ROWS>();
   for (var r = 0u; r < ROWS; r++) {
     row_max[r] = NO_KEY;
     if (HAS_SINK) {
@@ -77,23 +80,28 @@ fn main(
       row_max[r] = state.x;
       row_sum[r] = select(0.0, state.y, lane == 0u);
     }
-    let token = min(first_row + own_row + r, last_token);
-    ranges[r] = visible_range(batch, token);
-    query_rows[r] = row_q(batch, token, head);
+    tokens[r] = row_token(rows, rows.first + own_row + r);
+    ranges[r] = visible_range(batch, tokens[r]);
+    q_rows[r] = row_q(batch, tokens[r], head);
   }
   if (ROTARY) {
     for (var n = thread; n < TILE_Q * HEAD_DIM4; n += THREADS) {
-      let token = min(first_row + n / HEAD_DIM4, last_token);
+      let token = row_token(rows, rows.first + n / HEAD_DIM4);
       queries[n] = query_channels(row_q(batch, token, head), n % HEAD_DIM4, query_position(batch, token));
     }
     workgroupBarrier();
   }
 
-  let first_range = visible_range(batch, first_row);
-  let last_range = visible_range(batch, min(first_row + TILE_Q - 1u, last_token));
+  let first_token = row_token(rows, rows.first);
+  let first_range = visible_range(batch, first_token);
+  let last_range = visible_range(batch, row_token(rows, rows.first + TILE_Q - 1u));
   let keys_end = last_range.y;
-  for (var tile = first_range.x; tile < keys_end; tile += TILE_K) {
-    if (tile_hidden(batch, tile, min(tile + TILE_K, keys_end))) {
+  let seen_range = vec2u(first_range.x, keys_end);
+  let key_walk = key_tiles(batch, head, first_token, seen_range, TILE_K);
+  for (var step = 0u; step < key_walk.count; step++) {
+    let key_step = key_tile(key_walk, step, TILE_K);
+    let tile = key_step.begin;
+    if (tile_outside(tile, TILE_K, seen_range) || tile_hidden(batch, tile, min(tile + TILE_K, keys_end))) {
       continue;
     }
     if (STAGED) {
@@ -121,23 +129,22 @@ fn main(
         if (ROTARY) {
           query = queries[min((own_row + r) * HEAD_DIM4 + c, HELD_QUERIES - 1u)];
         } else {
-          query = load_q(query_rows[r], c);
+          query = load_q(q_rows[r], c);
         }
         for (var n = 0u; n < KEYS; n++) {
           scores[r][n] += dot(query, keys[n]);
         }
       }
     }
-    let open = tile_open(tile, tile + TILE_K, first_range, last_range);
+    let open = tile_open(tile, tile + TILE_K, first_range, last_range, key_step.masked);
     for (var r = 0u; r < ROWS; r++) {
       var highest = NO_KEY;
       for (var n = 0u; n < KEYS; n++) {
         let key = tile + n * LANES + lane;
-        let token = min(first_row + own_row + r, last_token);
         if (open) {
-          scores[r][n] = open_logit(scores[r][n], batch, head, token, key);
+          scores[r][n] = open_logit(scores[r][n], batch, head, tokens[r], key);
         } else {
-          scores[r][n] = logit(scores[r][n], batch, head, token, key, ranges[r]);
+          scores[r][n] = logit(scores[r][n], batch, head, tokens[r], key, ranges[r]);
         }
         highest = max(highest, scores[r][n]);
       }
@@ -145,6 +152,8 @@ fn main(
     }
     workgroupBarrier();
 
+    // Keys of a block before the first that a row may see have no weight, but their memory may hold anything.
+    let skipped = max(first_range.x, tile) - tile;
     let tile_keys = min(TILE_K, keys_end - tile);
     if (STAGED) {
       // All have read the keys by now.
@@ -175,7 +184,7 @@ fn main(
     workgroupBarrier();
 
     // 3. acc += weights v over the lane's own columns
-    for (var n = 0u; n < tile_keys; n++) {
+    for (var n = skipped; n < tile_keys; n++) {
       let value_row = row_v(batch, tile + n, kv_head);
       for (var c = 0u; c < COLUMNS; c++) {
         let column = min(c * LANES + lane, VALUE_DIM4 - 1u);
@@ -198,8 +207,8 @@ fn main(
   }
   workgroupBarrier();
   for (var r = 0u; r < ROWS; r++) {
-    let token = first_row + own_row + r;
-    if (token <= last_token) {
+    if (i32(rows.first + own_row + r) <= rows.last) {
+      let token = tokens[r];
       var sum = 0.0;
       for (var other = 0u; other < LANES; other++) {
         sum += lane_value[(own_row + r) * LANES + other];

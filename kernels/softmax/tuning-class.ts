@@ -2,14 +2,14 @@ import type { Capabilities } from "../../src/dispatch/capabilities.js";
 import { powerOfTwo } from "../../src/dispatch/power-of-two.js";
 import type { TuningClass } from "../../src/dispatch/tuning/tuner.js";
 import merge from "./merge.wgsl";
-import alibi from "./mods/alibi.wgsl?mod";
-import softCap from "./mods/soft-cap.wgsl?mod";
 import { storageConditions } from "./pass-parts.js";
 import type { SoftmaxShape } from "./problem.js";
 import rows from "./rows.wgsl";
 import { DECODE_TOKENS } from "./sizes.js";
 import split from "./split.wgsl";
 import strips from "./strips.wgsl";
+import alibi from "./terms/alibi.wgsl?mod";
+import softCap from "./terms/soft-cap.wgsl?mod";
 import tiled from "./tiled.wgsl";
 
 /**

@@ -1,4 +1,5 @@
 import super::params::{ params, terms };
+import super::query_rows::{ PACKED, sequence_begin };
 
 /// Whether queries see only so many keys before their position, and only so many after it (0 when causal).
 const BOUND_LEFT: bool = false;
@@ -16,6 +17,10 @@ fn key_count(batch: u32) -> u32 {
 
 /// Position of a query row among the keys of its batch; negative when it stands before the first key.
 fn query_position(batch: u32, token: u32) -> i32 {
+  if (PACKED) {
+    // Both count from the begin of the packed tensors; each sequence is aligned at its end.
+    return i32(token) + i32(key_count(batch)) - i32(sequence_begin(batch + 1u));
+  }
   if (ALIGN_TO_LENGTH) {
     return i32(token) + i32(key_count(batch)) - i32(params.tokens_q);
   }
@@ -37,10 +42,14 @@ fn visible_range(batch: u32, token: u32) -> vec2u {
   return vec2u(begin, u32(end));
 }
 
+/// First word of a batch entry's key mask. Packed sequences have one between them, as they have one tensor.
+fn mask_words(batch: u32) -> u32 {
+  return select(batch, 0u, PACKED) * ((params.tokens_k + 31u) / 32u);
+}
+
 fn key_kept(batch: u32, key: u32) -> bool {
   if (HAS_KEY_MASK) {
-    let words = (params.tokens_k + 31u) / 32u;
-    let word = key_mask[batch * words + min(key, params.tokens_k - 1u) / 32u];
+    let word = key_mask[mask_words(batch) + min(key, params.tokens_k - 1u) / 32u];
     return ((word >> (key % 32u)) & 1u) == 1u;
   }
   return true;
@@ -52,9 +61,9 @@ fn kept_keys(batch: u32, begin: u32, count: u32) -> u32 {
     let words = (params.tokens_k + 31u) / 32u;
     let first = begin / 32u;
     let shift = begin % 32u;
-    var bits = key_mask[batch * words + min(first, words - 1u)] >> shift;
+    var bits = key_mask[mask_words(batch) + min(first, words - 1u)] >> shift;
     if (shift + count > 32u) {
-      bits |= key_mask[batch * words + min(first + 1u, words - 1u)] << (32u - shift);
+      bits |= key_mask[mask_words(batch) + min(first + 1u, words - 1u)] << (32u - shift);
     }
     return bits;
   }
@@ -79,10 +88,9 @@ fn kept_value(value: vec4f, kept: bool) -> vec4f {
 /// which drivers turn into a condition around everything that follows.
 fn tile_hidden(batch: u32, begin: u32, end: u32) -> bool {
   if (HAS_KEY_MASK) {
-    let words = (params.tokens_k + 31u) / 32u;
     var bits = 0u;
     for (var word = begin / 32u; word * 32u < end; word++) {
-      bits |= key_mask[batch * words + word];
+      bits |= key_mask[mask_words(batch) + word];
     }
     return bits == 0u;
   }

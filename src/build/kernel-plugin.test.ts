@@ -125,11 +125,10 @@ describe("a kernel module", () => {
       CAUSAL: { type: "bool", default: false },
     });
     expect(base!.code).not.toContain("const WIDTH");
-    const text = specialise(
-      base!,
-      { WIDTH: 64, CAUSAL: true },
-      { score_mod: ["return score + f32(j);", "return 2.0 * score;"] },
-    );
+    const text = specialise(base!, {
+      constants: { WIDTH: 64, CAUSAL: true },
+      slots: { score_mod: ["return score + f32(j);", "return 2.0 * score;"] },
+    });
     expect(text).toContain("const WIDTH: u32 = 64u;\n");
     expect(text).toContain("const CAUSAL: bool = true;\n");
     expect(text).toContain("fn score_mod_1(score: f32, j: u32) -> f32 {\nreturn score + f32(j);\n}");
@@ -138,8 +137,8 @@ describe("a kernel module", () => {
     );
     expect(text.match(/fn score_mod\(/g)).toHaveLength(1);
     expect(specialise(base!)).toContain("return score;");
-    expect(() => specialise(base!, { WIDHT: 1 })).toThrow(/no constant WIDHT/);
-    expect(() => specialise(base!, {}, { mask_mod: [] })).toThrow(/no slot mask_mod/);
+    expect(() => specialise(base!, { constants: { WIDHT: 1 } })).toThrow(/no constant WIDHT/);
+    expect(() => specialise(base!, { slots: { mask_mod: [] } })).toThrow(/no slot mask_mod/);
   });
 
   test("changes its hash with its text", async () => {

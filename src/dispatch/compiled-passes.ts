@@ -1,17 +1,18 @@
 import { BufferUsage } from "./buffer-usage.js";
+import type { Capabilities } from "./capabilities.js";
+import { fail } from "./check.js";
 import type { AttentionContext } from "./context.js";
 import { AttentionError } from "./errors.js";
 import type { BindingSource, Pass } from "./pass.js";
-import type { CompiledKernel } from "./pipeline-cache.js";
+import type { CompiledKernel, PipelineRequest } from "./pipeline-cache.js";
 import type { Profiler } from "./profiler.js";
 import type { ScratchArena } from "./scratch.js";
+import { boundBy } from "./specialise.js";
 import { packUniforms } from "./uniforms.js";
 import type { BufferRange } from "./validate.js";
 
 /** Bind groups for this many different sets of buffers are kept: a double-buffered application uses two. */
 const KEPT_TENSOR_SETS = 16;
-/** Of a binding that is not used; a multiple of every alignment of offsets. */
-const UNUSED_BYTES = 256;
 
 interface TensorSet {
   readonly key: readonly (GPUBuffer | number)[];
@@ -21,7 +22,13 @@ interface TensorSet {
 /** u32 data of a plan: given values, or a buffer of the application's that is copied in at every `record`. */
 export interface Table {
   readonly values: Uint32Array<ArrayBuffer>;
-  readonly copies?: readonly { readonly from: GPUBuffer; readonly to: number; readonly count: number }[];
+  readonly copies?: readonly {
+    readonly from: GPUBuffer;
+    /** Words. */
+    readonly first?: number;
+    readonly to: number;
+    readonly count: number;
+  }[];
 }
 
 /**
@@ -45,9 +52,10 @@ export class CompiledPasses {
     tables: Readonly<Record<string, Table>> = {},
     scratch: ScratchArena = context.scratch,
   ): Promise<CompiledPasses> {
+    for (const pass of passes) checkBindings(pass, context.capabilities);
     // A kernel that the driver refuses rejects with its message: the application's handler need not hear of it as well.
     context.device.pushErrorScope("validation");
-    const compiling = passes.map((pass) => context.pipelines.get(pass));
+    const compiling = passes.map((pass) => context.pipelines.get(pipelineRequest(pass)));
     context.device.popErrorScope().catch(() => {});
     const kernels = await Promise.all(compiling);
     return new CompiledPasses(context, passes, kernels, tables, scratch);
@@ -133,8 +141,8 @@ export class CompiledPasses {
 
   #fillTables(encoder: GPUCommandEncoder): void {
     for (const { table, buffer } of this.#tables.values()) {
-      for (const { from, to, count } of table.copies ?? [])
-        encoder.copyBufferToBuffer(from, 0, buffer, 4 * to, 4 * count);
+      for (const { from, first = 0, to, count } of table.copies ?? [])
+        encoder.copyBufferToBuffer(from, 4 * first, buffer, 4 * to, 4 * count);
     }
   }
 
@@ -178,20 +186,15 @@ export class CompiledPasses {
     tensors: Readonly<Record<string, BufferRange>>,
     scratch: ReadonlyMap<number, GPUBuffer>,
   ): GPUBindGroup {
-    let unusedWrites = 0;
     const resource = (name: string, source: BindingSource): GPUBufferBinding => {
       if ("scratch" in source) return { buffer: scratch.get(source.scratch)!, size: source.bytes };
       if ("table" in source) return { buffer: this.#tables.get(source.table)!.buffer };
-      if ("unused" in source) {
-        // WebGPU forbids two writable bindings of one range, even of nothing.
-        const offset = source.unused === "write" ? UNUSED_BYTES * unusedWrites++ : 0;
-        return { buffer: this.#context.unusedBuffer(source.unused), offset, size: UNUSED_BYTES };
-      }
-      const range = tensors[source.tensor];
-      if (!range) throw new Error(`${pass.name}: no tensor ${source.tensor} for binding ${name}`);
+      if ("buffer" in source) return { buffer: source.buffer };
+      const range = "tensor" in source && tensors[source.tensor];
+      if (!range) throw new Error(`${pass.name}: no tensor for binding ${name}`);
       return range;
     };
-    const { bindings } = pass.kernel.variants[pass.variant]!;
+    const bindings = boundBy(pass.kernel.variants[pass.variant]!, pipelineRequest(pass));
     return this.#context.device.createBindGroup({
       label: pass.name,
       layout: this.#kernels[index]!.layout,
@@ -204,6 +207,43 @@ export class CompiledPasses {
       }),
     });
   }
+}
+
+function pipelineRequest(pass: Pass): PipelineRequest {
+  const unused = Object.entries(pass.bindings).flatMap(([name, source]) =>
+    "unused" in source ? [name] : [],
+  );
+  return { ...pass, unused };
+}
+
+/**
+ * @throws AttentionError "limit": options, and what a user's mod reads, may add up to more than a device binds; "unsupported":
+ *   a mod's binding has the name of something of the kernel's
+ */
+function checkBindings(pass: Pass, { limits }: Capabilities): void {
+  const variant = pass.kernel.variants[pass.variant]!;
+  for (const { name } of pass.slotBindings ?? []) {
+    const declared = new RegExp(`^(?:@.*)?(?:fn|const|struct|alias|var<[^>]*>|override) +${name}\\b`, "m");
+    if (name in variant.constants || declared.test(variant.code))
+      fail(
+        "unsupported",
+        "binding of a mod",
+        "a name that the kernel does not use",
+        `"${name}"`,
+        "Choose another name.",
+      );
+  }
+  const bound = boundBy(variant, pipelineRequest(pass));
+  const names = bound.flatMap(({ name, type }) => (type === "uniform" ? [] : [name]));
+  const limit = limits.maxStorageBuffersPerShaderStage;
+  if (names.length > limit)
+    fail(
+      "limit",
+      `storage buffers of ${pass.name}`,
+      `at most ${limit} (the device's maxStorageBuffersPerShaderStage)`,
+      `${names.length}: ${names.join(", ")}`,
+      "Request the device with AttentionContext.requirements(adapter), use fewer options at once, or pack bindings of mods into one.",
+    );
 }
 
 function filledBuffer(device: GPUDevice, bytes: ArrayBuffer, usage: number): GPUBuffer {

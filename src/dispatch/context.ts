@@ -38,7 +38,6 @@ export class AttentionContext {
   readonly pipelines: PipelineCache;
   /** @internal Memory that passes share. */
   readonly scratch: ScratchArena;
-  readonly #unused: { read?: GPUBuffer; write?: GPUBuffer } = {};
   #lost: GPUDeviceLostInfo | undefined;
   #destroyed = false;
   readonly #onDestroy = new Set<() => void>();
@@ -220,19 +219,11 @@ export class AttentionContext {
     this.#onDestroy.clear();
     this.pipelines.clear();
     this.scratch.destroy();
-    this.#unused.read?.destroy();
-    this.#unused.write?.destroy();
   }
 
   /** @internal Runs `dispose` when the context is destroyed. */
   onDestroy(dispose: () => void): void {
     this.#onDestroy.add(dispose);
-  }
-
-  /** @internal A small buffer for bindings that a problem does not use, up to four. Read and write need two: WebGPU forbids both at once. */
-  unusedBuffer(access: "read" | "write"): GPUBuffer {
-    this.#unused[access] ??= this.device.createBuffer({ size: 1024, usage: BufferUsage.STORAGE });
-    return this.#unused[access];
   }
 
   /** @internal @throws AttentionError "disposed" or "device-lost", as far as it is known at once. */

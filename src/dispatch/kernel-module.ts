@@ -56,11 +56,25 @@ export interface KernelConstant {
 }
 
 export type ConstantValues = Readonly<Record<string, number | boolean>>;
+/** A body for a slot, with what it needs at module scope. */
+export interface SlotBody {
+  readonly body: string;
+  /** Functions and bindings that the body uses. */
+  readonly declarations?: string;
+}
+
 /**
  * WGSL function bodies by slot name. Several bodies of a slot are chained: each gets the result of the one before as its
  * first argument; those of a slot that returns bool are joined by "and".
  */
-export type SlotBodies = Readonly<Record<string, readonly string[]>>;
+export type SlotBodies = Readonly<Record<string, readonly (string | SlotBody)[]>>;
+
+/** A storage binding that is not the kernel's own: bodies of slots read it. Declared for every kernel that has a slot. */
+export interface SlotBinding {
+  readonly name: string;
+  /** WGSL type, `array<f32>`. */
+  readonly type: string;
+}
 
 /** A `.wgsl` file with one slot function, imported with `?mod`: a ready-made body for that slot. */
 export interface KernelMod {

@@ -9,11 +9,13 @@ export type BindingSource =
   | { readonly scratch: number; readonly bytes: number }
   /** Small data that belongs to the plan, by name. */
   | { readonly table: string }
-  /** A binding that this problem does not use; never read nor written. */
+  /** A buffer that is known when planning and stays the same: the application's, or of another plan. */
+  | { readonly buffer: GPUBuffer }
+  /** A binding that this problem does not use: it is left out of the program. */
   | { readonly unused: "read" | "write" };
 
 /** One dispatch as pure data: mechanisms plan in these, tests compare them as tables. */
-export interface Pass extends PipelineRequest {
+export interface Pass extends Omit<PipelineRequest, "unused"> {
   readonly name: string;
   readonly workgroups: readonly [x: number, y: number, z: number];
   /** By WGSL name. Uniform bindings stand in `uniforms` instead. */

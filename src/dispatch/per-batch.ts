@@ -8,11 +8,11 @@ export type PerBatch = ArrayLike<number> | GPUBuffer;
 export type TableCopy = NonNullable<Table["copies"]>[number];
 
 /**
- * A copy of an application's buffer into a plan's table, at every `record`.
+ * A copy of an application's buffer, from word `first` on, into a plan's table, at every `record`.
  *
  * @throws AttentionError "unsupported" without COPY_SRC usage, "shape" for a buffer that is too small
  */
-export function tableCopy(name: string, buffer: GPUBuffer, to: number, count: number): TableCopy {
+export function tableCopy(name: string, buffer: GPUBuffer, to: number, count: number, first = 0): TableCopy {
   if (!(buffer.usage & BufferUsage.COPY_SRC)) {
     fail(
       "unsupported",
@@ -22,16 +22,16 @@ export function tableCopy(name: string, buffer: GPUBuffer, to: number, count: nu
       "Create the buffer with GPUBufferUsage.COPY_SRC added to its usage.",
     );
   }
-  if (buffer.size < 4 * count) {
+  if (buffer.size < 4 * (first + count)) {
     fail(
       "shape",
       `${name} buffer`,
-      `at least ${4 * count} bytes`,
+      `at least ${4 * (first + count)} bytes`,
       `${buffer.size} bytes`,
       "Make the buffer larger.",
     );
   }
-  return { from: buffer, to, count };
+  return { from: buffer, first, to, count };
 }
 
 /** @throws AttentionError "shape" unless there is one integer from 0 to `most` for each batch entry */

@@ -1,15 +1,13 @@
 import { AttentionError } from "./errors.js";
-import type { ConstantValues, KernelModule, SlotBodies } from "./kernel-module.js";
-import { specialise } from "./specialise.js";
+import type { ConstantValues, KernelModule } from "./kernel-module.js";
+import { boundBy, type Specialisation, specialise } from "./specialise.js";
+import { userPlace } from "./user-code.js";
 
 /** A kernel with everything that its machine code depends on. */
-export interface PipelineRequest {
+export interface PipelineRequest extends Specialisation {
   readonly kernel: KernelModule;
   readonly variant: string;
   readonly constants: ConstantValues;
-  readonly slots?: SlotBodies;
-  /** Loop bounds to unroll, by constant name, with their values. */
-  readonly unroll?: Readonly<Record<string, number>>;
 }
 
 export interface CompiledKernel {
@@ -62,16 +60,14 @@ export class PipelineCache {
     const label = `${request.kernel.name}:${request.variant}`;
     const layout = this.#device.createBindGroupLayout({
       label,
-      entries: variant.bindings.map(({ binding, type }) => ({
+      entries: boundBy(variant, request).map(({ binding, type }) => ({
         binding,
         visibility: 4 /* COMPUTE */,
         buffer: { type },
       })),
     });
-    const module = this.#device.createShaderModule({
-      label,
-      code: specialise(variant, request.constants, request.slots, request.unroll),
-    });
+    const code = specialise(variant, request);
+    const module = this.#device.createShaderModule({ label, code });
     try {
       const pipeline = await this.#device.createComputePipelineAsync({
         label,
@@ -81,10 +77,12 @@ export class PipelineCache {
       return { pipeline, layout };
     } catch (cause) {
       const { messages } = await module.getCompilationInfo();
-      const errors = messages.filter((message) => message.type === "error");
+      const said = messages.length > 0 ? messages : messagesOf(cause);
+      const errors = said.filter((message) => message.type === "error");
       const first = errors[0]
         ? `${errors[0].lineNum}:${errors[0].linePos} ${errors[0].message}`
         : String(cause);
+      throwUserError(code, [...errors, ...said], cause);
       throw new AttentionError("compile", {
         subject: label,
         expected: "a kernel that the driver compiles",
@@ -96,8 +94,44 @@ export class PipelineCache {
   }
 }
 
-export function pipelineKey({ kernel, variant, constants, slots, unroll }: PipelineRequest): string {
+type Message = Pick<GPUCompilationMessage, "type" | "message" | "lineNum" | "linePos">;
+
+/** Some implementations say where only in the error itself. */
+function messagesOf(cause: unknown): Message[] {
+  const text = String((cause as Error)?.message ?? cause);
+  return [...text.matchAll(/:(\d+):(\d+)/g)].map((match) => ({
+    type: "error",
+    message: text,
+    lineNum: Number(match[1]),
+    linePos: Number(match[2]),
+  }));
+}
+
+/** @throws AttentionError "compile" with the application's own line, where a message is about one */
+function throwUserError(code: string, messages: readonly Message[], cause: unknown): void {
+  for (const { message, lineNum, linePos } of messages) {
+    const place = userPlace(code, lineNum, linePos);
+    if (!place) continue;
+    throw new AttentionError("compile", {
+      subject: `${place.path}, line ${place.line}, column ${place.column}`,
+      expected: "WGSL that the driver compiles",
+      got: message,
+      fix: "Correct it there; lines count from the first of the text that was given.",
+      cause,
+    });
+  }
+}
+
+export function pipelineKey({ kernel, variant, ...rest }: PipelineRequest): string {
+  const { constants, slots = {}, slotBindings = [], unroll = {}, unused = [] } = rest;
   const sorted = (record: object) =>
     JSON.stringify(Object.entries(record).sort(([a], [b]) => (a < b ? -1 : 1)));
-  return `${kernel.name}#${kernel.hash}:${variant}:${sorted(constants)}:${sorted(slots ?? {})}:${sorted(unroll ?? {})}`;
+  const parts = [constants, slots, unroll].map(sorted);
+  return [
+    `${kernel.name}#${kernel.hash}`,
+    variant,
+    ...parts,
+    JSON.stringify(slotBindings),
+    [...unused].sort(),
+  ].join(":");
 }

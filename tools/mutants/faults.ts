@@ -144,13 +144,13 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "ALiBi rewards distance",
-    file: `${SOFTMAX}mods/alibi.wgsl`,
+    file: `${SOFTMAX}terms/alibi.wgsl`,
     find: "return score - alibi_slope(h)",
     replace: "return score + alibi_slope(h)",
   },
   {
     name: "the soft cap is one",
-    file: `${SOFTMAX}mods/soft-cap.wgsl`,
+    file: `${SOFTMAX}terms/soft-cap.wgsl`,
     find: "return params.softcap * tanh(",
     replace: "return tanh(",
   },

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import torch
 
+import recipes
 import safetensors
 from models.classifier import Classifier
 from models.diffusion import DiffusionTransformer
@@ -31,6 +32,16 @@ def save_weights(name, recipe, model):
     write_json(folder / "config.json", config)
     note = f"{LICENCES[recipe['task']]}\nThe weights are under the licence of this repository (MIT, see LICENSE).\n"
     replace(folder / "LICENSE.txt", lambda partial: partial.write_text(note, encoding="utf-8"))
+
+
+def exported(name):
+    """Whether the repository holds this checkpoint, trained to the end by the recipe as it stands now."""
+    path = MODELS / name / "training.json"
+    if not path.exists():
+        return False
+    training = json.loads(path.read_text(encoding="utf-8"))
+    recipe = recipes.find(name)
+    return training["recipe"] == recipe and training["steps"] >= recipe["steps"]
 
 
 def load(name):

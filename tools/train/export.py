@@ -3,6 +3,7 @@ Exports finished checkpoints to demo/public/models and test/fixtures, evaluates 
 docs/checkpoints.md: /usr/bin/python3 tools/train/export.py [NAME ...]   (default: every finished one)
 """
 
+import json
 import os
 import sys
 
@@ -63,7 +64,8 @@ def export(name):
 
 def export_short_runs():
     """Final figures of the short runs of three seeds, which are not exported themselves."""
-    figures_by_name = {}
+    path = MODELS / "short-runs.json"
+    figures_by_name = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     for name in recipes.short_names():
         if not finished(name):
             continue
@@ -73,7 +75,7 @@ def export_short_runs():
         value = found.get("bits_per_byte", found.get("test_accuracy"))
         figures_by_name.setdefault(base, {})[seed] = {"figure": value, "steps": run.step}
     if figures_by_name:
-        checkpoint.write_json(MODELS / "short-runs.json", figures_by_name)
+        checkpoint.write_json(path, figures_by_name)
 
 
 def main():

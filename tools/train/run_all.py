@@ -1,5 +1,5 @@
 """
-Trains every checkpoint, then the short runs of three seeds, two at a time with one thread each; finished ones are skipped
+Trains every checkpoint, then the short runs of three seeds, two at a time with one thread each; exported ones are skipped
 and stopped ones go on. A finished checkpoint is exported at once.
 
     nice -n 19 /usr/bin/python3 tools/train/run_all.py [--minutes N] [--list] [--no-export]
@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 
+import checkpoint
 import recipes
 from paths import CACHE
 from train import lock
@@ -20,14 +21,14 @@ from train import lock
 HERE = os.path.dirname(os.path.abspath(__file__))
 SIDE_BY_SIDE = 2
 # Softmax first: MoH continues it, and the diffusion samples are judged by the softmax classifier.
-ORDER = ["lm-softmax", "image-softmax", "lm-lightning", "lm-flow", "image-agent", "lm-moh-75", "lm-moh-50"]
-ORDER += ["image-flow", "image-moh", "dit"]
+ORDER = ["lm-softmax", "image-softmax", "lm-moh-75", "lm-moh-50", "image-agent", "image-flow", "image-moh"]
+ORDER += ["lm-lightning", "lm-flow", "dit"]
 
 
-def waiting(name, finished):
-    """A run that continues another one waits for it."""
+def waiting(name):
+    """A run that continues another one starts from what that one exported."""
     origin = recipes.find(name)["from"]
-    return origin is not None and origin not in finished
+    return origin is not None and not checkpoint.exported(origin)
 
 
 def start(name, seconds):
@@ -56,20 +57,20 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=10_000, help="stop all training after so long, states saved")
     parser.add_argument("--list", action="store_true", help="print the order of work and end")
-    parser.add_argument("--no-export", action="store_true", help="leave the repository as it is")
+    parser.add_argument("--no-export", action="store_true", help="leave the repository as it is; what continues such a run waits")
     arguments = parser.parse_args()
-    queue = ORDER + recipes.short_names()
+    queue = [name for name in ORDER if not checkpoint.exported(name)] + recipes.short_names()
     if arguments.list:
         print("\n".join(queue))
         return 0
 
     held = lock("run_all")
     end = time.monotonic() + 60 * arguments.minutes
-    finished, failed, running = set(), set(), {}
+    failed, running = set(), {}
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(3))
     atexit.register(stop, running)
     while (queue or running) and time.monotonic() < end:
-        ready = [name for name in queue if not waiting(name, finished)]
+        ready = [name for name in queue if not waiting(name)]
         while ready and len(running) < SIDE_BY_SIDE:
             name = ready.pop(0)
             queue.remove(name)
@@ -82,7 +83,8 @@ def main():
             if process.poll() is None:
                 continue
             del running[name]
-            (finished if process.returncode == 0 else failed).add(name)
+            if process.returncode != 0:
+                failed.add(name)
             print(f"{time.strftime('%H:%M')} {name} ended with exit code {process.returncode}", flush=True)
             if process.returncode == 0 and not arguments.no_export:
                 export(name)

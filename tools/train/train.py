@@ -15,6 +15,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch  # noqa: E402
 
+import checkpoint  # noqa: E402
 import recipes  # noqa: E402
 from loop import Run  # noqa: E402
 from paths import CACHE  # noqa: E402
@@ -22,14 +23,13 @@ from tasks import TASKS  # noqa: E402
 
 
 def open_run(name):
-    """The run with its saved state, or at its start. A recipe that continues another one needs that one finished."""
+    """The run with its saved state, or at its start. A recipe that continues another one starts from what that one shipped."""
     recipe = recipes.find(name)
     initial = None
     if recipe["from"] is not None:
-        origin = open_run(recipe["from"])
-        if not origin.done:
-            raise SystemExit(f"{name} continues {recipe['from']}, which is not finished: train that first")
-        initial = origin.final_model().state_dict()
+        if not checkpoint.exported(recipe["from"]):
+            raise SystemExit(f"{name} continues {recipe['from']}, which is not exported: train and export that first")
+        initial = checkpoint.load(recipe["from"]).state_dict()
     return Run(name, recipe, TASKS[recipe["task"]](recipe, initial))
 
 

@@ -1,0 +1,172 @@
+/**
+ * Mods of softmax attention that are known by name. Each is also an example of how to write one: a WGSL body in its `.wgsl` file,
+ * with constants and bindings from here.
+ */
+
+import { checkNumber, fail, isBuffer } from "../../../src/dispatch/check.js";
+import { checkOptions } from "../../../src/dispatch/validate.js";
+import type { MaskFunction, ScoreMod } from "../user-mod.js";
+import alibi from "./alibi.wgsl?mod";
+import causal from "./causal.wgsl?mod";
+import dilatedWindow from "./dilated-window.wgsl?mod";
+import document from "./document.wgsl?mod";
+import neighborhood from "./neighborhood.wgsl?mod";
+import prefixLm from "./prefix-lm.wgsl?mod";
+import relativeBias from "./relative-bias.wgsl?mod";
+import slidingWindow from "./sliding-window.wgsl?mod";
+import softCap from "./soft-cap.wgsl?mod";
+
+type Numbers = GPUBuffer | ArrayLike<number>;
+
+/**
+ * ALiBi (arXiv 2108.12409): slope times distance is taken from the score.
+ *
+ * @param slopes [Hq]
+ */
+export function alibiMod(slopes: Numbers): ScoreMod {
+  return { wgsl: alibi.body, bindings: { slopes: { type: "array<f32>", data: slopes } } };
+}
+
+/**
+ * Soft cap (Gemma 2, arXiv 2408.00118): scores become cap tanh(score / cap).
+ *
+ * @throws AttentionError "shape" unless cap is a number above 0
+ */
+export function softCapMod(cap: number): ScoreMod {
+  checkNumber("softCapMod cap", cap, 0);
+  return { wgsl: softCap.body, constants: { cap } };
+}
+
+/**
+ * A bias by head and distance (as in T5, arXiv 1910.10683).
+ *
+ * @param table [Hq, 2 farthest + 1]: from `farthest` keys before the query's position to as many after it; further keys have the
+ *   bias of the farthest
+ * @throws AttentionError "shape" unless farthest is an integer of at least 0
+ */
+export function relativeBiasMod(table: Numbers, farthest: number): ScoreMod {
+  checkCount("relativeBiasMod farthest", farthest);
+  return {
+    wgsl: relativeBias.body,
+    constants: { farthest },
+    bindings: { table: { type: "array<f32>", data: table } },
+  };
+}
+
+/** Keys up to the query's position: what the option `causal` says, as a mask to combine with others. */
+export function causalMask(): MaskFunction {
+  return { wgsl: causal.body };
+}
+
+/**
+ * So many keys before the query's position, and after it (Longformer, arXiv 2004.05150). A causal window of W is `left: W - 1`.
+ *
+ * @param window.right default 0
+ * @throws AttentionError "shape" unless both are integers of at least 0
+ */
+export function slidingWindowMask(window: { readonly left: number; readonly right?: number }): MaskFunction {
+  return {
+    wgsl: slidingWindow.body,
+    constants: checkedWindow("slidingWindowMask", window, ["left", "right"]),
+  };
+}
+
+/**
+ * Every `dilation`-th key, `left` of them before the query's position and `right` after it (Longformer, arXiv 2004.05150).
+ *
+ * @param window.right default 0
+ * @throws AttentionError "shape" unless all are integers, `dilation` at least 1, the others at least 0
+ */
+export function dilatedWindowMask(window: {
+  readonly left: number;
+  readonly right?: number;
+  readonly dilation: number;
+}): MaskFunction {
+  const { left, right } = checkedWindow("dilatedWindowMask", window, ["left", "right", "dilation"]);
+  checkCount("dilatedWindowMask dilation", window.dilation, 1);
+  return { wgsl: dilatedWindow.body, constants: { left, right, dilation: window.dilation } };
+}
+
+/**
+ * A prefix that sees all of itself, before a causal rest (arXiv 1910.10683).
+ *
+ * @param prefixes [B] lengths
+ */
+export function prefixLmMask(prefixes: Numbers): MaskFunction {
+  return { wgsl: prefixLm.body, bindings: { prefixes: { type: "array<u32>", data: prefixes } } };
+}
+
+/**
+ * Documents behind each other in one sequence: a token sees those of its own document only.
+ *
+ * @param documents a number for each token of the keys, [tokens] or [B, tokens]; query rows have those of their positions
+ * @param tokens how many tokens there are
+ * @throws AttentionError "shape" unless there is one list, or more
+ */
+export function documentMask(documents: Numbers, tokens: number): MaskFunction {
+  checkCount("documentMask tokens", tokens, 1);
+  const length = isBuffer(documents) ? Math.floor(documents.size / 4) : documents.length;
+  if (length < tokens || (!isBuffer(documents) && length % tokens !== 0))
+    fail(
+      "shape",
+      "documents",
+      `${tokens} numbers, or as many for each batch entry`,
+      length,
+      "Number every token.",
+    );
+  return {
+    wgsl: document.body,
+    constants: { stride: length > tokens ? tokens : 0 },
+    bindings: { documents: { type: "array<u32>", data: documents } },
+  };
+}
+
+/**
+ * Neighbourhood attention over the pixels of an image, rows first (arXiv 2204.07143): each sees a window around it, which at the
+ * borders stays inside.
+ *
+ * @param image.kernel odd size of the window, or [rows, columns] of it
+ * @throws AttentionError "shape" unless the window fits into the image
+ */
+export function neighborhoodMask(image: {
+  readonly height: number;
+  readonly width: number;
+  readonly kernel: number | readonly [rows: number, columns: number];
+}): MaskFunction {
+  checkOptions("neighborhoodMask", image, ["height", "width", "kernel"]);
+  const { height, width, kernel } = image;
+  const [rows, columns] = typeof kernel === "number" ? [kernel, kernel] : kernel;
+  checkCount("neighborhoodMask height", height, 1);
+  checkCount("neighborhoodMask width", width, 1);
+  for (const [name, size, most] of [["rows", rows, height] as const, ["columns", columns, width] as const]) {
+    if (!Number.isInteger(size) || size < 1 || size > most || size % 2 === 0)
+      fail(
+        "shape",
+        `neighborhoodMask kernel ${name}`,
+        `an odd number from 1 to ${most}`,
+        size,
+        "Choose another window.",
+      );
+  }
+  return {
+    wgsl: neighborhood.body,
+    constants: { height, width, kernel_height: rows, kernel_width: columns },
+  };
+}
+
+function checkCount(name: string, value: unknown, least = 0): void {
+  if (!Number.isInteger(value) || (value as number) < least || (value as number) > 2 ** 30)
+    fail("shape", name, `an integer of at least ${least}`, value, "It counts tokens.");
+}
+
+function checkedWindow(
+  name: string,
+  window: { readonly left: number; readonly right?: number },
+  known: readonly string[],
+): { left: number; right: number } {
+  checkOptions(name, window, known);
+  const { left, right = 0 } = window;
+  checkCount(`${name} left`, left);
+  checkCount(`${name} right`, right);
+  return { left, right };
+}

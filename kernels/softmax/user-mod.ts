@@ -1,0 +1,224 @@
+import { BufferUsage } from "../../src/dispatch/buffer-usage.js";
+import { fail, isBuffer } from "../../src/dispatch/check.js";
+import { checkOptions } from "../../src/dispatch/validate.js";
+
+/** Data that a mod reads: a storage buffer of the application's, or numbers that the plan uploads. */
+export interface ModBinding {
+  /** WGSL type of the binding: `"array<f32>"`, `"array<u32>"`, `"array<vec4f>"`. */
+  readonly type: string;
+  /**
+   * A `GPUBuffer` (STORAGE usage) is bound as it is, and read anew at every run. Numbers are converted to the element type,
+   * which is f32, u32 or i32 or a vector of them, when planning.
+   */
+  readonly data: GPUBuffer | ArrayLike<number>;
+}
+
+interface ModSource {
+  /** Body of the WGSL function, with `return`; `query_position(b, i) -> i32` is the position of a query row among the keys. */
+  readonly wgsl: string;
+  /** Values by name, known to the compiler: integers may stand for u32, i32 and f32. Another value is another program. */
+  readonly constants?: Readonly<Record<string, number | boolean>>;
+  /** What the body reads besides, by name. */
+  readonly bindings?: Readonly<Record<string, ModBinding>>;
+  /** Further WGSL functions that the body calls. */
+  readonly functions?: string;
+}
+
+/**
+ * `fn score_mod(score: f32, b: u32, h: u32, i: u32, j: u32) -> f32`: changes a score that has scale, soft cap, ALiBi and bias
+ * already. b, h, i, j count batch entry, query head, query row and key row. Called any number of times, also for pairs that
+ * masks hide and for rows past the end, so it must depend on its arguments and bindings alone.
+ */
+export interface ScoreMod extends ModSource {}
+
+/** `fn mask_mod(b: u32, h: u32, i: u32, j: u32) -> bool`: whether query row i may see key j. Called as a `ScoreMod` is. */
+export interface MaskFunction extends ModSource {}
+
+/** A function, or masks joined by `andMasks`, `orMasks`, `notMask`. */
+export type MaskMod =
+  | MaskFunction
+  | { readonly and: readonly MaskMod[] }
+  | { readonly or: readonly MaskMod[] }
+  | { readonly not: MaskMod };
+
+/** Pairs that every one of the masks lets through. */
+export function andMasks(...masks: readonly MaskMod[]): MaskMod {
+  return { and: masks };
+}
+
+/** Pairs that any of the masks lets through. */
+export function orMasks(...masks: readonly MaskMod[]): MaskMod {
+  return { or: masks };
+}
+
+/** Pairs that the mask hides. */
+export function notMask(mask: MaskMod): MaskMod {
+  return { not: mask };
+}
+
+/** WGSL of a mask as one expression over its leaves, and the leaves. */
+export function maskLeaves(
+  mask: MaskMod,
+  path: string,
+): { readonly expression: (call: (leaf: number) => string) => string; readonly leaves: readonly Leaf[] } {
+  const leaves: Leaf[] = [];
+  const visit = (node: MaskMod, at: string, depth: number): ((call: (leaf: number) => string) => string) => {
+    if (typeof node !== "object" || node === null || depth > MOST_NESTED)
+      fail(
+        "shape",
+        at,
+        `{ wgsl } or masks joined by andMasks, orMasks, notMask, nested ${MOST_NESTED} deep at most`,
+        node,
+        "See MaskMod.",
+      );
+    for (const [kind, sign] of [
+      ["and", "&"],
+      ["or", "|"],
+    ] as const) {
+      if (!(kind in node)) continue;
+      checkOptions(at, node, [kind]);
+      const parts = (node as Record<typeof kind, readonly MaskMod[]>)[kind];
+      if (!Array.isArray(parts) || parts.length === 0)
+        fail(
+          "shape",
+          `${at}.${kind}`,
+          "masks, one at least",
+          parts,
+          "Leave the mask out where there is none.",
+        );
+      const inner = parts.map((part, n) => visit(part, `${at}.${kind}[${n}]`, depth + 1));
+      return (call) => `(${inner.map((part) => part(call)).join(` ${sign} `)})`;
+    }
+    if ("not" in node) {
+      checkOptions(at, node, ["not"]);
+      const inner = visit(node.not, `${at}.not`, depth + 1);
+      return (call) => `!${inner(call)}`;
+    }
+    const source = node as MaskFunction;
+    checkSource(source, at);
+    const index = leaves.push({ source, path: at }) - 1;
+    return (call) => call(index);
+  };
+  return { expression: visit(mask, path, 0), leaves };
+}
+
+/** As deep as `and` in `or` in `not` may go. */
+const MOST_NESTED = 16;
+
+export interface Leaf {
+  readonly source: ModSource;
+  /** In the caller's words: `maskMod.and[1]`. */
+  readonly path: string;
+}
+
+/** @throws AttentionError "shape", "unsupported" or "compile" for what cannot be a mod, before a driver sees it */
+export function checkSource(source: ModSource, path: string): void {
+  if (typeof source !== "object" || source === null || typeof source.wgsl !== "string")
+    fail("shape", path, "{ wgsl: body of the function, ... }", source, "See ScoreMod and MaskMod.");
+  checkOptions(path, source, ["wgsl", "constants", "bindings", "functions"]);
+  checkBraces(source.wgsl, `${path}.wgsl`);
+  if (source.functions !== undefined) checkBraces(source.functions, `${path}.functions`);
+  for (const [name, value] of Object.entries(source.constants ?? {})) {
+    checkName(name, `${path}.constants`);
+    if (typeof value !== "boolean" && !(typeof value === "number" && Number.isFinite(value)))
+      fail(
+        "shape",
+        `${path}.constants.${name}`,
+        "a finite number or a boolean",
+        value,
+        "Put data into bindings.",
+      );
+  }
+  for (const [name, { type, data }] of Object.entries(source.bindings ?? {})) {
+    checkName(name, `${path}.bindings`);
+    checkBinding(`${path}.bindings.${name}`, type, data);
+  }
+}
+
+const ELEMENT = /^array<\s*(?:(f32|u32|i32)|vec([234])(?:<(f32|u32|i32)>|([fui])))\s*>$/;
+
+function checkBinding(subject: string, type: unknown, data: unknown): void {
+  if (isBuffer(data)) {
+    if (typeof type !== "string" || !/^array<[\w<>, ]+>$/.test(type))
+      fail(
+        "dtype",
+        `${subject}.type`,
+        'a WGSL array type, "array<f32>"',
+        type,
+        "Name the type of its elements.",
+      );
+    if (!(data.usage & BufferUsage.STORAGE))
+      fail(
+        "unsupported",
+        `${subject} buffer usage`,
+        "GPUBufferUsage.STORAGE",
+        `usage ${data.usage}`,
+        "Create it with that usage.",
+      );
+    return;
+  }
+  if (!ELEMENT.test(String(type)))
+    fail(
+      "dtype",
+      `${subject}.type`,
+      "an array of f32, u32, i32 or vectors of them, where data are numbers",
+      type,
+      "Upload other data into a GPUBuffer.",
+    );
+  if (typeof data !== "object" || data === null || !((data as ArrayLike<number>).length > 0))
+    fail(
+      "shape",
+      `${subject}.data`,
+      "a GPUBuffer, or numbers, one at least",
+      data,
+      "Leave the binding out where there is none.",
+    );
+}
+
+/** Numbers as the words of a binding of this type. A vec3 takes four words, as WGSL lays it out. */
+export function bindingWords(type: string, data: ArrayLike<number>): Uint32Array<ArrayBuffer> {
+  const [, scalar, size = "1", of, short] = ELEMENT.exec(type)!;
+  const element = scalar ?? of ?? { f: "f32", u: "u32", i: "i32" }[short!]!;
+  const [width, stride] = [Number(size), size === "3" ? 4 : Number(size)];
+  const count = Math.ceil(data.length / width);
+  const bytes = new ArrayBuffer(4 * stride * count);
+  const values = { f32: Float32Array, u32: Uint32Array, i32: Int32Array }[element as "f32" | "u32" | "i32"];
+  const words = new values(bytes);
+  for (let n = 0; n < data.length; n++) words[Math.floor(n / width) * stride + (n % width)] = data[n]!;
+  return new Uint32Array(bytes);
+}
+
+const TAKEN = new Set(["score", "b", "h", "i", "j", "query_position"]);
+
+function checkName(name: string, at: string): void {
+  if (!/^[a-z]\w*$/i.test(name) || TAKEN.has(name))
+    fail(
+      "unsupported",
+      `${at} name`,
+      "a WGSL identifier that is none of the function's own names",
+      `"${name}"`,
+      "Choose another name.",
+    );
+}
+
+/** A body that closes its function early would open another one. */
+function checkBraces(text: string, path: string): void {
+  let depth = 0;
+  for (const brace of withoutComments(text).match(/[{}]/g) ?? []) {
+    depth += brace === "{" ? 1 : -1;
+    if (depth < 0) break;
+  }
+  if (depth !== 0)
+    fail(
+      "compile",
+      path,
+      "as many { as }",
+      depth > 0 ? "a { that is not closed" : "a } too many",
+      "Give the body alone, without its function.",
+    );
+}
+
+/** Comments become spaces, so that lines and columns stay what they were. */
+export function withoutComments(text: string): string {
+  return text.replace(/\/\/[^\n]*|\/\*[\s\S]*?\*\//g, (comment) => comment.replace(/[^\n]/g, " "));
+}
