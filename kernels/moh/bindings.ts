@@ -5,7 +5,8 @@ export const BINDINGS = {
   gates: ["params", "scores", "gates", "probabilities"],
   lists: ["params", "gates", "lists", "probabilities", "shares"],
   loss: ["params", "shares", "loss"],
-  project: ["params", "lists", "gates", "heads", "weight", "bias", "out"],
+  order: ["params", "gates", "order", "tile_heads"],
+  project: ["params", "rows", "gates", "heads", "weight", "bias", "out", "tile_heads"],
   project_rows: ["params", "gates", "heads", "weight", "bias", "out"],
   store: ["params", "sums", "out"],
 } as const;

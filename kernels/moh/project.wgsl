@@ -1,17 +1,20 @@
 // out[token] (+)= sum over heads of gate · W_head · o[token, head], as a product tiled in registers: a thread owns ROWS tokens and two
-// vec4 columns and walks over the channels of the pass's heads.
+// vec4 columns and walks over the channels of heads. Which tokens are a tile, and which heads it goes through, is one of three:
 //
-// LISTED: the pass has one head, its rows are the tokens that the head is active for, gathered from its list, and what earlier
-// passes left in their places of `out` is added to. Heads come one after another, so that no two threads add to one place at
-// once and the order of the sum is always the same. Else the rows are all tokens, and the sum begins with the bias.
+// Neither ORDERED nor LISTED: neighbours, and all of the pass's heads, which are active for all tokens.
+// ORDERED: tokens with nearly the same active heads (`order.wgsl`), and the heads that they have among them.
+// LISTED: the tokens that the pass's one head is active for, gathered from its list. What earlier passes left in their places of
+// `out` is added to. Heads come one after another, so that no two threads add to one place at once and the order of the sum is
+// always the same.
 //
 // The layout of the product, and its `subgroups` variant for software adapters, are those of the linear layer.
 import package::_shared::workgroup_index::{ ceil_div, workgroup_index };
 import super::project_params::{
-  HAS_BIAS, VALUE_DIM4, gate_of, load_bias, load_head, load_out, load_weight, params, row_heads, row_out, store_out
+  HAS_BIAS, VALUE_DIM4, gate_of, load_bias, load_head, load_out, load_weight, params, row_heads, row_out, store_out, weight_place
 };
 
 const LISTED: bool = false;
+const ORDERED: bool = false;
 
 /// Threads of a workgroup side by side over columns, and over groups of rows; of these there is one where quads share rows.
 const COLUMN_THREADS: u32 = 16u;
@@ -22,8 +25,10 @@ const THREADS = COLUMN_THREADS * ROW_THREADS;
 @if(!subgroups) const ROWS = 8u;
 @if(subgroups) const ROWS = 16u;
 
-/// [batch, heads, 1 + tokens] how many tokens a head is active for, and which, ascending
-@group(0) @binding(1) var<storage, read> lists: array<u32>;
+/// LISTED: [batch, heads, 1 + tokens] how many tokens a head is active for, and which, ascending. ORDERED: [batch, tokens] tokens.
+@group(0) @binding(1) var<storage, read> rows: array<u32>;
+/// ORDERED: [batch, tiles of ROWS, 1 + heads] how many heads a tile goes through, and which
+@group(0) @binding(7) var<storage, read> tile_heads: array<u32>;
 
 /// First word of this pass's list.
 fn list_of(batch: u32) -> u32 {
@@ -32,7 +37,7 @@ fn list_of(batch: u32) -> u32 {
 
 fn row_count(batch: u32) -> u32 {
   if (LISTED) {
-    return min(lists[list_of(batch)], params.tokens);
+    return min(rows[list_of(batch)], params.tokens);
   }
   return params.tokens;
 }
@@ -41,9 +46,17 @@ fn row_count(batch: u32) -> u32 {
 fn token_of(batch: u32, row: u32, count: u32) -> u32 {
   let last = min(row, count - 1u);
   if (LISTED) {
-    return min(lists[list_of(batch) + 1u + last], params.tokens - 1u);
+    return min(rows[list_of(batch) + 1u + last], params.tokens - 1u);
+  }
+  if (ORDERED) {
+    return rows[batch * params.tokens + last];
   }
   return last;
+}
+
+/// First word of the heads of the tile that starts with `row`.
+fn heads_of(batch: u32, row: u32) -> u32 {
+  return (batch * ceil_div(params.tokens, ROWS) + row / ROWS) * (1u + params.heads);
 }
 
 fn tokens_of(batch: u32, row: u32, count: u32) -> vec4u {
@@ -122,18 +135,26 @@ fn finish_rows(batch: u32, tokens: vec4u, row: u32, count: u32, n: u32, sums: ma
   return gate_of(batch, tokens[thread % 4u], head);
 }
 
+/// What a head that is not active left in its place may be anything, and zero times NaN is NaN.
+fn gated(gate: f32, channels: vec4f) -> vec4f {
+  if (ORDERED) {
+    return select(vec4f(), gate * channels, gate != 0.0);
+  }
+  return gate * channels;
+}
+
 /// Gated channels 4c to 4c + 3 of four rows, a row to a matrix column.
-@if(!subgroups) fn load_rows(rows: Four, gates: Gates, shift: u32, c: u32) -> mat4x4f {
+@if(!subgroups) fn load_rows(places: Four, gates: Gates, shift: u32, c: u32) -> mat4x4f {
   return mat4x4f(
-    gates.x * load_head(rows.x + shift, c),
-    gates.y * load_head(rows.y + shift, c),
-    gates.z * load_head(rows.z + shift, c),
-    gates.w * load_head(rows.w + shift, c),
+    gated(gates.x, load_head(places.x + shift, c)),
+    gated(gates.y, load_head(places.y + shift, c)),
+    gated(gates.z, load_head(places.z + shift, c)),
+    gated(gates.w, load_head(places.w + shift, c)),
   );
 }
 
-@if(subgroups) fn load_rows(row: Four, gate: Gates, shift: u32, c: u32) -> mat4x4f {
-  let own = gate * load_head(row + shift, c);
+@if(subgroups) fn load_rows(place: Four, gate: Gates, shift: u32, c: u32) -> mat4x4f {
+  let own = gated(gate, load_head(place + shift, c));
   return mat4x4f(quadBroadcast(own, 0u), quadBroadcast(own, 1u), quadBroadcast(own, 2u), quadBroadcast(own, 3u));
 }
 
@@ -181,15 +202,26 @@ fn main(
   @if(subgroups) var p21 = begin_rows(batch, tokens2, column1);
   @if(subgroups) var p30 = begin_rows(batch, tokens3, column0);
   @if(subgroups) var p31 = begin_rows(batch, tokens3, column1);
-  for (var head = params.first_head; head < params.first_head + params.head_count; head++) {
+  let own_heads = heads_of(batch, row);
+  var head_count = params.head_count;
+  if (ORDERED) {
+    head_count = tile_heads[own_heads];
+  }
+  for (var n = 0u; n < head_count; n++) {
+    var head = params.first_head + n;
+    if (ORDERED) {
+      head = tile_heads[own_heads + 1u + n];
+    }
     let shift = head * params.strides_heads.z;
+    let weights0 = weight_place(head, column0);
+    let weights1 = weight_place(head, column1);
     let gates0 = gates_of(batch, tokens0, head, thread);
     let gates1 = gates_of(batch, tokens1, head, thread);
     @if(subgroups) let gates2 = gates_of(batch, tokens2, head, thread);
     @if(subgroups) let gates3 = gates_of(batch, tokens3, head, thread);
     for (var c = 0u; c < VALUE_DIM4; c++) {
-      let w0 = load_weight(head, c, column0);
-      let w1 = load_weight(head, c, column1);
+      let w0 = load_weight(weights0, c, column0);
+      let w1 = load_weight(weights1, c, column1);
       let x0 = load_rows(rows0, gates0, shift, c);
       p00 += w0 * x0;
       p01 += w1 * x0;

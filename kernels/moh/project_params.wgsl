@@ -73,35 +73,40 @@ fn row_out(batch: u32, token: u32) -> u32 {
   return channels;
 }
 
-/// The 4 x 4 block of weights at channel 4c of a head and outer channel 4n; matrix columns are inner channels.
-@if(vec4) fn load_weight(head: u32, c: u32, n: u32) -> mat4x4f {
-  let inner = head * VALUE_DIM + 4u * c;
+/// Element of the weight at channel 0 of a head and outer channel 4n.
+fn weight_place(head: u32, n: u32) -> u32 {
+  return params.base_weight + head * VALUE_DIM * params.stride_weight_inner + 4u * n * params.stride_weight_outer;
+}
+
+/// The 4 x 4 block of weights at channel 4c of the head and the outer channel 4n that `place` is of; matrix columns are channels
+/// of the head.
+@if(vec4) fn load_weight(place: u32, c: u32, n: u32) -> mat4x4f {
   if (INNER_FIRST) {
     let row = params.stride_weight_outer / 4u;
-    let first = (params.base_weight + inner) / 4u + 4u * n * row;
+    let first = place / 4u + c;
     return transpose(mat4x4f(weight[first], weight[first + row], weight[first + 2u * row], weight[first + 3u * row]));
   }
   let row = params.stride_weight_inner / 4u;
-  let first = params.base_weight / 4u + inner * row + n;
+  let first = place / 4u + 4u * c * row;
   return mat4x4f(weight[first], weight[first + row], weight[first + 2u * row], weight[first + 3u * row]);
 }
 
-@if(!vec4) fn load_weight(head: u32, c: u32, n: u32) -> mat4x4f {
+@if(!vec4) fn load_weight(place: u32, c: u32, n: u32) -> mat4x4f {
   return mat4x4f(
-    load_weight_row(head, 4u * c, n),
-    load_weight_row(head, 4u * c + 1u, n),
-    load_weight_row(head, 4u * c + 2u, n),
-    load_weight_row(head, 4u * c + 3u, n),
+    load_weight_row(place, 4u * c, n),
+    load_weight_row(place, 4u * c + 1u, n),
+    load_weight_row(place, 4u * c + 2u, n),
+    load_weight_row(place, 4u * c + 3u, n),
   );
 }
 
 /// Outer channels 4n to 4n + 3 of one channel of a head, zero past the end of either axis.
-@if(!vec4) fn load_weight_row(head: u32, channel: u32, n: u32) -> vec4f {
+@if(!vec4) fn load_weight_row(place: u32, channel: u32, n: u32) -> vec4f {
   var channels = vec4f();
   if (channel < VALUE_DIM) {
-    let row = params.base_weight + (head * VALUE_DIM + channel) * params.stride_weight_inner;
+    let row = place + channel * params.stride_weight_inner;
     for (var i = 0u; i < min(4u, params.outer - 4u * n); i++) {
-      channels[i] = weight[row + (4u * n + i) * params.stride_weight_outer];
+      channels[i] = weight[row + i * params.stride_weight_outer];
     }
   }
   return channels;

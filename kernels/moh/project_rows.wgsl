@@ -3,7 +3,7 @@
 // up. Weights are read for active heads only.
 import package::_shared::workgroup_index::{ ceil_div, workgroup_index };
 import super::project_params::{
-  HAS_BIAS, VALUE_DIM4, gate_of, load_bias, load_head, load_weight, params, row_heads, row_out, store_out
+  HAS_BIAS, VALUE_DIM4, gate_of, load_bias, load_head, load_weight, params, row_heads, row_out, store_out, weight_place
 };
 
 const COLUMNS: u32 = 16u;
@@ -37,8 +37,9 @@ fn main(
       continue;
     }
     let first = row + head * params.strides_heads.z;
+    let weights = weight_place(head, column);
     for (var c = lane; c < VALUE_DIM4; c += LANES) {
-      sum += load_weight(head, c, column) * (gate * load_head(first, c));
+      sum += load_weight(weights, c, column) * (gate * load_head(first, c));
     }
   }
   partials[thread] = sum;

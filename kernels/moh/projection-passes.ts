@@ -1,215 +1,155 @@
 import type { Capabilities } from "../../src/dispatch/capabilities.js";
 import { cutWorkgroups } from "../../src/dispatch/cut-workgroups.js";
-import type { KernelModule } from "../../src/dispatch/kernel-module.js";
 import { bytesOf, isVec4, layoutUniforms } from "../../src/dispatch/layout.js";
-import type { BindingSource, KernelBindings, Pass } from "../../src/dispatch/pass.js";
+import type { Pass } from "../../src/dispatch/pass.js";
+import { powerOfTwo } from "../../src/dispatch/power-of-two.js";
 import { runPasses } from "../../src/dispatch/run-passes.js";
-import { knownConstants, variantKey } from "../../src/dispatch/specialise.js";
+import { variantKey } from "../../src/dispatch/specialise.js";
 import { stridesOf, type TensorLayout } from "../../src/dispatch/tensor-view.js";
-import { bindingRange } from "../../src/dispatch/validate.js";
-import type { BINDINGS } from "./bindings.js";
-import { allActive } from "./head-choice.js";
-import { transposed } from "./matrices.js";
+import order from "./order.wgsl";
 import project from "./project.wgsl";
 import projectRows from "./project_rows.wgsl";
+import { type Bindings, type Device, projectPasses } from "./project-pass.js";
+import { MAX_CHUNK, type ProjectionForm, projectionForm, tileOf } from "./projection-form.js";
 import type { ProjectionShape } from "./projection-problem.js";
 import store from "./store.wgsl";
 
-type Bindings<Kernel extends keyof typeof BINDINGS> = KernelBindings<typeof BINDINGS, Kernel>;
-
-/** Up to here a workgroup takes a token with all of its heads: tiles of rows would stand nearly empty. */
-const FEW_TOKENS = 16;
-/** As of the linear layer: four groups of rows where they may leave early, else one, whose quads share rows. */
-const TILE = { columnThreads: 16, rowThreads: 4, rows: 8 };
-const QUAD_TILE = { columnThreads: 32, rowThreads: 1, rows: 16 };
-/** Columns of a thread. */
+/** Columns of a thread of `project.wgsl`. */
 const COLUMNS = 8;
 /** vec4 columns of a workgroup of `project_rows.wgsl`, and threads that share out the channels of each. */
 const ROW_COLUMNS = 16;
 const ROW_LANES = 4;
 const STORE_THREADS = 64;
-/** Slot of the context's scratch for sums whose output is f16. */
-const SUMS = 0;
+/** Slots of the context's scratch: sums whose output is f16, tokens in order, heads of tiles. */
+const SLOTS = { sums: 0, order: 1, tileHeads: 2 };
 
-interface Device {
-  readonly capabilities: Capabilities;
-  readonly maxDispatchFlops: number;
-  /** Where sums of f32 go: the output, or scratch that becomes it. */
-  readonly target: BindingSource;
-}
-
-/** The heads of a pass, and whether its rows come from the first one's list. */
-interface HeadRange {
-  readonly first: number;
-  readonly count: number;
-  readonly listed: boolean;
-}
-
-/** Whether the passes read lists of active tokens. */
-export function readsLists(shape: ProjectionShape): boolean {
-  return shape.batches * shape.tokens > FEW_TOKENS && !allActive(shape.heads, shape) && shape.topK > 0;
-}
-
-/**
- * Passes of a checked projection: all tokens times the heads that are active for all, then for each other head those tokens that it
- * is active for. Pure: the same problem gives the same passes.
- */
+/** Passes of a checked projection. Pure: the same problem gives the same passes. */
 export function projectionPasses(
   given: ProjectionShape,
   capabilities: Capabilities,
   maxDispatchFlops: number,
 ): Pass[] {
-  const { batches, tokens, heads, sharedHeads, topK } = given;
-  const half = given.out.dtype === "f16";
-  const sums = sumsLayout(given);
-  const shape = half ? { ...given, out: sums } : given;
-  const target = half ? { scratch: SUMS, bytes: 4 * batches * stridesOf(sums)[0] } : { tensor: "out" };
+  if (given.out.dtype === "f32")
+    return sumPasses(given, { capabilities, maxDispatchFlops, target: { tensor: "out" } });
+  const out = sumsLayout(given);
+  const target = { scratch: SLOTS.sums, bytes: 4 * given.batches * stridesOf(out)[0] };
   const device = { capabilities, maxDispatchFlops, target };
-  const stored = half ? storePasses(given, device) : [];
-  if (batches * tokens <= FEW_TOKENS) return [...fewTokens(shape, device), ...stored];
-  if (allActive(heads, given))
-    return [...tiled(shape, { first: 0, count: heads, listed: false }, device), ...stored];
-  const routed = topK > 0 ? heads - sharedHeads : 0;
-  return [
-    ...tiled(shape, { first: 0, count: sharedHeads, listed: false }, device),
-    ...Array.from({ length: routed }, (_, head) =>
-      tiled(shape, { first: sharedHeads + head, count: 1, listed: true }, device),
-    ).flat(),
-    ...stored,
-  ];
+  return [...sumPasses({ ...given, out }, device), ...storePasses(given, device)];
 }
 
-function tiled(shape: ProjectionShape, range: HeadRange, device: Device): Pass[] {
-  const { batches, tokens, valueDim, outer, heads, sharedHeads, topK } = shape;
-  const { capabilities } = device;
-  // Without vec4 a thread's loads are so many instructions that the larger tile takes seconds to compile.
-  const quads = capabilities.subgroups && capabilities.software && isWhole(shape, capabilities);
-  const { columnThreads, rowThreads, rows } = quads ? QUAD_TILE : TILE;
-  const tileRows = rows * rowThreads;
-  const rowTiles = Math.ceil(tokens / tileRows);
-  const columnTiles = Math.ceil(outer / (columnThreads * COLUMNS));
-  // Each token has topK of the routed heads.
-  const share = range.listed ? topK / (heads - sharedHeads) : 1;
-  const work = 2 * tileRows * columnThreads * COLUMNS * valueDim * Math.max(range.count, 1);
-  const flops =
-    (2 * batches * tokens * share * range.count * valueDim * outer) / (batches * rowTiles * columnTiles);
-  return projectPasses(
+function sumPasses(shape: ProjectionShape, device: Device): Pass[] {
+  const { heads, sharedHeads, topK } = shape;
+  const form = projectionForm(shape, device.capabilities);
+  switch (form) {
+    case "rows":
+      return fewTokens(shape, device);
+    case "dense":
+      return tiled(shape, form, 0, heads, device);
+    case "ordered":
+      return [...orderPasses(shape, device), ...tiled(shape, form, 0, heads, device)];
+    case "listed": {
+      const routed = Array.from({ length: topK > 0 ? heads - sharedHeads : 0 }, (_, e) => sharedHeads + e);
+      return [
+        ...tiled(shape, "dense", 0, sharedHeads, device),
+        ...routed.flatMap((head) => tiled(shape, form, head, 1, device)),
+      ];
+    }
+  }
+}
+
+/** Where the passes that sort tokens leave what they found. */
+function orderSources({ batches, tokens, heads }: ProjectionShape, rows: number) {
+  const tiles = batches * Math.ceil(tokens / rows);
+  return {
+    order: { scratch: SLOTS.order, bytes: 4 * batches * tokens },
+    tileHeads: { scratch: SLOTS.tileHeads, bytes: 4 * tiles * (1 + heads) },
+  };
+}
+
+function orderPasses(shape: ProjectionShape, { capabilities, maxDispatchFlops }: Device): Pass[] {
+  const { batches, tokens, heads, gates, sharedHeads } = shape;
+  const { rows } = tileOf(shape, capabilities);
+  const chunk = Math.min(MAX_CHUNK, Math.max(rows, powerOfTwo(tokens)));
+  const found = orderSources(shape, rows);
+  const work = chunk * (4 * Math.log2(chunk) ** 2 + 4 * heads);
+  return runPasses(
     {
-      name: range.listed ? "moh/project, listed" : "moh/project",
-      kernel: project,
-      conditions: quads ? ["subgroups"] : [],
-      constants: { LISTED: range.listed, COLUMN_THREADS: columnThreads, ROW_THREADS: rowThreads },
-      lists: range.listed ? { tensor: "lists" } : { unused: "read" },
-      range,
-      groups: batches * rowTiles * columnTiles,
-      work,
-      flops,
+      name: "moh/order",
+      kernel: order,
+      variant: "base",
+      constants: { CHUNK: chunk, TILE: rows, THREADS: capabilities.software ? 16 : 256 },
+      bindings: {
+        gates: { tensor: "gates" },
+        order: found.order,
+        tile_heads: found.tileHeads,
+      } satisfies Bindings<"order">,
     },
-    shape,
-    device,
+    ({ first, count }) => ({
+      params: {
+        ...layoutUniforms({ gates }, capabilities),
+        ...{ batches, tokens, heads, shared_heads: sharedHeads, first_group: first, groups: count },
+      },
+    }),
+    capabilities,
+    cutWorkgroups([{ work, flops: 0 }], batches * Math.ceil(tokens / chunk), maxDispatchFlops),
+    bytesOf(gates) + found.order.bytes + found.tileHeads.bytes,
   );
+}
+
+function tiled(
+  shape: ProjectionShape,
+  form: Exclude<ProjectionForm, "rows">,
+  firstHead: number,
+  headCount: number,
+  device: Device,
+): Pass[] {
+  const { batches, tokens, valueDim, outer, heads, sharedHeads, topK } = shape;
+  const { columnThreads, rowThreads, rows, quads } = tileOf(shape, device.capabilities);
+  const tileRows = rows * rowThreads;
+  // Each token has topK of the routed heads.
+  const active = {
+    dense: headCount,
+    ordered: sharedHeads + topK,
+    listed: topK / (heads - sharedHeads),
+  }[form];
+  const { order: orderSource, tileHeads } = orderSources(shape, rows);
+  const none = { unused: "read" } as const;
+  const draft = {
+    name: form === "dense" ? "moh/project" : `moh/project, ${form}`,
+    kernel: project,
+    conditions: quads ? ["subgroups"] : [],
+    constants: {
+      ...{ LISTED: form === "listed", ORDERED: form === "ordered" },
+      ...{ COLUMN_THREADS: columnThreads, ROW_THREADS: rowThreads },
+    },
+    sources: {
+      dense: { rows: none, tile_heads: none },
+      ordered: { rows: orderSource, tile_heads: tileHeads },
+      listed: { rows: { tensor: "lists" }, tile_heads: none },
+    }[form],
+    ...{ firstHead, headCount, adds: form === "listed" },
+    groups: batches * Math.ceil(tokens / tileRows) * Math.ceil(outer / (columnThreads * COLUMNS)),
+    work: 2 * tileRows * columnThreads * COLUMNS * valueDim * Math.max(headCount, 1),
+    flops: 2 * batches * tokens * active * valueDim * outer,
+    share: active / heads,
+  };
+  return projectPasses(draft, shape, device);
 }
 
 function fewTokens(shape: ProjectionShape, device: Device): Pass[] {
   const { batches, tokens, valueDim, outer, heads, sharedHeads, topK } = shape;
-  const work = 2 * heads * valueDim * Math.min(outer, 4 * ROW_COLUMNS);
-  return projectPasses(
-    {
-      name: "moh/project_rows",
-      kernel: projectRows,
-      conditions: [],
-      constants: { COLUMNS: ROW_COLUMNS, LANES: ROW_LANES },
-      range: { first: 0, count: heads, listed: false },
-      groups: batches * tokens * Math.ceil(outer / (4 * ROW_COLUMNS)),
-      work,
-      flops: (work * (sharedHeads + topK)) / heads,
-    },
-    shape,
-    device,
-  );
-}
-
-interface ProjectDraft {
-  readonly name: string;
-  readonly kernel: KernelModule;
-  readonly conditions: readonly string[];
-  readonly constants: Readonly<Record<string, number | boolean>>;
-  readonly lists?: BindingSource;
-  readonly range: HeadRange;
-  readonly groups: number;
-  /** Operations of a workgroup: at most, and on average. */
-  readonly work: number;
-  readonly flops: number;
-}
-
-function projectPasses(
-  draft: ProjectDraft,
-  shape: ProjectionShape,
-  { capabilities, maxDispatchFlops, target }: Device,
-): Pass[] {
-  const { attended, gates, weight, bias, out, batches, tokens, heads, valueDim, outer } = shape;
-  const { name, kernel, conditions, lists, range, groups, work, flops } = draft;
-  const [, , strideInner, strideOuter] = stridesOf(weight);
-  const innerFirst = isInnerFirst(weight);
-  const vec4 = isWhole(shape, capabilities);
-  const base = (layout?: TensorLayout) => (layout ? bindingRange(layout, capabilities).base : 0);
-  const uniforms = {
-    ...layoutUniforms({ heads: attended, gates, out }, capabilities),
-    base_weight: base(weight),
-    base_bias: base(bias),
-    stride_weight_inner: strideInner,
-    stride_weight_outer: strideOuter,
-    stride_bias: bias ? stridesOf(bias)[3] : 0,
-    ...{ batches, tokens, heads, outer, first_head: range.first, head_count: range.count },
+  const draft = {
+    name: "moh/project_rows",
+    kernel: projectRows,
+    conditions: [],
+    constants: { COLUMNS: ROW_COLUMNS, LANES: ROW_LANES },
+    ...{ firstHead: 0, headCount: heads, adds: false },
+    groups: batches * tokens * Math.ceil(outer / (4 * ROW_COLUMNS)),
+    work: 2 * heads * valueDim * Math.min(outer, 4 * ROW_COLUMNS),
+    flops: 2 * batches * tokens * (sharedHeads + topK) * valueDim * outer,
+    share: (sharedHeads + topK) / heads,
   };
-  const bindings = {
-    gates: { tensor: "gates" },
-    heads: { tensor: "attended" },
-    weight: { tensor: "weight" },
-    bias: bias && !range.listed ? { tensor: "bias" } : { unused: "read" },
-    out: target,
-  } satisfies Bindings<"project_rows">;
-  const share = range.count / heads;
-  return runPasses(
-    {
-      name,
-      kernel,
-      variant: variantKey(kernel, [
-        ...conditions,
-        ...(vec4 ? ["vec4"] : []),
-        ...(attended.dtype === "f16" ? ["half"] : []),
-      ]),
-      constants: {
-        ...knownConstants(kernel, {
-          ...draft.constants,
-          VALUE_DIM: valueDim,
-          HAS_BIAS: bias !== undefined && !range.listed,
-        }),
-        ...(vec4 && { INNER_FIRST: innerFirst }),
-      },
-      bindings: lists ? ({ ...bindings, lists } satisfies Bindings<"project">) : bindings,
-    },
-    ({ first, count }) => ({ params: { ...uniforms, first_group: first, groups: count } }),
-    capabilities,
-    cutWorkgroups([{ work, flops }], groups, maxDispatchFlops),
-    share * bytesOf(attended, gates, weight) + bytesOf(out) * (range.listed ? 2 : 1),
-  );
-}
-
-/** Whether a matrix is stored [out, in] row-major. */
-function isInnerFirst(weight: TensorLayout): boolean {
-  const [, , strideInner, strideOuter] = stridesOf(weight);
-  return strideInner === 1 && strideOuter !== 1;
-}
-
-/** Whether all rows are whole vec4. */
-function isWhole(
-  { attended, out, weight, bias, outer }: ProjectionShape,
-  capabilities: Capabilities,
-): boolean {
-  const matrix = isInnerFirst(weight) ? transposed(weight) : weight;
-  const rows = [attended, out, matrix, ...(bias ? [bias] : [])];
-  return outer % 4 === 0 && rows.every((layout) => isVec4(layout, capabilities));
+  return projectPasses(draft, shape, device);
 }
 
 /** Rows of whole vec4: what the passes add up in where the output is f16. */
@@ -221,6 +161,7 @@ function sumsLayout({ batches, tokens, outer }: ProjectionShape): TensorLayout {
 function storePasses({ out, batches, tokens, outer }: ProjectionShape, device: Device): Pass[] {
   const { capabilities, maxDispatchFlops, target } = device;
   const vectors = batches * tokens * Math.ceil(outer / 4);
+  const groups = Math.ceil(vectors / STORE_THREADS);
   return runPasses(
     {
       name: "moh/store",
@@ -236,11 +177,7 @@ function storePasses({ out, batches, tokens, outer }: ProjectionShape, device: D
       },
     }),
     capabilities,
-    cutWorkgroups(
-      [{ work: 4 * STORE_THREADS, flops: 0 }],
-      Math.ceil(vectors / STORE_THREADS),
-      maxDispatchFlops,
-    ),
+    cutWorkgroups([{ work: 4 * STORE_THREADS, flops: 0 }], groups, maxDispatchFlops),
     16 * vectors + bytesOf(out),
   );
 }

@@ -6,7 +6,8 @@ import type { TensorSpec } from "../../src/dispatch/tensor-set.js";
 import type { TensorView } from "../../src/dispatch/tensor-view.js";
 import { checkBuffer, checkOptions } from "../../src/dispatch/validate.js";
 import type { HeadChoice } from "./head-choice.js";
-import { projectionPasses, readsLists } from "./projection-passes.js";
+import { projectionForm } from "./projection-form.js";
+import { projectionPasses } from "./projection-passes.js";
 import { checkProjection, type HeadProjectionProblem } from "./projection-problem.js";
 import { recordWith } from "./record-with.js";
 import { listsLayout } from "./router-problem.js";
@@ -44,7 +45,7 @@ export async function planHeadProjection(
   await ctx.assertAlive();
   const { attended, gates, weight, bias, out } = shape;
   const layout = listsLayout(gates.shape);
-  const listed = readsLists(shape);
+  const listed = projectionForm(shape, ctx.capabilities) === "listed";
   const specs: Record<string, TensorSpec> = {
     attended: { layout: attended },
     gates: { layout: gates },
