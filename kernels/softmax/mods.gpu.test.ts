@@ -1,0 +1,316 @@
+import { afterAll, describe, expect, test, vi } from "vitest";
+import { testContext } from "../../test/support/gpu.js";
+import { registerConfiguration, sharedConfiguration } from "../../test/support/softmax-configurations.js";
+import { expectSoftmax, type SoftmaxRun, wordBuffer } from "../../test/support/softmax-run.js";
+import type { SoftmaxConfiguration } from "./configuration.js";
+import {
+  alibiMod,
+  andMasks,
+  causalMask,
+  createBlockMask,
+  dilatedWindowMask,
+  documentMask,
+  type MaskMod,
+  neighborhoodMask,
+  notMask,
+  orMasks,
+  planSoftmaxAttention,
+  prefixLmMask,
+  relativeBiasMod,
+  type ScoreMod,
+  slidingWindowMask,
+  softCapMod,
+} from "./index.js";
+
+type Score = NonNullable<NonNullable<SoftmaxRun["reference"]>["scoreMod"]>;
+type Mask = NonNullable<NonNullable<SoftmaxRun["reference"]>["maskMod"]>;
+
+const HEADS = 4;
+const slopes = [0.5, 0.25, 0.125, 0.0625];
+const table = Array.from({ length: HEADS * 9 }, (_, n) => Math.sin(n));
+const documents = Array.from({ length: 48 }, (_, t) => (t < 7 ? 4 : t < 30 ? 1 : 9));
+
+/** Mods with what they mean; `p` is the position of query row i in a problem with `offset` more keys than queries. */
+const SCORES: Record<string, [ScoreMod, (p: number, ...given: Parameters<Score>) => number]> = {
+  ALiBi: [alibiMod(slopes), (p, s, _b, h, _i, j) => s - slopes[h]! * Math.abs(p - j)],
+  "soft cap": [softCapMod(2), (_p, s) => 2 * Math.tanh(s / 2)],
+  "relative bias": [
+    relativeBiasMod(table, 4),
+    (p, s, _b, h, _i, j) => s + table[h * 9 + 4 + Math.max(-4, Math.min(4, j - p))]!,
+  ],
+  "one of the application's": [
+    {
+      wgsl: "// twice, and more\nlet own = shift(h) * factor;\nreturn score * own + f32(b);",
+      functions: "fn shift(h: u32) -> f32 { return f32(h % 2u) + 0.5; }",
+      constants: { factor: 2 },
+    },
+    (_p, s, b, h) => s * ((h % 2) + 0.5) * 2 + b,
+  ],
+};
+
+const MASKS: Record<string, [MaskMod, (p: number, ...given: Parameters<Mask>) => boolean]> = {
+  causal: [causalMask(), (p, _b, _h, _i, j) => j <= p],
+  "sliding window": [
+    slidingWindowMask({ left: 5, right: 2 }),
+    (p, _b, _h, _i, j) => j >= p - 5 && j <= p + 2,
+  ],
+  "dilated window": [
+    dilatedWindowMask({ left: 3, right: 1, dilation: 4 }),
+    (p, _b, _h, _i, j) => j >= p - 12 && j <= p + 4 && (j - p) % 4 === 0,
+  ],
+  "prefix LM": [prefixLmMask([9, 21]), (p, b, _h, _i, j) => j < [9, 21][b]! || j <= p],
+  documents: [documentMask(documents, 48), (p, _b, _h, _i, j) => documents[p] === documents[j]],
+  neighborhood: [
+    neighborhoodMask({ height: 6, width: 8, kernel: [3, 5] }),
+    (p, _b, _h, _i, j) => {
+      // The last place for a window of 3 x 5 in 6 x 8 pixels is 3 in both directions.
+      const [top, left] = [(p >> 3) - 1, (p % 8) - 2].map((at) => Math.max(0, Math.min(at, 3)));
+      return j >> 3 >= top! && j >> 3 < top! + 3 && j % 8 >= left! && j % 8 < left! + 5;
+    },
+  ],
+  composed: [
+    orMasks(
+      andMasks(causalMask(), slidingWindowMask({ left: 6 }), notMask({ wgsl: "return j % 3u == h % 3u;" })),
+      { wgsl: "return j < sinks;", constants: { sinks: 2 } },
+    ),
+    (p, _b, h, _i, j) => (j <= p && j >= p - 6 && j % 3 !== h % 3) || j < 2,
+  ],
+  "of one name for two things": [
+    andMasks(
+      documentMask(documents, 48),
+      notMask(
+        documentMask(
+          documents.map((_, t) => t % 5),
+          48,
+        ),
+      ),
+    ),
+    (p, _b, _h, _i, j) => documents[p] === documents[j] && p % 5 !== j % 5,
+  ],
+};
+
+const base = { batches: 2, tokensQ: 45, tokensK: 48, heads: HEADS, kvHeads: 2 } as const;
+const sizes = { ...base, headDim: 16, valueDim: 16 };
+const position = (i: number, run: { tokensQ: number; tokensK: number }) => i + run.tokensK - run.tokensQ;
+
+const KERNELS: Record<
+  string,
+  { tokensQ: number; configuration: (subgroups: boolean) => SoftmaxConfiguration }
+> = {
+  tiled: { tokensQ: 45, configuration: () => sharedConfiguration(sizes) },
+  rows: {
+    tokensQ: 45,
+    configuration: (subgroups) =>
+      registerConfiguration(sizes, { ...CAPABILITIES!, subgroups }, { rows: 3, columns: 3 }),
+  },
+  split: {
+    tokensQ: 3,
+    configuration: () => ({ kernel: "split", threads: 16, keysPerSplit: 20, f16: false }),
+  },
+  strips: {
+    tokensQ: 3,
+    configuration: (subgroups) =>
+      registerConfiguration(
+        { ...sizes, tokensQ: 3 },
+        { ...CAPABILITIES!, subgroups },
+        { columns: 3, keysPerSplit: 20 },
+      ),
+  },
+};
+let CAPABILITIES: Awaited<ReturnType<typeof testContext>>["capabilities"] | undefined;
+
+describe.each(Object.keys(KERNELS))("%s", (kernel) => {
+  const { tokensQ, configuration } = KERNELS[kernel]!;
+  const run = { ...base, tokensQ };
+
+  test.each(Object.keys(SCORES))("score mod: %s", async (name) => {
+    const ctx = await testContext();
+    CAPABILITIES = ctx.capabilities;
+    const [scoreMod, meaning] = SCORES[name]!;
+    await expectSoftmax(ctx, {
+      ...run,
+      options: { scoreMod },
+      reference: { scoreMod: (s, b, h, i, j) => meaning(position(i, run), s, b, h, i, j) },
+      configuration: configuration(ctx.capabilities.subgroups),
+    });
+  });
+
+  test.each(Object.keys(MASKS))("mask mod: %s", async (name) => {
+    const ctx = await testContext();
+    CAPABILITIES = ctx.capabilities;
+    const [maskMod, meaning] = MASKS[name]!;
+    await expectSoftmax(ctx, {
+      ...run,
+      options: { maskMod },
+      reference: { maskMod: (b, h, i, j) => meaning(position(i, run), b, h, i, j) },
+      configuration: configuration(ctx.capabilities.subgroups),
+    });
+  });
+});
+
+describe("with a block mask", () => {
+  const large = { batches: 2, tokensQ: 150, tokensK: 150, heads: HEADS, kvHeads: 2 } as const;
+  const long = Array.from({ length: 150 }, (_, t) => (t < 40 ? 1 : t < 100 ? 2 : 5));
+  const cases: Record<string, [MaskMod, Mask, readonly [number, number]]> = {
+    causal: [causalMask(), (_b, _h, i, j) => j <= i, [1, 1]],
+    documents: [documentMask(long, 150), (_b, _h, i, j) => long[i] === long[j], [1, 1]],
+    "of each head and batch entry": [
+      { wgsl: "return (i + j + h * 40u) / 50u % 2u == b;" },
+      (b, h, i, j) => Math.floor((i + j + h * 40) / 50) % 2 === b,
+      [2, HEADS],
+    ],
+    "that hides everything from some": [
+      { wgsl: "return (i >= 64u) & (j < 20u);" },
+      (_b, _h, i, j) => i >= 64 && j < 20,
+      [1, 1],
+    ],
+  };
+  const kernels: Record<string, (subgroups: boolean) => SoftmaxConfiguration | undefined> = {
+    "the table's kernel": () => undefined,
+    tiled: () => ({ kernel: "tiled", groups: 8, lanes: 4, rows: 4, keys: 4, staged: false, f16: false }),
+    staged: () => ({ kernel: "tiled", groups: 8, lanes: 8, rows: 2, keys: 4, staged: true, f16: false }),
+  };
+
+  test.each(
+    Object.keys(kernels).flatMap((kernel) => Object.keys(cases).map((name) => [kernel, name] as const)),
+  )("%s: %s", async (kernel, name) => {
+    const ctx = await testContext();
+    const [maskMod, meaning, [batches, heads]] = cases[name]!;
+    const blockMask = await createBlockMask(ctx, maskMod, {
+      shape: [batches, heads, 150, 150],
+      blockQ: 32,
+      blockK: 32,
+    });
+    const configuration = kernels[kernel]!(ctx.capabilities.subgroups);
+    await expectSoftmax(ctx, {
+      ...large,
+      options: { maskMod, blockMask, ...(name === "causal" && { window: { left: 70 } }) },
+      reference: { maskMod: meaning, ...(name === "causal" && { window: { left: 70 } }) },
+      ...(configuration && { configuration }),
+    });
+    blockMask.buffer.destroy();
+  });
+});
+
+describe("what is wrong with a mod is said before anything is submitted", () => {
+  const layout = { dtype: "f32", shape: [1, 20, 2, 8] } as const;
+  const buffers: GPUBuffer[] = [];
+  afterAll(() => {
+    for (const buffer of buffers) buffer.destroy();
+  });
+
+  test.each<[string, object, string, RegExp]>([
+    [
+      "an unknown name on line 3",
+      { scoreMod: { wgsl: "let a = score;\n\nreturn a + nothing;" } },
+      "compile",
+      /^scoreMod\.wgsl, line 3, column 12: .*nothing/s,
+    ],
+    [
+      "in a leaf of a composed mask",
+      {
+        maskMod: andMasks(
+          causalMask(),
+          { wgsl: "return i < j\n;", constants: { a: 1 } },
+          { wgsl: "return\n 1u;" },
+        ),
+      },
+      "compile",
+      /^maskMod\.and\[2\]\.wgsl, line [12], column \d+: /,
+    ],
+    [
+      "in a function of its own",
+      { scoreMod: { wgsl: "return own(score);", functions: "fn own(s: f32) -> f32 {\n  return s + 1u;\n}" } },
+      "compile",
+      /^scoreMod\.functions, line 2, column \d+: /,
+    ],
+    [
+      "a body that closes its function",
+      { maskMod: { wgsl: "return true; } fn other() {" } },
+      "compile",
+      /maskMod\.wgsl: .*too many/,
+    ],
+    ["a body that never ends", { maskMod: { wgsl: "if (i > j) { return true;" } }, "compile", /not closed/],
+    ["no body", { scoreMod: { body: "return score;" } }, "shape", /scoreMod: expected \{ wgsl/],
+    [
+      "an option that is not there",
+      { scoreMod: { wgsl: "return score;", binding: {} } },
+      "unsupported",
+      /binding/,
+    ],
+    ["an empty and", { maskMod: { and: [] } }, "shape", /maskMod\.and: expected masks/],
+    [
+      "a constant that is no number",
+      { scoreMod: { wgsl: "return score;", constants: { a: Number.NaN } } },
+      "shape",
+      /constants\.a/,
+    ],
+    [
+      "a taken name",
+      { scoreMod: { wgsl: "return score;", constants: { score: 2 } } },
+      "unsupported",
+      /"score"/,
+    ],
+    [
+      "a binding called like a tensor",
+      { scoreMod: { wgsl: "return score + q[0];", bindings: { q: { type: "array<f32>", data: [1] } } } },
+      "unsupported",
+      /binding of a mod: .*"q"/,
+    ],
+    [
+      "a type that is no array",
+      { scoreMod: { wgsl: "return score;", bindings: { a: { type: "f32", data: [1] } } } },
+      "dtype",
+      /bindings\.a\.type/,
+    ],
+    [
+      "no data",
+      { scoreMod: { wgsl: "return score;", bindings: { a: { type: "array<f32>", data: [] } } } },
+      "shape",
+      /bindings\.a\.data/,
+    ],
+    [
+      "more bindings than the device has",
+      {
+        scoreMod: {
+          wgsl: "return score;",
+          bindings: Object.fromEntries(
+            Array.from({ length: 200 }, (_, n) => [`own${n}`, { type: "array<f32>", data: [n] }]),
+          ),
+        },
+      },
+      "limit",
+      /storage buffers of softmax\/\w+: expected at most \d+/,
+    ],
+  ])("%s", async (_, options, code, message) => {
+    const ctx = await testContext();
+    const submit = vi.spyOn(ctx.device.queue, "submit");
+    const planned = planSoftmaxAttention(ctx, { q: layout, k: layout, v: layout, ...options });
+    await expect(planned).rejects.toMatchObject({ code, message: expect.stringMatching(message) });
+    expect(submit).not.toHaveBeenCalled();
+    submit.mockRestore();
+  });
+
+  test("a buffer that is not storage", async () => {
+    const ctx = await testContext();
+    const data = ctx.device.createBuffer({ size: 16, usage: 0x08 });
+    buffers.push(data);
+    const scoreMod = { wgsl: "return score + a[0];", bindings: { a: { type: "array<f32>", data } } };
+    const planned = planSoftmaxAttention(ctx, { q: layout, k: layout, v: layout, scoreMod });
+    await expect(planned).rejects.toMatchObject({ code: "unsupported" });
+  });
+});
+
+test("a buffer that a mod reads may change between runs of one plan", async () => {
+  const ctx = await testContext();
+  const data = wordBuffer(ctx, [1]);
+  const maskMod = {
+    wgsl: "return (j + count[0]) % 2u == 0u;",
+    bindings: { count: { type: "array<u32>", data } },
+  };
+  const run = { tokensQ: 20, tokensK: 20, options: { maskMod } };
+  await expectSoftmax(ctx, { ...run, reference: { maskMod: (_b, _h, _i, j) => j % 2 === 1 } });
+  ctx.device.queue.writeBuffer(data, 0, new Uint32Array([2]));
+  await expectSoftmax(ctx, { ...run, reference: { maskMod: (_b, _h, _i, j) => j % 2 === 0 } });
+  data.destroy();
+});
