@@ -7,6 +7,7 @@ const entries = {
   linear: "kernels/linear/index.ts",
   agent: "kernels/agent/index.ts",
   flow: "kernels/flow/index.ts",
+  sale: "kernels/sale/index.ts",
   layers: "kernels/_layers/index.ts",
   transformer: "src/transformer/index.ts",
 };

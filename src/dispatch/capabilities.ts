@@ -5,6 +5,8 @@ export interface Capabilities {
   readonly f16: boolean;
   readonly subgroups: boolean;
   readonly timestamps: boolean;
+  /** Whether WGSL has `dot4I8Packed` here: the language feature `packed_4x8_integer_dot_product`. */
+  readonly dot4: boolean;
   /** Smallest and largest subgroup that a kernel may meet; 4 and 128 where the adapter does not say. */
   readonly subgroupSizes: readonly [min: number, max: number];
   readonly adapter: AdapterDescription;
@@ -62,6 +64,7 @@ export function capabilitiesOf(device: GPUDevice): Capabilities {
     f16: device.features.has("shader-f16"),
     subgroups: device.features.has("subgroups" as GPUFeatureName),
     timestamps: device.features.has("timestamp-query"),
+    dot4: globalThis.navigator?.gpu?.wgslLanguageFeatures?.has("packed_4x8_integer_dot_product") ?? false,
     subgroupSizes: [info?.subgroupMinSize || 4, info?.subgroupMaxSize || 128],
     adapter,
     software: ["swiftshader", "llvmpipe"].includes(architectureOf({ adapter })),

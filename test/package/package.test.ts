@@ -62,6 +62,7 @@ describe("imports", () => {
     expect(exported["webgpu-attention/linear"]).toContain("linearAttentionBackward");
     expect(exported["webgpu-attention/flow"]).toContain("flowAttention");
     expect(exported["webgpu-attention/agent"]).toContain("agentAttention");
+    expect(exported["webgpu-attention/sale"]).toContain("saleAttention");
     for (const names of Object.values(exported)) expect(names).not.toEqual([]);
   });
 

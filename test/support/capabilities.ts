@@ -6,6 +6,7 @@ export function minimumCapabilities(limits: Partial<CapabilityLimits> = {}): Cap
     f16: false,
     subgroups: false,
     timestamps: false,
+    dot4: false,
     subgroupSizes: [4, 128],
     adapter: { vendor: "", architecture: "", device: "", description: "" },
     software: false,

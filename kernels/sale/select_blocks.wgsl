@@ -1,0 +1,186 @@
+// Which candidate blocks hold a key whose estimated score passes a row's threshold, as one bit a block. The estimate is
+// (q4 · k4 + rint(u / scale of q)) · scale of q · scale of k; both sides are divided by the row's scale, so that only a
+// key's scale is multiplied in.
+//
+// A workgroup takes a query block and 32 key blocks; a thread ROWS rows, in pairs (r, r + 8) that share a scale, and every
+// LANES-th block. `dot4` multiplies four 8-bit numbers at a time: a nibble at the top of its byte is sixteen times itself.
+// Without it, the two rows of a pair are multiplied at a time, one in each half of a 32-bit number: the sum of a row's
+// products is at most 49 · 256, so that it never leaves its half.
+import package::_shared::workgroup_index::workgroup_index;
+import super::blocks::candidate_blocks;
+import super::params::{
+  BLOCK_K, BLOCK_Q, DENSE_BELOW, WORDS, key_head, params, query_blocks
+};
+
+/// Keys of a tile; it divides 8.
+const KEYS: u32 = 8u;
+/// Threads that share out a query block's candidates.
+const LANES: u32 = 1u;
+
+/// Rows of a thread, and pairs of them that share a scale.
+const ROWS = 8u;
+const PAIRS = 4u;
+const ROW_THREADS = BLOCK_Q / ROWS;
+const WORKGROUP_SIZE = ROW_THREADS * LANES;
+const KEY_PAIRS = KEYS / 2u;
+/// Channels of a word.
+const NIBBLES = 8u;
+
+@group(0) @binding(1) var<storage, read> thresholds: array<f32>;
+/// [query heads, rows, WORDS]
+@group(0) @binding(2) var<storage, read> q_words: array<u32>;
+/// [key heads, rows, WORDS]
+@group(0) @binding(3) var<storage, read> k_words: array<u32>;
+/// [key heads, rows / BLOCK_K, 4]
+@group(0) @binding(4) var<storage, read> k_scales: array<f32>;
+/// [query heads, rows]
+@group(0) @binding(5) var<storage, read> corrections: array<f32>;
+/// [query heads, rows] of (max, sum, threshold, 1 / scale of the quantised row)
+@group(0) @binding(6) var<storage, read> states: array<vec4f>;
+/// [query heads, query blocks, hit_words]
+@group(0) @binding(7) var<storage, read_write> hits: array<u32>;
+
+var<workgroup> accepted: atomic<u32>;
+
+/// Row n of a thread: 0 to 3, then the same eight further on.
+fn own_row(row_thread: u32, n: u32) -> u32 {
+  return row_thread / 2u * 16u + row_thread % 2u * 4u + n % PAIRS + n / PAIRS * 8u;
+}
+
+/// Channels of even and of odd number, sixteen times each, as bytes.
+@if(dot4) fn even_channels(word: u32) -> u32 { return word & 0xf0f0f0f0u; }
+@if(dot4) fn odd_channels(word: u32) -> u32 { return (word << 4u) & 0xf0f0f0f0u; }
+
+/// Nibble n of a word, with its sign.
+@if(!dot4) fn nibble(word: u32, n: u32) -> i32 { return i32(word << (28u - 4u * n)) >> 28u; }
+
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn main(
+  @builtin(workgroup_id) group_id: vec3u,
+  @builtin(num_workgroups) group_counts: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let index = params.first_group + workgroup_index(group_id, group_counts);
+  if (index >= params.first_group + params.groups) {
+    return;
+  }
+  let first_block = index % params.hit_words * 32u;
+  let query_block = index / params.hit_words % query_blocks();
+  let head = index / (params.hit_words * query_blocks());
+  let candidates = candidate_blocks(query_block);
+  if (first_block > candidates || thresholds[head % params.heads] < DENSE_BELOW) {
+    return;
+  }
+  let kv_head = key_head(head);
+  let row_thread = thread % ROW_THREADS;
+  let lane = select(thread / ROW_THREADS, 0u, LANES == 1u);
+  let first_row = head * params.rows + query_block * BLOCK_Q;
+
+  var limits = array<f32, ROWS>();
+  var inverses = array<f32, PAIRS>();
+  for (var r = 0u; r < ROWS; r++) {
+    let state = states[first_row + own_row(row_thread, r)];
+    limits[r] = state.z * state.w;
+    inverses[r % PAIRS] = state.w;
+  }
+  var words = array<u32, ROWS * WORDS>(); // [ROWS, WORDS]
+  for (var r = 0u; r < ROWS; r++) {
+    for (var w = 0u; w < WORDS; w++) {
+      words[r * WORDS + w] = q_words[(first_row + own_row(row_thread, r)) * WORDS + w];
+    }
+  }
+
+  var bits = 0u;
+  for (var offset = lane; offset < 32u; offset += LANES) {
+    let key_block = first_block + offset;
+    // Block 0 is kept anyway, and no candidate.
+    if (key_block == 0u || key_block > candidates) {
+      continue;
+    }
+    var hit = false;
+    for (var key = key_block * BLOCK_K; key < (key_block + 1u) * BLOCK_K; key += KEYS) {
+      // 1. whole products
+      var products = array<f32, ROWS * KEYS>(); // [ROWS, KEYS]
+      @if(dot4) {
+        var sums = array<i32, ROWS * KEYS>(); // [ROWS, KEYS]
+        for (var w = 0u; w < WORDS; w++) {
+          var even_keys = array<u32, KEYS>();
+          var odd_keys = array<u32, KEYS>();
+          for (var n = 0u; n < KEYS; n++) {
+            let word = k_words[(kv_head * params.rows + key + n) * WORDS + w];
+            even_keys[n] = even_channels(word);
+            odd_keys[n] = odd_channels(word);
+          }
+          for (var r = 0u; r < ROWS; r++) {
+            let even = even_channels(words[r * WORDS + w]);
+            let odd = odd_channels(words[r * WORDS + w]);
+            for (var n = 0u; n < KEYS; n++) {
+              sums[r * KEYS + n] += dot4I8Packed(even, even_keys[n]) + dot4I8Packed(odd, odd_keys[n]);
+            }
+          }
+        }
+        for (var r = 0u; r < ROWS; r++) {
+          for (var n = 0u; n < KEYS; n++) {
+            products[r * KEYS + n] = f32(sums[r * KEYS + n] >> 8u);
+          }
+        }
+      }
+      @if(!dot4) {
+        var sums = array<i32, PAIRS * KEYS>(); // [PAIRS, KEYS]
+        for (var w = 0u; w < WORDS; w++) {
+          var key_words = array<u32, KEYS>();
+          for (var n = 0u; n < KEYS; n++) {
+            key_words[n] = k_words[(kv_head * params.rows + key + n) * WORDS + w];
+          }
+          var own_words = array<u32, ROWS>();
+          for (var r = 0u; r < ROWS; r++) {
+            own_words[r] = words[r * WORDS + w];
+          }
+          for (var channel = 0u; channel < NIBBLES; channel++) {
+            var both = array<i32, PAIRS>();
+            for (var p = 0u; p < PAIRS; p++) {
+              both[p] = nibble(own_words[p], channel) + nibble(own_words[p + PAIRS], channel) * 65536;
+            }
+            for (var n = 0u; n < KEYS; n++) {
+              let factor = nibble(key_words[n], channel);
+              for (var p = 0u; p < PAIRS; p++) {
+                sums[p * KEYS + n] += both[p] * factor;
+              }
+            }
+          }
+        }
+        for (var p = 0u; p < PAIRS; p++) {
+          for (var n = 0u; n < KEYS; n++) {
+            let low = (sums[p * KEYS + n] << 16u) >> 16u;
+            products[p * KEYS + n] = f32(low);
+            products[(p + PAIRS) * KEYS + n] = f32((sums[p * KEYS + n] - low) >> 16u);
+          }
+        }
+      }
+
+      // 2. with the correction, the larger of two keys that share a scale against the row's limit
+      var shifts = array<f32, PAIRS * KEYS>(); // [PAIRS, KEYS]
+      for (var n = 0u; n < KEYS; n++) {
+        let correction = corrections[head * params.rows + key + n];
+        for (var p = 0u; p < PAIRS; p++) {
+          shifts[p * KEYS + n] = round(correction * inverses[p]);
+        }
+      }
+      for (var n = 0u; n < KEY_PAIRS; n++) {
+        let scale = k_scales[(kv_head * (params.rows / BLOCK_K) + key_block) * 4u + (key + 2u * n) % 8u / 2u];
+        for (var r = 0u; r < ROWS; r++) {
+          let first = products[r * KEYS + 2u * n] + shifts[r % PAIRS * KEYS + 2u * n];
+          let second = products[r * KEYS + 2u * n + 1u] + shifts[r % PAIRS * KEYS + 2u * n + 1u];
+          hit |= max(first, second) * scale > limits[r];
+        }
+      }
+    }
+    bits |= select(0u, 1u << offset, hit);
+  }
+
+  atomicOr(&accepted, bits);
+  workgroupBarrier();
+  if (thread == 0u) {
+    hits[index] = atomicLoad(&accepted);
+  }
+}
