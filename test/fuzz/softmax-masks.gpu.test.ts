@@ -1,0 +1,140 @@
+/**
+ * Random masks with their block masks, listed rows and packed sequences, beside random other options, against the dense float64
+ * reference. FUZZ_SEED and FUZZ_RUNS look elsewhere, as for `softmax.gpu.test.ts`.
+ */
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { createBlockMask, type MaskMod, type SoftmaxOptions } from "../../kernels/softmax/index.js";
+import type { AttentionContext } from "../../src/dispatch/context.js";
+import { testContext } from "../support/gpu.js";
+import { randomSource } from "../support/random.js";
+import { expectSoftmax, type SoftmaxRun, wordBuffer } from "../support/softmax-run.js";
+
+const env: Record<string, string | undefined> = typeof process === "undefined" ? {} : process.env;
+const seed = Number(env.FUZZ_SEED ?? 1);
+const numRuns = Number(env.FUZZ_RUNS ?? 24);
+const SECONDS_PER_RUN = 8;
+const SECONDS_TO_SHRINK = 60;
+
+/** Numbers of masks that leave whole blocks empty, whole and in part: stripes along a diagonal, each `period` wide. */
+const stripes = fc.record({
+  slope: fc.constantFrom(-1, 0, 1),
+  period: fc.integer({ min: 1, max: 150 }),
+  open: fc.integer({ min: 0, max: 150 }),
+  byHead: fc.integer({ min: 0, max: 40 }),
+  byBatch: fc.integer({ min: 0, max: 40 }),
+});
+type Stripes = typeof stripes extends fc.Arbitrary<infer T> ? T : never;
+
+function mask({ slope, period, open, byHead, byBatch }: Stripes): {
+  wgsl: MaskMod;
+  sees: (b: number, h: number, i: number, j: number) => boolean;
+} {
+  const constants = { slope, period, open, by_head: byHead, by_batch: byBatch };
+  const body = "let at = i32(j) + slope * i32(i) + i32(h) * by_head + i32(b) * by_batch + 1000 * period;";
+  return {
+    wgsl: { wgsl: `${body}\nreturn at % period < open;`, constants },
+    sees: (b, h, i, j) => (j + slope * i + h * byHead + b * byBatch + 1000 * period) % period < open,
+  };
+}
+
+const problem = fc.record({
+  batches: fc.integer({ min: 1, max: 2 }),
+  tokensQ: fc.integer({ min: 1, max: 140 }),
+  tokensK: fc.integer({ min: 1, max: 160 }),
+  kvHeads: fc.integer({ min: 1, max: 2 }),
+  group: fc.integer({ min: 1, max: 2 }),
+  headDim: fc.constantFrom(4, 7, 16, 20),
+  dtype: fc.constantFrom("f32" as const, "f16" as const),
+  causal: fc.boolean(),
+  left: fc.option(fc.integer({ min: 0, max: 90 }), { nil: undefined }),
+  softcap: fc.option(fc.constant(3), { nil: undefined }),
+  stripes,
+  kind: fc.constantFrom("mask", "block mask", "listed rows", "packed sequences"),
+  blockQ: fc.constantFrom(32, 64, 96),
+  blockK: fc.constantFrom(16, 48, 64),
+  data: fc.integer({ min: 1, max: 1000 }),
+});
+type Problem = typeof problem extends fc.Arbitrary<infer T> ? T : never;
+
+async function check(ctx: AttentionContext, chosen: Problem): Promise<void> {
+  const { batches, tokensQ, tokensK, kvHeads, group, headDim, dtype, causal, left, softcap, data } = chosen;
+  const shared = { causal, ...(left !== undefined && { window: { left } }), ...(softcap && { softcap }) };
+  const heads = kvHeads * group;
+  const run: SoftmaxRun = { batches, tokensQ, tokensK, heads, kvHeads, headDim, dtype, seed: data };
+  const { wgsl: maskMod, sees } = mask(chosen.stripes);
+  const random = randomSource(data);
+  const buffers: GPUBuffer[] = [];
+  const kept = (buffer: GPUBuffer) => {
+    buffers.push(buffer);
+    return buffer;
+  };
+  try {
+    if (chosen.kind === "packed sequences") {
+      const cuts = (tokens: number) =>
+        [0, ...[0, 0, 0].map(() => Math.floor(random() * (tokens + 1))), tokens].sort((a, b) => a - b);
+      const [queries, keys] = [cuts(tokensQ), cuts(tokensK)];
+      const sequence = (offsets: readonly number[], at: number) =>
+        offsets.findIndex((_, s) => s < 4 && at >= offsets[s]! && at < offsets[s + 1]!);
+      await expectSoftmax(ctx, {
+        ...run,
+        batches: 1,
+        options: { ...shared, maskMod, queryOffsets: queries, keyOffsets: keys },
+        reference: {
+          ...(softcap && { softcap }),
+          maskMod: (_b, h, i, j) => {
+            const s = sequence(queries, i);
+            const position = i - queries[s + 1]! + keys[s + 1]!;
+            const visible = j >= keys[s]! && j < keys[s + 1]! && (!causal || j <= position);
+            return visible && (left === undefined || j >= position - left) && sees(s, h, i, j);
+          },
+        },
+      });
+      return;
+    }
+    const options: Omit<SoftmaxOptions, "bias"> = { ...shared, maskMod };
+    if (chosen.kind === "block mask") {
+      const { blockQ, blockK } = chosen;
+      const blockMask = await createBlockMask(ctx, maskMod, {
+        shape: [batches, heads, tokensQ, tokensK],
+        blockQ,
+        blockK,
+      });
+      kept(blockMask.buffer);
+      Object.assign(options, { blockMask });
+    }
+    const listed = Array.from({ length: batches * heads * tokensQ }, () => random() < 0.5);
+    if (chosen.kind === "listed rows") {
+      const words = Array.from({ length: batches * heads }, (_, n) => {
+        const own = Array.from({ length: tokensQ }, (_, t) => t).filter((t) => listed[n * tokensQ + t]);
+        return [own.length, ...own, ...new Array(tokensQ - own.length).fill(0)];
+      }).flat();
+      Object.assign(options, { queryRows: kept(wordBuffer(ctx, words)) });
+    }
+    await expectSoftmax(ctx, {
+      ...run,
+      options,
+      reference: { ...shared, maskMod: sees },
+      ...(chosen.kind === "listed rows" && {
+        untouched: (b: number, h: number, i: number) => !listed[(b * heads + h) * tokensQ + i],
+      }),
+    });
+  } finally {
+    for (const buffer of buffers) buffer.destroy();
+  }
+}
+
+test(`masks, block masks, listed rows and packed sequences agree with the reference, ${numRuns} runs from seed ${seed}`, {
+  timeout: (numRuns * SECONDS_PER_RUN + SECONDS_TO_SHRINK) * 1000,
+}, async () => {
+  const ctx = await testContext();
+  const property = fc.asyncProperty(problem, (chosen) => check(ctx, chosen));
+  const interruptAfterTimeLimit = numRuns * SECONDS_PER_RUN * 1000;
+  const found = await fc.check(property, {
+    seed,
+    numRuns,
+    interruptAfterTimeLimit,
+    includeErrorInReport: true,
+  });
+  expect(found.failed, fc.defaultReportMessage(found) ?? "").toBe(false);
+});
