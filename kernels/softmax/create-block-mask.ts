@@ -13,8 +13,9 @@ import { checkOptions } from "../../src/dispatch/validate.js";
 import entries from "./block_entries.wgsl";
 import occupancy from "./block_occupancy.wgsl";
 import { type BlockMask, blockGrid, checkBlockSize } from "./block-mask.js";
-import { type ModSlots, modSlots } from "./mod-slots.js";
-import type { MaskMod } from "./user-mod.js";
+import { loadMods } from "./load-mods.js";
+import type { ModSlots } from "./mod-slots.js";
+import type { MaskMod } from "./mod-types.js";
 
 export interface BlockMaskOptions {
   /** [B, Hq, Tq, Tk] of the problem; 1 for B or Hq where the mask does not depend on them, so that one list serves all. */
@@ -65,7 +66,7 @@ export async function createBlockMask(
       queryOffset,
       "It is the position of query row 0.",
     );
-  const mods = modSlots({ maskMod });
+  const mods = (await loadMods({ maskMod }))!;
   await ctx.assertAlive();
 
   const grid = blockGrid({ shape, blockQ, blockK });

@@ -11,6 +11,8 @@ const BIAS = 40;
 const SOFTCAP = 60;
 const ALIBI = 16;
 const MASK = 32;
+/** A guess: mods may be of any length. */
+const MOD = 60;
 /** Of each channel of a key, spread over the rows that share its rotation. */
 const ROTATION = 2.5;
 const UNALIGNED_HALF = 4;
@@ -18,7 +20,7 @@ const READ = 16;
 
 /** How many times longer a problem takes than its multiplications and additions alone: narrow heads and single rows most. */
 export function effortFactor(shape: SoftmaxShape, capabilities: Capabilities): number {
-  const { headDim, valueDim, tokensQ, softcap, alibi, bias, keyMask, rotary } = shape;
+  const { headDim, valueDim, tokensQ, softcap, alibi, bias, keyMask, rotary, mods } = shape;
   const conditions = storageConditions(shape, capabilities, false);
   const padded = 4 * (Math.ceil(headDim / 4) + Math.ceil(valueDim / 4));
   const halves = conditions.includes("half_kv") && !conditions.includes("vec4");
@@ -29,6 +31,8 @@ export function effortFactor(shape: SoftmaxShape, capabilities: Capabilities): n
     (softcap === undefined ? 0 : SOFTCAP) +
     (alibi ? ALIBI : 0) +
     (keyMask ? MASK : 0) +
+    (mods?.slots.score_mod ? MOD : 0) +
+    (mods?.slots.mask_mod ? MOD : 0) +
     (rotary ? ROTATION * padded : 0) +
     (halves ? UNALIGNED_HALF * padded : 0);
   // A prefill's tile shares each key among so many rows that reading it disappears.

@@ -12,6 +12,7 @@ import { checkBuffer, checkOptions } from "../../src/dispatch/validate.js";
 import { checkConfiguration } from "./check-configuration.js";
 import type { SoftmaxConfiguration } from "./configuration.js";
 import { dispatchBudget } from "./effort.js";
+import { loadMods } from "./load-mods.js";
 import { OPTION_NAMES, type SoftmaxOptions } from "./options.js";
 import { planSoftmax } from "./plan.js";
 import { checkProblem, type SoftmaxProblem } from "./problem.js";
@@ -36,6 +37,15 @@ export {
   readBlockMask,
 } from "./create-block-mask.js";
 export {
+  andMasks,
+  type MaskFunction,
+  type MaskMod,
+  type ModBinding,
+  notMask,
+  orMasks,
+  type ScoreMod,
+} from "./mod-types.js";
+export {
   alibiMod,
   causalMask,
   dilatedWindowMask,
@@ -50,15 +60,6 @@ export type { RotaryOptions, SoftmaxOptions } from "./options.js";
 export type { SoftmaxProblem } from "./problem.js";
 export type { SoftmaxMeasurement } from "./tune.js";
 export { softmaxConfigurations, type TuningOptions, tuneSoftmaxAttention } from "./tuning.js";
-export {
-  andMasks,
-  type MaskFunction,
-  type MaskMod,
-  type ModBinding,
-  notMask,
-  orMasks,
-  type ScoreMod,
-} from "./user-mod.js";
 
 /** Tensors of one `record`. Layouts are as planned; buffers may differ from call to call. */
 export interface SoftmaxTensors {
@@ -94,7 +95,7 @@ export async function planSoftmaxAttention(
 ): Promise<SoftmaxPlan> {
   checkOptions("planSoftmaxAttention", options, ["configuration", ...TUNING_OPTIONS]);
   checkBudget(options.budgetMs);
-  const shape = checkProblem(problem, ctx.capabilities);
+  const shape = checkProblem(problem, ctx.capabilities, await loadMods(problem));
   if (options.configuration) {
     checkConfiguration(options.configuration, shape, ctx.capabilities);
     checkRowConfiguration(options.configuration, shape);
@@ -146,7 +147,7 @@ export async function softmaxAttention(
 ): Promise<{ out: TensorView; lse?: TensorView }> {
   checkOptions("softmaxAttention", options, [...OPTION_NAMES, "out", "lse"]);
   const problem: SoftmaxProblem = { ...options, q, k, v };
-  const shape = checkProblem(problem, ctx.capabilities);
+  const shape = checkProblem(problem, ctx.capabilities, await loadMods(problem));
   for (const [name, view] of Object.entries({ q, k, v, ...(options.bias && { bias: options.bias }) })) {
     checkBuffer(name, view, ctx.capabilities);
   }

@@ -3,16 +3,8 @@ import type { Table } from "../../src/dispatch/compiled-passes.js";
 import type { SlotBinding, SlotBodies, SlotBody } from "../../src/dispatch/kernel-module.js";
 import type { BindingSource } from "../../src/dispatch/pass.js";
 import { userLines } from "../../src/dispatch/user-code.js";
-import {
-  bindingWords,
-  checkSource,
-  type Leaf,
-  type MaskMod,
-  type ModBinding,
-  maskLeaves,
-  type ScoreMod,
-  withoutComments,
-} from "./user-mod.js";
+import type { MaskMod, ModBinding, ScoreMod } from "./mod-types.js";
+import { bindingWords, checkSource, type Leaf, maskLeaves, withoutComments } from "./user-mod.js";
 
 /** Mods as a kernel takes them: bodies for its slots, and what these read. */
 export interface ModSlots {

@@ -1,7 +1,7 @@
 import type { PerBatch } from "../../src/dispatch/per-batch.js";
 import type { TensorLayout } from "../../src/dispatch/tensor-view.js";
 import type { BlockMask } from "./block-mask.js";
-import type { MaskMod, ScoreMod } from "./user-mod.js";
+import type { MaskMod, ScoreMod } from "./mod-types.js";
 
 /** Rotary position embedding (RoFormer, arXiv 2104.09864), applied to q and k as they are read. */
 export interface RotaryOptions {

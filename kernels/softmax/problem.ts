@@ -4,7 +4,7 @@ import { broadcastLayout, checkBindable, checkHeadDims, expectShape } from "../.
 import type { DType, Shape4, TensorLayout } from "../../src/dispatch/tensor-view.js";
 import { checkLayout, checkOptions } from "../../src/dispatch/validate.js";
 import { type BlockMask, checkBlockMask } from "./block-mask.js";
-import { type ModSlots, modSlots } from "./mod-slots.js";
+import type { ModSlots } from "./mod-slots.js";
 import { OPTION_NAMES, type RotaryOptions, type SoftmaxOptions } from "./options.js";
 import { type PackedSequences, packedSequences } from "./packed.js";
 import { checkQueryRows } from "./query-rows.js";
@@ -71,9 +71,14 @@ function defaultLse([batch, tokens, heads]: Shape4): TensorLayout {
 /**
  * Checks a problem without touching the GPU.
  *
+ * @param mods its mods, checked already (`loadMods`); without them the problem is taken as one that has none
  * @throws AttentionError "shape", "dtype", "limit", or "unsupported" for options it does not know
  */
-export function checkProblem(problem: SoftmaxProblem, capabilities: Capabilities): SoftmaxShape {
+export function checkProblem(
+  problem: SoftmaxProblem,
+  capabilities: Capabilities,
+  mods?: ModSlots,
+): SoftmaxShape {
   checkOptions("softmaxAttention", problem, [...TENSOR_NAMES, ...OPTION_NAMES]);
   const { q, k, v } = problem;
   checkInputs(q, k, v);
@@ -111,7 +116,7 @@ export function checkProblem(problem: SoftmaxProblem, capabilities: Capabilities
     );
   }
   const full: Shape4 = [batches, heads, tokensQ, tokensK];
-  const { scoreMod, maskMod, blockMask, queryRows } = problem;
+  const { blockMask, queryRows } = problem;
   if (blockMask !== undefined) checkBlockMask(blockMask, full);
   if (queryRows !== undefined) checkQueryRows(queryRows, full, blockMask !== undefined);
   const packed = packedSequences(problem, full);
@@ -141,9 +146,7 @@ export function checkProblem(problem: SoftmaxProblem, capabilities: Capabilities
     ...(rope && { rotary: checkedRotary(rope, headDim) }),
     ...(lse && { lse }),
     ...(bias && { bias }),
-    ...((scoreMod || maskMod) && {
-      mods: modSlots({ ...(scoreMod && { scoreMod }), ...(maskMod && { maskMod }) }),
-    }),
+    ...(mods && { mods }),
     ...(blockMask && { blockMask }),
     ...(queryRows && { queryRows }),
     ...(packed && { packed }),

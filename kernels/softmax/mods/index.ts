@@ -5,7 +5,7 @@
 
 import { checkNumber, fail, isBuffer } from "../../../src/dispatch/check.js";
 import { checkOptions } from "../../../src/dispatch/validate.js";
-import type { MaskFunction, ScoreMod } from "../user-mod.js";
+import type { MaskFunction, ScoreMod } from "../mod-types.js";
 import alibi from "./alibi.wgsl?mod";
 import causal from "./causal.wgsl?mod";
 import dilatedWindow from "./dilated-window.wgsl?mod";
