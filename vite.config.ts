@@ -8,6 +8,7 @@ const entries = {
   agent: "kernels/agent/index.ts",
   flow: "kernels/flow/index.ts",
   sale: "kernels/sale/index.ts",
+  moh: "kernels/moh/index.ts",
   layers: "kernels/_layers/index.ts",
   transformer: "src/transformer/index.ts",
 };
