@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
+import { expectSoftmax } from "../../test/support/expect-softmax.js";
 import { testContext } from "../../test/support/gpu.js";
 import { randomSource } from "../../test/support/random.js";
-import { expectSoftmax, wordBuffer } from "../../test/support/softmax-run.js";
+import { wordBuffer } from "../../test/support/softmax-run.js";
 import { type BlockMask, createBlockMask, planSoftmaxAttention, readBlockMask } from "./index.js";
 
 /** What the lists should say, one pair at a time. */

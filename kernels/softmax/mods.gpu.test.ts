@@ -1,95 +1,22 @@
 import { afterAll, describe, expect, test, vi } from "vitest";
+import { expectSoftmax } from "../../test/support/expect-softmax.js";
 import { testContext } from "../../test/support/gpu.js";
 import { registerConfiguration, sharedConfiguration } from "../../test/support/softmax-configurations.js";
-import { expectSoftmax, type SoftmaxRun, wordBuffer } from "../../test/support/softmax-run.js";
+import { type SoftmaxRun, wordBuffer } from "../../test/support/softmax-run.js";
 import type { SoftmaxConfiguration } from "./configuration.js";
 import {
-  alibiMod,
   andMasks,
   causalMask,
   createBlockMask,
-  dilatedWindowMask,
   documentMask,
   type MaskMod,
-  neighborhoodMask,
-  notMask,
-  orMasks,
   planSoftmaxAttention,
-  prefixLmMask,
-  relativeBiasMod,
-  type ScoreMod,
-  slidingWindowMask,
-  softCapMod,
 } from "./index.js";
+import { HEADS, KEYS, MASK_MODS, SCORE_MODS } from "./mod-cases.js";
 
-type Score = NonNullable<NonNullable<SoftmaxRun["reference"]>["scoreMod"]>;
 type Mask = NonNullable<NonNullable<SoftmaxRun["reference"]>["maskMod"]>;
 
-const HEADS = 4;
-const slopes = [0.5, 0.25, 0.125, 0.0625];
-const table = Array.from({ length: HEADS * 9 }, (_, n) => Math.sin(n));
-const documents = Array.from({ length: 48 }, (_, t) => (t < 7 ? 4 : t < 30 ? 1 : 9));
-
-/** Mods with what they mean; `p` is the position of query row i in a problem with `offset` more keys than queries. */
-const SCORES: Record<string, [ScoreMod, (p: number, ...given: Parameters<Score>) => number]> = {
-  ALiBi: [alibiMod(slopes), (p, s, _b, h, _i, j) => s - slopes[h]! * Math.abs(p - j)],
-  "soft cap": [softCapMod(2), (_p, s) => 2 * Math.tanh(s / 2)],
-  "relative bias": [
-    relativeBiasMod(table, 4),
-    (p, s, _b, h, _i, j) => s + table[h * 9 + 4 + Math.max(-4, Math.min(4, j - p))]!,
-  ],
-  "one of the application's": [
-    {
-      wgsl: "// twice, and more\nlet own = shift(h) * factor;\nreturn score * own + f32(b);",
-      functions: "fn shift(h: u32) -> f32 { return f32(h % 2u) + 0.5; }",
-      constants: { factor: 2 },
-    },
-    (_p, s, b, h) => s * ((h % 2) + 0.5) * 2 + b,
-  ],
-};
-
-const MASKS: Record<string, [MaskMod, (p: number, ...given: Parameters<Mask>) => boolean]> = {
-  causal: [causalMask(), (p, _b, _h, _i, j) => j <= p],
-  "sliding window": [
-    slidingWindowMask({ left: 5, right: 2 }),
-    (p, _b, _h, _i, j) => j >= p - 5 && j <= p + 2,
-  ],
-  "dilated window": [
-    dilatedWindowMask({ left: 3, right: 1, dilation: 4 }),
-    (p, _b, _h, _i, j) => j >= p - 12 && j <= p + 4 && (j - p) % 4 === 0,
-  ],
-  "prefix LM": [prefixLmMask([9, 21]), (p, b, _h, _i, j) => j < [9, 21][b]! || j <= p],
-  documents: [documentMask(documents, 48), (p, _b, _h, _i, j) => documents[p] === documents[j]],
-  neighborhood: [
-    neighborhoodMask({ height: 6, width: 8, kernel: [3, 5] }),
-    (p, _b, _h, _i, j) => {
-      // The last place for a window of 3 x 5 in 6 x 8 pixels is 3 in both directions.
-      const [top, left] = [(p >> 3) - 1, (p % 8) - 2].map((at) => Math.max(0, Math.min(at, 3)));
-      return j >> 3 >= top! && j >> 3 < top! + 3 && j % 8 >= left! && j % 8 < left! + 5;
-    },
-  ],
-  composed: [
-    orMasks(
-      andMasks(causalMask(), slidingWindowMask({ left: 6 }), notMask({ wgsl: "return j % 3u == h % 3u;" })),
-      { wgsl: "return j < sinks;", constants: { sinks: 2 } },
-    ),
-    (p, _b, h, _i, j) => (j <= p && j >= p - 6 && j % 3 !== h % 3) || j < 2,
-  ],
-  "of one name for two things": [
-    andMasks(
-      documentMask(documents, 48),
-      notMask(
-        documentMask(
-          documents.map((_, t) => t % 5),
-          48,
-        ),
-      ),
-    ),
-    (p, _b, _h, _i, j) => documents[p] === documents[j] && p % 5 !== j % 5,
-  ],
-};
-
-const base = { batches: 2, tokensQ: 45, tokensK: 48, heads: HEADS, kvHeads: 2 } as const;
+const base = { batches: 2, tokensQ: 45, tokensK: KEYS, heads: HEADS, kvHeads: 2 } as const;
 const sizes = { ...base, headDim: 16, valueDim: 16 };
 const position = (i: number, run: { tokensQ: number; tokensK: number }) => i + run.tokensK - run.tokensQ;
 
@@ -123,10 +50,10 @@ describe.each(Object.keys(KERNELS))("%s", (kernel) => {
   const { tokensQ, configuration } = KERNELS[kernel]!;
   const run = { ...base, tokensQ };
 
-  test.each(Object.keys(SCORES))("score mod: %s", async (name) => {
+  test.each(Object.keys(SCORE_MODS))("score mod: %s", async (name) => {
     const ctx = await testContext();
     CAPABILITIES = ctx.capabilities;
-    const [scoreMod, meaning] = SCORES[name]!;
+    const [scoreMod, meaning] = SCORE_MODS[name]!;
     await expectSoftmax(ctx, {
       ...run,
       options: { scoreMod },
@@ -135,10 +62,10 @@ describe.each(Object.keys(KERNELS))("%s", (kernel) => {
     });
   });
 
-  test.each(Object.keys(MASKS))("mask mod: %s", async (name) => {
+  test.each(Object.keys(MASK_MODS))("mask mod: %s", async (name) => {
     const ctx = await testContext();
     CAPABILITIES = ctx.capabilities;
-    const [maskMod, meaning] = MASKS[name]!;
+    const [maskMod, meaning] = MASK_MODS[name]!;
     await expectSoftmax(ctx, {
       ...run,
       options: { maskMod },

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
+import { expectSoftmax } from "../../test/support/expect-softmax.js";
 import { testContext } from "../../test/support/gpu.js";
 import { registerConfiguration } from "../../test/support/softmax-configurations.js";
-import { expectSoftmax, type SoftmaxRun, wordBuffer } from "../../test/support/softmax-run.js";
+import { type SoftmaxRun, wordBuffer } from "../../test/support/softmax-run.js";
 import type { SoftmaxConfiguration } from "./configuration.js";
 import { planSoftmaxAttention } from "./index.js";
 

@@ -6,9 +6,10 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { createBlockMask, type MaskMod, type SoftmaxOptions } from "../../kernels/softmax/index.js";
 import type { AttentionContext } from "../../src/dispatch/context.js";
+import { expectSoftmax } from "../support/expect-softmax.js";
 import { testContext } from "../support/gpu.js";
 import { randomSource } from "../support/random.js";
-import { expectSoftmax, type SoftmaxRun, wordBuffer } from "../support/softmax-run.js";
+import { type SoftmaxRun, wordBuffer } from "../support/softmax-run.js";
 
 const env: Record<string, string | undefined> = typeof process === "undefined" ? {} : process.env;
 const seed = Number(env.FUZZ_SEED ?? 1);

@@ -13,6 +13,7 @@ import type { Family, SoftmaxChecks } from "./softmax-checks.js";
 import type { TuningCheck } from "./tuning-check.js";
 
 const HERE = import.meta.dirname;
+const GOLDEN = join(HERE, "../golden");
 const DENO = join(dirname(createRequire(import.meta.url).resolve("deno/package.json")), "bin.cjs");
 
 let folder: string;
@@ -52,7 +53,9 @@ describe.concurrent("under Naga", { timeout: 600_000 }, () => {
     ["linear", 20],
     ["flow", 21],
     ["agent", 16],
-  ])("%s attention is right in f32 and f16", async ([part, least], context) => {
+    ["sale", 12],
+    ["masks", 23],
+  ])("%s: right in f32 and f16", async ([part, least], context) => {
     const { adapter, result } = await run<CaseChecks>(part, context);
     console.log(`${part}: ${result.passed} checks on ${adapter}`);
     expect(result.failures).toEqual([]);
@@ -74,7 +77,7 @@ async function run<Result extends SoftmaxChecks | TuningCheck | CaseChecks>(
 ): Promise<{ adapter: string; f16: boolean; result: Result }> {
   const driver = findVulkanCpuDriver("lavapipe");
   const flags = ["--quiet", "--no-lock", "--no-remote", "--no-config", "--unstable-webgpu", "--allow-read"];
-  const stdout = await output([DENO, "run", ...flags, join(folder, "runner.js"), part], {
+  const stdout = await output([DENO, "run", ...flags, join(folder, "runner.js"), part, GOLDEN], {
     ...(driver && { VK_ICD_FILENAMES: driver }),
     DENO_NO_UPDATE_CHECK: "1",
   });

@@ -6,10 +6,12 @@ import { AttentionContext } from "../../src/index.js";
 import { checkAgent } from "./agent-checks.js";
 import { checkFlow } from "./flow-checks.js";
 import { type CaseChecks, checkLinear } from "./linear-checks.js";
+import { checkMasks } from "./masks-checks.js";
+import { checkSale } from "./sale-checks.js";
 import { checkSoftmax, type SoftmaxChecks } from "./softmax-checks.js";
 import { measureCandidates, type TuningCheck } from "./tuning-check.js";
 
-export type Part = "shared" | "registers" | "tuning" | "linear" | "flow" | "agent";
+export type Part = "shared" | "registers" | "tuning" | "linear" | "flow" | "agent" | "masks" | "sale";
 
 export interface Report<Result = SoftmaxChecks | TuningCheck | CaseChecks> {
   /** What the adapter calls itself. */
@@ -36,7 +38,9 @@ function check(part: Part, device: GPUDevice): Promise<SoftmaxChecks | TuningChe
   if (part === "tuning") return measureCandidates(device);
   if (part === "linear") return checkLinear(device);
   if (part === "flow") return checkFlow(device);
+  if (part === "masks") return checkMasks(device);
   if (part === "agent") return checkAgent(device);
+  if (part === "sale") return checkSale(device, process.argv[3]!);
   return checkSoftmax(device, part);
 }
 

@@ -1,4 +1,3 @@
-import { expect } from "vitest";
 import { TOLERANCE_F16, TOLERANCE_F32 } from "../../kernels/softmax/cases.js";
 import {
   planSoftmaxAttention,
@@ -32,12 +31,20 @@ export interface SoftmaxRun {
 
 const UNTOUCHED = 77;
 
-/** Runs a problem into outputs full of a mark and expects what the reference says, on inputs rounded to their storage. */
-export async function expectSoftmax(
+export interface SoftmaxErrors {
+  /** Relative to the largest reference value. */
+  readonly out: number;
+  readonly lse: number;
+  readonly outTolerance: number;
+  readonly lseTolerance: number;
+}
+
+/** Runs a problem into outputs full of a mark and compares with the reference on inputs rounded to their storage. */
+export async function runSoftmax(
   ctx: AttentionContext,
   run: SoftmaxRun,
   look: (plan: SoftmaxPlan) => void = () => {},
-): Promise<void> {
+): Promise<SoftmaxErrors> {
   const { batches = 1, tokensQ, tokensK, heads = 2, kvHeads = heads, headDim = 16, dtype = "f32" } = run;
   const random = randomSource(run.seed ?? 1);
   const make = (shape: Shape4) => ({
@@ -74,11 +81,12 @@ export async function expectSoftmax(
       expected.lse[row] = UNTOUCHED;
       expected.out.fill(UNTOUCHED, row * headDim, (row + 1) * headDim);
     }
-    const tolerance = dtype === "f16" ? TOLERANCE_F16 : TOLERANCE_F32;
-    expect(difference(await ctx.read(tensors.out), expected.out).maxRelative).toBeLessThanOrEqual(tolerance);
-    expect(difference(await ctx.read(tensors.lse), expected.lse).maxRelative).toBeLessThanOrEqual(
-      TOLERANCE_F32,
-    );
+    return {
+      out: difference(await ctx.read(tensors.out), expected.out).maxRelative,
+      lse: difference(await ctx.read(tensors.lse), expected.lse).maxRelative,
+      outTolerance: dtype === "f16" ? TOLERANCE_F16 : TOLERANCE_F32,
+      lseTolerance: TOLERANCE_F32,
+    };
   } finally {
     for (const { buffer } of Object.values(tensors)) buffer.destroy();
   }
