@@ -75,6 +75,22 @@ describe.each(Object.keys(KERNELS))("%s", (kernel) => {
   });
 });
 
+test.each([45, 3])("a score mod gets a score that has every other term, %i rows", async (tokensQ) => {
+  const ctx = await testContext();
+  const options = {
+    softcap: 1,
+    alibiSlopes: [0.5, 0.25, 0.1, 0],
+    window: { left: 20 },
+    sinkLogits: [1, 0, 2, -1],
+  };
+  await expectSoftmax(ctx, {
+    ...base,
+    tokensQ,
+    options: { ...options, scoreMod: { wgsl: "return 2.0 * score;" } },
+    reference: { ...options, scoreMod: (s) => 2 * s },
+  });
+});
+
 describe("with a block mask", () => {
   const large = { batches: 2, tokensQ: 150, tokensK: 150, heads: HEADS, kvHeads: 2 } as const;
   const long = Array.from({ length: 150 }, (_, t) => (t < 40 ? 1 : t < 100 ? 2 : 5));

@@ -83,9 +83,9 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "the last rows of a tile that is not full are left out",
-    file: `${SOFTMAX}prefill.ts`,
-    find: "const tiles = Math.ceil(tokensQ / rows);",
-    replace: "const tiles = Math.max(Math.floor(tokensQ / rows), 1);",
+    file: `${SOFTMAX}row-tiles.ts`,
+    find: "length: Math.ceil(tokensQ / rows) }",
+    replace: "length: Math.max(Math.floor(tokensQ / rows), 1) }",
   },
   {
     name: "a quad passes its keys round in the wrong order",
@@ -163,8 +163,8 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "a tile counts as hidden when its last word of the mask hides all keys",
     file: `${SOFTMAX}visibility.wgsl`,
-    find: "bits |= key_mask[batch * words + word];",
-    replace: "bits = key_mask[batch * words + word];",
+    find: "bits |= key_mask[mask_words(batch) + word];",
+    replace: "bits = key_mask[mask_words(batch) + word];",
   },
   {
     name: "what a masked key's memory holds reaches the sums",
@@ -219,5 +219,65 @@ export const FAULTS: readonly Fault[] = [
     file: `${SOFTMAX}proxy-problem.ts`,
     find: "        this.#forget();\n",
     replace: "",
+  },
+  {
+    name: "the last tile of each listed block is not visited",
+    file: `${SOFTMAX}key_blocks.wgsl`,
+    find: "KeyTiles(count * (BLOCK_K / keys), block_list[2u * row])",
+    replace: "KeyTiles(count * (BLOCK_K / keys - 1u), block_list[2u * row])",
+  },
+  {
+    name: "partial blocks are taken as full",
+    file: `${SOFTMAX}key_blocks.wgsl`,
+    find: "(!HAS_PARTIAL || (entry & 1u) == 1u)",
+    replace: "(!HAS_PARTIAL || (entry & 1u) == 2u)",
+  },
+  {
+    name: "all batch entries take the first one's blocks",
+    file: `${SOFTMAX}pass-parts.ts`,
+    find: "return [batches > 1 ? heads * rows : 0, heads > 1 ? rows : 0, 1, 0];",
+    replace: "return [0, heads > 1 ? rows : 0, 1, 0];",
+  },
+  {
+    name: "a block is full when its first row is",
+    file: `${SOFTMAX}block_occupancy.wgsl`,
+    find: "for (var n = 1u; n < rows * keys; n++) {",
+    replace: "for (var n = 1u; n < keys; n++) {",
+  },
+  {
+    name: "listed rows stand where the list has them",
+    file: `${SOFTMAX}query_rows.wgsl`,
+    find: "+ 1u + own], params.tokens_q - 1u);",
+    replace: "+ 1u + own] * 0u + own, params.tokens_q - 1u);",
+  },
+  {
+    name: "a packed sequence is aligned at its begin",
+    file: `${SOFTMAX}visibility.wgsl`,
+    find: "i32(key_count(batch)) - i32(sequence_begin(batch + 1u));",
+    replace: "i32(terms[batch]) - i32(sequence_begin(batch));",
+  },
+  {
+    name: "a packed sequence goes on into the next one's rows",
+    file: `${SOFTMAX}query_rows.wgsl`,
+    find: "i32(sequence_begin(low + 1u)) - 1);",
+    replace: "i32(sequence_begin(low + 1u)));",
+  },
+  {
+    name: "a score mod does not see the bias, or the other way round",
+    file: `${SOFTMAX}logits.wgsl`,
+    find: "return score_mod(score, b, h, i, j);",
+    replace: "return score_mod(product * params.scale, b, h, i, j);",
+  },
+  {
+    name: "two mods read the binding of one",
+    file: `${SOFTMAX}mod-slots.ts`,
+    find: "if (global !== own) renamed[own] = global;",
+    replace: "if (global === own) renamed[own] = global;",
+  },
+  {
+    name: "strips do not ask the mask",
+    file: `${SOFTMAX}strips.wgsl`,
+    find: "key_seen(key, ranges[r], kept, n) & mask_mod(batch, heads[r], tokens[r], key);",
+    replace: "key_seen(key, ranges[r], kept, n);",
   },
 ];

@@ -1,7 +1,15 @@
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 
-const FILES = ["kernels/softmax/softmax.gpu", "kernels/softmax/tuning.gpu", "kernels/softmax/plan.test"];
+const FILES = [
+  "softmax.gpu",
+  "tuning.gpu",
+  "plan.test",
+  "mods.gpu",
+  "block-mask.gpu",
+  "query-rows.gpu",
+  "packed.gpu",
+].map((name) => `kernels/softmax/${name}`);
 
 /**
  * Parts of full names, few enough to take seconds: each of these tests is the only one of them that notices some fault, found by
@@ -24,6 +32,15 @@ const TESTS = [
   "cuts what would take too long over rows",
   "drops a candidate that the driver gets wrong",
   "finds out a candidate that writes nothing",
+  "with a block mask the table's kernel: of each head and batch entry",
+  "with a block mask tiled: causal",
+  "createBlockMask of batch entries and heads",
+  "computed: the table's kernel, causal, batches, grouped heads",
+  "packed sequences: more keys, an empty sequence, rows behind the last, causal true",
+  "tiled score mod: soft cap",
+  "tiled mask mod: of one name for two things",
+  "strips mask mod: documents",
+  "a score mod gets a score that has every other term, 45 rows",
 ];
 
 /** A run takes some ten seconds on an idle machine, many times that on a busy one; a fault may keep a loop from ending. */
