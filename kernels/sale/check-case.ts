@@ -7,6 +7,7 @@ import { normalArray, randomSource } from "../../test/support/random.js";
 import type { SalePlan } from "./attention-plan.js";
 import { type SaleCase, shapesOf, TOLERANCE_F16, TOLERANCE_F32 } from "./cases.js";
 import { planSaleAttention } from "./index.js";
+import type { SaleShape } from "./problem.js";
 import { type DenseTensor, keptAttention, type SaleHead, saleReference } from "./reference.js";
 import { certainMask } from "./rounding.js";
 
@@ -59,8 +60,10 @@ export async function checkRun(
   const given = { ...inputs, ...problem, scale };
   const reference = saleReference(given);
   const selection = await plan.readSelection();
-  const mask = await readMask(ctx, plan.blockMask);
-  const blocks = Math.ceil(tokens / 64) * Math.ceil(tokens / blockK);
+  const [queryBlocks, keyBlocks] = [Math.ceil(tokens / 64), Math.ceil(tokens / blockK)];
+  const sizes = { batches: problem.batches, heads, queryBlocks, keyBlocks };
+  const mask = await readLists(ctx, plan.blockMask.buffer, sizes);
+  const blocks = queryBlocks * keyBlocks;
   let [open, candidates, kept, error] = [0, 0, 0, 0];
   const largest = largestSize(reference);
   for (const [index, head] of reference.entries()) {
@@ -84,7 +87,7 @@ export async function checkRun(
     for (const [place, wanted] of certain.entries()) {
       if (wanted !== 2 && wanted !== own[place])
         throw new Error(
-          `head ${index}, block ${place} of [${Math.ceil(tokens / 64)}, ${Math.ceil(tokens / blockK)}]: ${own[place]}, expected ${wanted}`,
+          `head ${index}, block ${place} of [${queryBlocks}, ${keyBlocks}]: ${own[place]}, expected ${wanted}`,
         );
       if (wanted === 2) open++;
       if (head.selectable[place]) [candidates, kept] = [candidates + 1, kept + own[place]!];
@@ -136,12 +139,12 @@ function expectClose(name: string, actual: Float32Array, expected: Float64Array)
 }
 
 /** [B, Hq, query blocks, key blocks] 1 = listed; throws unless every list ascends and stays within its row. */
-async function readMask(
+export async function readLists(
   ctx: AttentionContext,
-  { buffer, shape, blockQ, blockK }: SalePlan["blockMask"],
+  buffer: GPUBuffer,
+  sizes: ListSizes,
 ): Promise<Uint8Array> {
-  const [batches, heads, queries, keys] = shape;
-  const [queryBlocks, keyBlocks] = [Math.ceil(queries / blockQ), Math.ceil(keys / blockK)];
+  const { batches, heads, queryBlocks, keyBlocks } = sizes;
   const words = await readWords(ctx, buffer, buffer.size / 4);
   const mask = new Uint8Array(batches * heads * queryBlocks * keyBlocks);
   for (let row = 0; row < batches * heads * queryBlocks; row++) {
@@ -156,6 +159,8 @@ async function readMask(
   }
   return mask;
 }
+
+type ListSizes = Pick<SaleShape, "batches" | "heads" | "queryBlocks" | "keyBlocks">;
 
 /** Runs a case into an output full of NaN and checks everything about it. */
 export async function checkCase(ctx: AttentionContext, problem: SaleCase): Promise<CheckedCase> {

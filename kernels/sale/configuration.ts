@@ -1,8 +1,10 @@
 import { architectureOf } from "../../src/dispatch/architecture.js";
 import type { Capabilities } from "../../src/dispatch/capabilities.js";
 
-/** How `select_blocks.wgsl` runs. Every configuration gives bitwise the same blocks. Plain data. */
+/** How the passes that score keys run. Every configuration selects bitwise the same blocks of the same limits. Plain data. */
 export interface SelectConfiguration {
+  /** Query rows of a thread of `local_scores.wgsl`: a divisor of 64. */
+  readonly localRows: number;
   /** Whether four 8-bit numbers are multiplied at a time, by `dot4I8Packed`. */
   readonly dot4: boolean;
   /** Keys of a tile: 2, 4 or 8. */
@@ -16,14 +18,21 @@ export interface SelectConfiguration {
 
 /**
  * The configuration for a device by what is known of its kind. A CPU driver takes a workgroup in one go when it is as wide as its
- * vectors, and wants constant indices. SwiftShader multiplies bytes one by one, and compiles for minutes what is unrolled whole.
+ * vectors, keeps a tile in registers, and wants constant indices; a GPU's threads are many, and short of registers. SwiftShader multiplies bytes one by one, and compiles for minutes what is unrolled whole.
  */
 export function tableConfiguration(headDim: number, capabilities: Capabilities): SelectConfiguration {
   const words = Math.ceil(headDim / 8);
   const { software, dot4 } = capabilities;
-  if (!software) return { dot4, keys: 4, lanes: 8, unroll: false, unrollWords: false };
+  if (!software) return { localRows: 2, dot4, keys: 4, lanes: 8, unroll: false, unrollWords: false };
   if (architectureOf(capabilities) === "swiftshader")
-    return { dot4: false, keys: 8, lanes: 1, unroll: true, unrollWords: false };
+    return { localRows: 8, dot4: false, keys: 8, lanes: 1, unroll: true, unrollWords: false };
   // Wide heads: smaller tiles, so that the unrolled kernel stays as long as that of 64 channels.
-  return { dot4, keys: words > 16 ? 2 : words > 8 ? 4 : 8, lanes: 1, unroll: true, unrollWords: true };
+  return {
+    localRows: 8,
+    dot4,
+    keys: words > 16 ? 2 : words > 8 ? 4 : 8,
+    lanes: 1,
+    unroll: true,
+    unrollWords: true,
+  };
 }

@@ -42,7 +42,7 @@ export function planSelection(
     ...sides.flatMap((side) => meanPasses(shape, memory, side)),
     ...sides.map((side) => quantisePass(shape, memory, bytes, side)),
     correctionPass(shape, memory, bytes),
-    localScoresPass(shape, memory, capabilities),
+    localScoresPass(shape, memory, configuration),
     selectPass(shape, memory, bytes, configuration),
     listPass(shape, memory, bytes),
   ].flatMap((draft) => dispatches(shape, draft, device));

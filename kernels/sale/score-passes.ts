@@ -1,4 +1,3 @@
-import type { Capabilities } from "../../src/dispatch/capabilities.js";
 import { bytesOf } from "../../src/dispatch/layout.js";
 import type { SelectConfiguration } from "./configuration.js";
 import { BLOCK_Q, candidateBlocks, localPairs } from "./geometry.js";
@@ -14,10 +13,9 @@ const SELECT_ROWS = 8;
 const PRODUCTS_AT_ONCE = 4;
 
 /** Maximum, sum and threshold of every row from block 0 and the local blocks. */
-export function localScoresPass(shape: SaleShape, memory: Memory, { software }: Capabilities): Draft {
+export function localScoresPass(shape: SaleShape, memory: Memory, configuration: SelectConfiguration): Draft {
   const { batches, heads, headDim, queryBlocks, q, k } = shape;
-  // Threads of a CPU driver keep a tile in registers and share nothing; those of a GPU are many, and short of registers.
-  const [ROWS, KEYS] = software ? [8, 8] : [2, 8];
+  const constants = { ROWS: configuration.localRows, KEYS: 8 };
   const round = Array.from({ length: queryBlocks }, (_, a) => {
     const flops = 2 * headDim * localPairs(shape, a);
     return { flops, work: flops * 1.5 };
@@ -26,8 +24,8 @@ export function localScoresPass(shape: SaleShape, memory: Memory, { software }: 
     name: "sale/local_scores",
     kernel: localScores,
     tensors: [q, k],
-    constants: { ROWS, KEYS },
-    unroll: software ? { ROWS, KEYS } : {},
+    constants,
+    unroll: configuration.unroll ? constants : {},
     bindings: {
       thresholds: { table: "thresholds" },
       q: { tensor: "q" },
