@@ -7,11 +7,12 @@ import { checkAgent } from "./agent-checks.js";
 import { checkFlow } from "./flow-checks.js";
 import { type CaseChecks, checkLinear } from "./linear-checks.js";
 import { checkMasks } from "./masks-checks.js";
+import { checkMoh } from "./moh-checks.js";
 import { checkSale } from "./sale-checks.js";
 import { checkSoftmax, type SoftmaxChecks } from "./softmax-checks.js";
 import { measureCandidates, type TuningCheck } from "./tuning-check.js";
 
-export type Part = "shared" | "registers" | "tuning" | "linear" | "flow" | "agent" | "masks" | "sale";
+export type Part = "shared" | "registers" | "tuning" | "linear" | "flow" | "agent" | "masks" | "sale" | "moh";
 
 export interface Report<Result = SoftmaxChecks | TuningCheck | CaseChecks> {
   /** What the adapter calls itself. */
@@ -40,6 +41,7 @@ function check(part: Part, device: GPUDevice): Promise<SoftmaxChecks | TuningChe
   if (part === "flow") return checkFlow(device);
   if (part === "masks") return checkMasks(device);
   if (part === "agent") return checkAgent(device);
+  if (part === "moh") return checkMoh(device);
   if (part === "sale") return checkSale(device, process.argv[3]!);
   return checkSoftmax(device, part);
 }
