@@ -77,12 +77,25 @@ describe("createBlockMask", () => {
       "shape",
       /blockQ: expected a multiple of 32/,
     ],
+    [
+      "blocks of too many pairs",
+      { shape: [1, 1, 8192, 8192], blockQ: 8192, blockK: 8192 },
+      "shape",
+      /blockQ \* blockK/,
+    ],
     ["an unknown option", { shape: [1, 1, 64, 64], block: 3 }, "unsupported", /block/],
     ["more than a buffer holds", { shape: [1, 1, 2 ** 24, 2 ** 24] }, "limit", /states of all blocks/],
   ])("refuses %s", async (_, options, code, message) => {
     const ctx = await testContext();
     const made = createBlockMask(ctx, { wgsl: "return true;" }, options as never);
     await expect(made).rejects.toMatchObject({ code, message: expect.stringMatching(message) });
+  });
+
+  test("refuses no mask, and to read none", async () => {
+    const ctx = await testContext();
+    const made = createBlockMask(ctx, undefined as never, { shape: [1, 1, 64, 64] });
+    await expect(made).rejects.toMatchObject({ code: "shape" });
+    await expect(readBlockMask(ctx, undefined as never)).rejects.toMatchObject({ code: "shape" });
   });
 
   test("names the line of a mask that does not compile", async () => {
@@ -158,6 +171,12 @@ describe("a block mask of the application's", () => {
       { buffer: { size: 9999, usage: 0x08 } },
       "unsupported",
       /blockMask\.buffer usage/,
+    ],
+    [
+      "for other positions",
+      { queryOffset: 3 },
+      "shape",
+      /blockMask\.queryOffset: expected 40, as in the problem, got 3/,
     ],
     ["with counts of another mask", { counts: [1, 2] }, "shape", /blockMask\.counts/],
     ["that is none", { buffer: undefined }, "shape", /blockMask: expected \{ buffer/],

@@ -1,6 +1,7 @@
 import { BufferUsage } from "../../src/dispatch/buffer-usage.js";
 import { checkLength, fail, isBuffer } from "../../src/dispatch/check.js";
 import type { Shape4 } from "../../src/dispatch/tensor-view.js";
+import type { MaskMod } from "./mod-types.js";
 
 /**
  * Which blocks of keys each block of query rows visits: a compressed list in a GPU buffer, made by `createBlockMask`, by SALE, or
@@ -23,6 +24,10 @@ export interface BlockMask {
    * count what is visited; without it they count every block.
    */
   readonly counts?: ArrayLike<number>;
+  /** What partial blocks ask, where the problem has no `maskMod` of its own. Default nothing: partial blocks are seen whole. */
+  readonly maskMod?: MaskMod;
+  /** The position of query row 0 that the mask was made for; the problem must have the same. Default any. */
+  readonly queryOffset?: number;
 }
 
 /** Rows of blocks, [batches, heads, blocks of query rows]. */
@@ -33,8 +38,15 @@ export function blockGrid({
   return [batches, heads, Math.ceil(tokensQ / blockQ)];
 }
 
-/** @throws AttentionError "shape" for a mask made for another problem, "unsupported" for a buffer that cannot be bound */
-export function checkBlockMask(mask: BlockMask, [batches, heads, tokensQ, tokensK]: Shape4): void {
+/**
+ * @param queryOffset of the problem; undefined where it is found on the GPU
+ * @throws AttentionError "shape" for a mask made for another problem, "unsupported" for a buffer that cannot be bound
+ */
+export function checkBlockMask(
+  mask: BlockMask,
+  [batches, heads, tokensQ, tokensK]: Shape4,
+  queryOffset: number | undefined,
+): void {
   const { buffer, shape, blockQ, blockK, counts } = mask ?? {};
   if (!isBuffer(buffer) || !Array.isArray(shape) || shape.length !== 4)
     fail("shape", "blockMask", "{ buffer, shape, blockQ, blockK }", mask, "Make it with createBlockMask.");
@@ -51,6 +63,16 @@ export function checkBlockMask(mask: BlockMask, [batches, heads, tokensQ, tokens
       `[1 or ${batches}, 1 or ${heads}, ${tokensQ}, ${tokensK}]`,
       `[${shape}]`,
       "Make the mask for this problem's lengths: createBlockMask(ctx, maskMod, { shape: [B, H, Tq, Tk] }).",
+    );
+  if (mask.queryOffset !== undefined && mask.queryOffset !== queryOffset)
+    fail(
+      "shape",
+      "blockMask.queryOffset",
+      queryOffset === undefined
+        ? 'none: with queryOffset "end" positions are found on the GPU'
+        : `${queryOffset}, as in the problem`,
+      mask.queryOffset,
+      "Make the mask with createBlockMask(ctx, maskMod, { shape, queryOffset }) for the positions of this problem.",
     );
   checkBlockSize("blockMask.blockQ", blockQ, 32);
   checkBlockSize("blockMask.blockK", blockK, 16);

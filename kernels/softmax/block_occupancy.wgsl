@@ -24,9 +24,13 @@ fn query_position(batch: u32, token: u32) -> i32 {
   return i32(token) + params.query_offset;
 }
 
+fn first_key(batch: u32) -> u32 {
+  return 0u;
+}
+
 /// Slot: whether query row i may see key j.
 fn mask_mod(b: u32, h: u32, i: u32, j: u32) -> bool {
-  return query_position(b, i) >= 0;
+  return query_position(b, i) >= i32(first_key(b));
 }
 
 @compute @workgroup_size(THREADS)

@@ -1,5 +1,5 @@
 import { BufferUsage } from "../../src/dispatch/buffer-usage.js";
-import { fail } from "../../src/dispatch/check.js";
+import { fail, isBuffer } from "../../src/dispatch/check.js";
 import { CompiledPasses } from "../../src/dispatch/compiled-passes.js";
 import type { AttentionContext } from "../../src/dispatch/context.js";
 import { cutWorkgroups } from "../../src/dispatch/cut-workgroups.js";
@@ -31,10 +31,13 @@ export interface BlockMaskOptions {
 /** A block mask whose lists are known on the host too. `buffer` is the caller's to destroy. */
 export interface CreatedBlockMask extends BlockMask {
   readonly counts: Uint32Array;
+  readonly maskMod: MaskMod;
+  readonly queryOffset: number;
   /** Share of all blocks that is visited. */
   readonly density: number;
 }
 
+const MOST_PAIRS = 2 ** 20;
 const THREADS = 64;
 /** Operations that asking a mask once may take; a guess, mods may be of any length. */
 const ASK = 32;
@@ -66,14 +69,29 @@ export async function createBlockMask(
       queryOffset,
       "It is the position of query row 0.",
     );
-  const mods = (await loadMods({ maskMod }))!;
+  if (blockQ * blockK > MOST_PAIRS)
+    fail(
+      "shape",
+      "blockQ * blockK",
+      `at most ${MOST_PAIRS}`,
+      blockQ * blockK,
+      "A thread asks the mask for a whole block.",
+    );
+  const mods = await loadMods({ maskMod });
+  if (!mods) fail("shape", "createBlockMask maskMod", "a mask", maskMod, "See MaskMod.");
   await ctx.assertAlive();
 
   const grid = blockGrid({ shape, blockQ, blockK });
   const [rows, keyBlocks] = [grid[0] * grid[1] * grid[2], Math.ceil(shape[3] / blockK)];
-  const states = allocate(ctx, rows * keyBlocks, "states of all blocks");
-  const counted = allocate(ctx, 2 * rows, "counts of rows of blocks");
+  const created: GPUBuffer[] = [];
+  const temporary = (words: number, what: string): GPUBuffer => {
+    const buffer = allocate(ctx, words, what);
+    created.push(buffer);
+    return buffer;
+  };
   try {
+    const states = temporary(rows * keyBlocks, "states of all blocks");
+    const counted = temporary(2 * rows, "counts of rows of blocks");
     const size = { rows, key_blocks: keyBlocks };
     await run(ctx, occupancyPasses(ctx, states, mods, { shape, blockQ, blockK, queryOffset }), mods);
     await run(ctx, [entryPass(ctx, states, counted, size, false)]);
@@ -94,10 +112,9 @@ export async function createBlockMask(
       throw error;
     }
     const density = rows === 0 ? 0 : (next - 2 * rows) / (rows * keyBlocks);
-    return { buffer, shape, blockQ, blockK, counts, density };
+    return { buffer, shape, blockQ, blockK, counts, density, maskMod, queryOffset };
   } finally {
-    states.destroy();
-    counted.destroy();
+    for (const buffer of created) buffer.destroy();
   }
 }
 
@@ -109,6 +126,8 @@ export async function createBlockMask(
  */
 export async function readBlockMask(ctx: AttentionContext, mask: BlockMask): Promise<Uint8Array> {
   await ctx.assertAlive();
+  if (!isBuffer(mask?.buffer))
+    fail("shape", "readBlockMask", "a block mask", mask, "Make one with createBlockMask.");
   const words = await readWords(ctx, mask.buffer, Math.floor(mask.buffer.size / 4));
   const [batches, heads, rowBlocks] = blockGrid(mask);
   const keyBlocks = Math.ceil(mask.shape[3] / mask.blockK);

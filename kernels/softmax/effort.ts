@@ -52,5 +52,9 @@ export function dispatchBudget(
   measured?: number,
 ): number {
   const flops = dispatchFlops(capabilities, milliseconds, measured);
-  return measured === undefined ? flops / effortFactor(shape, capabilities) : flops;
+  const effort = effortFactor(shape, capabilities);
+  if (measured === undefined) return flops / effort;
+  // Measuring knows the class of a problem, and no mods.
+  const { mods, ...plain } = shape;
+  return mods ? (flops * effortFactor(plain, capabilities)) / effort : flops;
 }

@@ -3,6 +3,7 @@
  * loops. The way to the arithmetic: `table.ts` or measuring chooses a configuration, `plan.ts` makes passes of it.
  */
 
+import { CompiledPasses } from "../../src/dispatch/compiled-passes.js";
 import { type CompiledPlan, compilePlan, type PlanSegment } from "../../src/dispatch/compiled-plan.js";
 import type { AttentionContext } from "../../src/dispatch/context.js";
 import { runOnce } from "../../src/dispatch/run-once.js";
@@ -102,6 +103,9 @@ export async function planSoftmaxAttention(
   }
   const tables = softmaxTables(shape, problem);
   await ctx.assertAlive();
+  // What is wrong with a mod is found before measuring submits anything.
+  if (shape.mods && ctx.tuning.measures)
+    (await CompiledPasses.compile(ctx, planSoftmax(shape, ctx.capabilities), tables)).destroy();
   const tuned = options.configuration ? undefined : await tunedEntry(ctx, shape, options);
   const maxDispatchFlops = dispatchBudget(shape, ctx.capabilities, ctx.maxDispatchMs, tuned?.flopsPerSecond);
   const configuration = options.configuration ?? tuned?.configuration;

@@ -6,8 +6,6 @@ import super::params::params;
 const HAS_BLOCKS: bool = false;
 const BLOCK_Q: u32 = 128u;
 const BLOCK_K: u32 = 64u;
-/// Entries tell blocks that are seen as a whole from those in which the mask has to be asked.
-const HAS_PARTIAL: bool = false;
 
 /// For each row of blocks (place of its first entry, number of entries), then entries 2 key block + partial.
 @group(0) @binding(11) var<storage, read> block_list: array<u32>;
@@ -29,7 +27,8 @@ struct KeyTile {
 fn key_tiles(batch: u32, head: u32, token: u32, range: vec2u, keys: u32) -> KeyTiles {
   if (HAS_BLOCKS) {
     let row = dot(vec3u(batch, head, token / BLOCK_Q), params.strides_blocks.xyz);
-    let count = select(block_list[2u * row + 1u], 0u, range.x >= range.y);
+    let most = ceil_div(params.tokens_k, BLOCK_K);
+    let count = select(min(block_list[2u * row + 1u], most), 0u, range.x >= range.y);
     return KeyTiles(count * (BLOCK_K / keys), block_list[2u * row]);
   }
   return KeyTiles(ceil_div(max(range.x, range.y) - range.x, keys), range.x);
@@ -39,7 +38,7 @@ fn key_tile(tiles: KeyTiles, n: u32, keys: u32) -> KeyTile {
   if (HAS_BLOCKS) {
     let per_block = BLOCK_K / keys;
     let entry = block_list[tiles.first + n / per_block];
-    return KeyTile(entry / 2u * BLOCK_K + n % per_block * keys, HAS_MASK_MOD && (!HAS_PARTIAL || (entry & 1u) == 1u));
+    return KeyTile(entry / 2u * BLOCK_K + n % per_block * keys, HAS_MASK_MOD && (entry & 1u) == 1u);
   }
   return KeyTile(tiles.first + n * keys, HAS_MASK_MOD);
 }

@@ -9,10 +9,12 @@ import type { MaskMod, ScoreMod } from "./mod-types.js";
  */
 export async function loadMods({
   scoreMod,
-  maskMod,
+  blockMask,
+  maskMod = blockMask?.maskMod,
 }: {
   readonly scoreMod?: ScoreMod;
   readonly maskMod?: MaskMod;
+  readonly blockMask?: { readonly maskMod?: MaskMod };
 }): Promise<ModSlots | undefined> {
   if (scoreMod === undefined && maskMod === undefined) return undefined;
   const { modSlots } = await import("./mod-slots.js");

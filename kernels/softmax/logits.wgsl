@@ -1,6 +1,6 @@
 import package::_shared::online_softmax::NO_KEY;
 import super::params::{ alibi_slope, params };
-import super::visibility::{ HAS_KEY_MASK, key_kept, query_position };
+import super::visibility::{ HAS_KEY_MASK, first_key, key_kept, query_position };
 
 const HAS_BIAS: bool = false;
 /// Whether `mask_mod` is more than its default.
@@ -12,12 +12,13 @@ const HAS_MASK_MOD: bool = false;
 fn term_mod(score: f32, b: u32, h: u32, i: u32, j: u32) -> f32 {
   if (false) {
     // Tells the linker, which drops what nobody calls, what a body may call.
-    return alibi_slope(h) * f32(query_position(b, i));
+    return alibi_slope(h) * f32(query_position(b, i)) + f32(first_key(b));
   }
   return score;
 }
 
-/// Slot: the application's change of a score that has everything else already. `query_position` is promised to both slots.
+/// Slot: the application's change of a score that has everything else already. `query_position` and `first_key` are
+/// promised to both slots.
 fn score_mod(score: f32, b: u32, h: u32, i: u32, j: u32) -> f32 {
   return score;
 }

@@ -65,7 +65,11 @@ export const MASK_MODS: Record<string, [MaskMod, (p: number, ...given: Parameter
   ],
   composed: [
     orMasks(
-      andMasks(causalMask(), slidingWindowMask({ left: 6 }), notMask({ wgsl: "return j % 3u == h % 3u;" })),
+      andMasks(
+        causalMask(),
+        slidingWindowMask({ left: 6, right: 0 }),
+        notMask({ wgsl: "return j % 3u == h % 3u;" }),
+      ),
       { wgsl: "return j < sinks;", constants: { sinks: 2 } },
     ),
     (p, _b, h, _i, j) => (j <= p && j >= p - 6 && j % 3 !== h % 3) || j < 2,

@@ -2,9 +2,16 @@ import { isBuffer } from "../../src/dispatch/check.js";
 import type { Table } from "../../src/dispatch/compiled-passes.js";
 import type { SlotBinding, SlotBodies, SlotBody } from "../../src/dispatch/kernel-module.js";
 import type { BindingSource } from "../../src/dispatch/pass.js";
-import { userLines } from "../../src/dispatch/user-code.js";
+import { userLines, userName } from "../../src/dispatch/user-code.js";
 import type { MaskMod, ModBinding, ScoreMod } from "./mod-types.js";
-import { bindingWords, checkSource, type Leaf, maskLeaves, withoutComments } from "./user-mod.js";
+import {
+  bindingWords,
+  checkSource,
+  declaredFunctions,
+  type Leaf,
+  maskLeaves,
+  withoutComments,
+} from "./user-mod.js";
 
 /** Mods as a kernel takes them: bodies for its slots, and what these read. */
 export interface ModSlots {
@@ -16,97 +23,99 @@ export interface ModSlots {
   readonly tables: Readonly<Record<string, Table>>;
 }
 
-const PARAMETERS = {
-  score_mod: "score: f32, b: u32, h: u32, i: u32, j: u32",
-  mask_mod: "b: u32, h: u32, i: u32, j: u32",
+const SIGNATURES = {
+  score_mod: "(score: f32, b: u32, h: u32, i: u32, j: u32) -> f32",
+  mask_mod: "(b: u32, h: u32, i: u32, j: u32) -> bool",
 };
 
 /**
- * Makes slot bodies of an application's mods. A leaf becomes a function of its own, with its lines as they were written, so that
- * a driver's complaint can be traced to them (`src/dispatch/user-code.ts`).
+ * Makes slot bodies of an application's mods. Each score mod, and each leaf of a mask, becomes a function of its own, with its lines
+ * as they were written, so that a driver's complaint can be traced to them, and with names of its own (`user-code.ts`).
  *
  * @throws AttentionError "shape", "dtype", "unsupported", "compile"
  */
 export function modSlots({ scoreMod, maskMod }: { scoreMod?: ScoreMod; maskMod?: MaskMod }): ModSlots {
-  const names = new BindingNames();
+  const program = new UserProgram();
   const slots: Record<string, SlotBody[]> = {};
   if (scoreMod !== undefined) {
     checkSource(scoreMod, "scoreMod");
-    const leaf = { source: scoreMod, path: "scoreMod" };
-    slots.score_mod = [
-      {
-        declarations: names.declare(leaf, "user_score", "score_mod"),
-        body: "return user_score(score, b, h, i, j);",
-      },
-    ];
+    const name = program.add({ source: scoreMod, path: "scoreMod" }, "score_mod");
+    slots.score_mod = [{ declarations: program.take(), body: `return ${name}(score, b, h, i, j);` }];
   }
   if (maskMod !== undefined) {
     const { expression, leaves } = maskLeaves(maskMod, "maskMod");
-    const declarations = leaves.map((leaf, n) => names.declare(leaf, `user_mask_${n}`, "mask_mod")).join("");
-    slots.mask_mod = [{ declarations, body: `return ${expression((n) => `user_mask_${n}(b, h, i, j)`)};` }];
+    const names = leaves.map((leaf) => program.add(leaf, "mask_mod"));
+    const body = `return ${expression((n) => `${names[n]}(b, h, i, j)`)};`;
+    slots.mask_mod = [{ declarations: program.take(), body }];
   }
-  return { slots, ...names.bound() };
+  return { slots, ...program.bound() };
 }
 
-/** Gives every binding one name for all mods; a name that two mods use for different data gets a number in the second. */
-class BindingNames {
-  readonly #bindings = new Map<string, ModBinding>();
-  readonly #functions = new Set<string>();
+/** Texts of the application's, numbered: what they declare has their number in its name. */
+class UserProgram {
+  readonly #bindings = new Map<string, { readonly own: string; readonly path: string } & ModBinding>();
+  #declarations: string[] = [];
+  #count = 0;
 
-  declare({ source, path }: Leaf, name: string, slot: keyof typeof PARAMETERS): string {
-    const renamed: Record<string, string> = {};
-    for (const [own, binding] of Object.entries(source.bindings ?? {})) {
-      const global = this.#place(own, binding);
-      if (global !== own) renamed[own] = global;
-    }
-    const constants = Object.entries(source.constants ?? {}).map(
-      ([constant, value]) =>
-        `const ${constant} = ${typeof value === "number" && value < 0 ? `(${value})` : value};`,
+  /** @returns the function's name */
+  add({ source, path }: Leaf, slot: keyof typeof SIGNATURES): string {
+    const number = this.#count++;
+    const { constants = {}, bindings = {}, functions = "" } = source;
+    const names = new Map<string, string>();
+    for (const own of [...Object.keys(constants), ...declaredFunctions(functions)])
+      names.set(own, userName(own, number));
+    for (const [own, binding] of Object.entries(bindings))
+      names.set(own, this.#bind(own, binding, path, number));
+
+    const values = Object.entries(constants).map(
+      ([own, value]) => `const ${names.get(own)} = ${literal(value)};`,
     );
-    const functions =
-      source.functions === undefined || this.#functions.has(source.functions) ? "" : source.functions;
-    this.#functions.add(functions);
-    const result = slot === "mask_mod" ? "bool" : "f32";
-    return [
-      functions === "" ? "" : lines(`${path}.functions`, functions, renamed),
-      `fn ${name}(${PARAMETERS[slot]}) -> ${result} { ${constants.join(" ")}\n`,
-      lines(`${path}.wgsl`, source.wgsl, renamed),
-      "}\n",
-    ].join("");
+    if (values.length > 0) this.#declarations.push(userLines(`${path}.constants`, values.join("\n")));
+    if (functions !== "") this.#declarations.push(userLines(`${path}.functions`, renamed(functions, names)));
+    const name = userName(slot, number);
+    const body = userLines(`${path}.wgsl`, renamed(source.wgsl, names), "}\n");
+    this.#declarations.push(`fn ${name}${SIGNATURES[slot]} {\n${body}`);
+    return name;
+  }
+
+  /** What was added since the last time. */
+  take(): string {
+    const text = this.#declarations.join("");
+    this.#declarations = [];
+    return text;
   }
 
   bound(): Omit<ModSlots, "slots"> {
     const entries = [...this.#bindings];
     return {
-      slotBindings: entries.map(([name, { type }]) => ({ name, type })),
+      slotBindings: entries.map(([name, { type, path }]) => ({ name, type, path })),
       bindings: Object.fromEntries(
-        entries.map(([name, { data }]) => [
-          name,
-          isBuffer(data) ? { buffer: data } : { table: `mod.${name}` },
-        ]),
+        entries.map(([name, { data }]) => [name, isBuffer(data) ? { buffer: data } : { table: name }]),
       ),
       tables: Object.fromEntries(
         entries.flatMap(([name, { type, data }]) =>
-          isBuffer(data) ? [] : [[`mod.${name}`, { values: bindingWords(type, data) }]],
+          isBuffer(data) ? [] : [[name, { values: bindingWords(type, data) }]],
         ),
       ),
     };
   }
 
-  #place(name: string, binding: ModBinding): string {
-    for (let n = 1; ; n++) {
-      const candidate = n === 1 ? name : `${name}_${n}`;
-      const known = this.#bindings.get(candidate);
-      if (!known) this.#bindings.set(candidate, binding);
-      if (!known || (known.data === binding.data && known.type === binding.type)) return candidate;
-    }
+  /** One binding for what several texts call and type alike. */
+  #bind(own: string, binding: ModBinding, path: string, number: number): string {
+    for (const [name, known] of this.#bindings)
+      if (known.own === own && known.data === binding.data && known.type === binding.type) return name;
+    const name = userName(own, number);
+    this.#bindings.set(name, { ...binding, own, path: `${path}.bindings.${own}` });
+    return name;
   }
 }
 
-function lines(path: string, text: string, renamed: Readonly<Record<string, string>>): string {
-  const own = Object.entries(renamed).reduce(
-    (result, [from, to]) => result.replace(new RegExp(`(?<![.\\w])${from}\\b`, "g"), to),
-    withoutComments(text),
-  );
-  return userLines(path, own);
+/** Whole numbers that f64 holds are integers of any type; others are floats. */
+function literal(value: number | boolean): string {
+  if (typeof value === "boolean" || Number.isSafeInteger(value)) return `(${value})`;
+  return `(${value.toExponential()})`;
+}
+
+function renamed(text: string, names: ReadonlyMap<string, string>): string {
+  return withoutComments(text).replace(/(?<![.\w])[A-Za-z]\w*/g, (name) => names.get(name) ?? name);
 }

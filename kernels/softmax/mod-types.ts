@@ -12,13 +12,16 @@ export interface ModBinding {
 }
 
 export interface ModSource {
-  /** Body of the WGSL function, with `return`; `query_position(b, i) -> i32` is the position of a query row among the keys. */
+  /**
+   * Body of the WGSL function, with `return`. It may call `query_position(b, i) -> i32`, the position of a query row among the keys,
+   * and `first_key(b) -> u32`, which is 0 but for packed sequences.
+   */
   readonly wgsl: string;
   /** Values by name, known to the compiler: integers may stand for u32, i32 and f32. Another value is another program. */
   readonly constants?: Readonly<Record<string, number | boolean>>;
   /** What the body reads besides, by name. */
   readonly bindings?: Readonly<Record<string, ModBinding>>;
-  /** Further WGSL functions that the body calls. */
+  /** Further WGSL functions that the body calls. They may use the constants and bindings too. */
   readonly functions?: string;
 }
 

@@ -11,6 +11,7 @@ import {
   documentMask,
   type MaskMod,
   planSoftmaxAttention,
+  softmaxAttention,
 } from "./index.js";
 import { HEADS, KEYS, MASK_MODS, SCORE_MODS } from "./mod-cases.js";
 
@@ -189,16 +190,85 @@ describe("what is wrong with a mod is said before anything is submitted", () => 
       /constants\.a/,
     ],
     [
+      "a body that may end without a value",
+      { maskMod: { wgsl: "if (i > j) {\n  return true;\n}" } },
+      "compile",
+      /^maskMod\.wgsl, line 3, column 1: /,
+    ],
+    ["an empty body", { scoreMod: { wgsl: "" } }, "compile", /^scoreMod\.wgsl, line 1, column 1: /],
+    [
+      "behind names that the program changes",
+      {
+        scoreMod: {
+          wgsl: "return a * a + own(nothing);",
+          functions: "fn own(x: f32) -> f32 { return x; }",
+          constants: { a: 2 },
+        },
+      },
+      "compile",
+      /^scoreMod\.wgsl, line 1, column 20: .*'nothing'/s,
+    ],
+    [
+      "a type that is none",
+      {
+        scoreMod: {
+          wgsl: "return score;",
+          bindings: { a: { type: "array<float>", data: { size: 64, usage: 0x80 } } },
+        },
+      },
+      "compile",
+      /^scoreMod\.bindings\.a, line 1/,
+    ],
+    [
+      "a binding that is none",
+      { scoreMod: { wgsl: "return score;", bindings: { a: null } } },
+      "shape",
+      /bindings\.a: expected \{ type/,
+    ],
+    [
+      "an option of a binding that is not there",
+      {
+        scoreMod: {
+          wgsl: "return score;",
+          bindings: { a: { type: "array<f32>", data: [1], access: "read" } },
+        },
+      },
+      "unsupported",
+      /access/,
+    ],
+    [
+      "functions that are no text",
+      { scoreMod: { wgsl: "return score;", functions: [] } },
+      "shape",
+      /functions/,
+    ],
+    [
+      "a buffer of less than one element",
+      {
+        scoreMod: {
+          wgsl: "return score;",
+          bindings: { a: { type: "array<vec4f>", data: { size: 8, usage: 0x80 } } },
+        },
+      },
+      "shape",
+      /bindings\.a buffer: expected at least one element/,
+    ],
+    [
+      "a buffer that is larger than a binding",
+      {
+        scoreMod: {
+          wgsl: "return score;",
+          bindings: { a: { type: "array<f32>", data: { size: 2 ** 50, usage: 0x80 } } },
+        },
+      },
+      "limit",
+      /buffer of scoreMod\.bindings\.a: expected at most \d+ bytes/,
+    ],
+    [
       "a taken name",
       { scoreMod: { wgsl: "return score;", constants: { score: 2 } } },
       "unsupported",
       /"score"/,
-    ],
-    [
-      "a binding called like a tensor",
-      { scoreMod: { wgsl: "return score + q[0];", bindings: { q: { type: "array<f32>", data: [1] } } } },
-      "unsupported",
-      /binding of a mod: .*"q"/,
     ],
     [
       "a type that is no array",
@@ -256,4 +326,76 @@ test("a buffer that a mod reads may change between runs of one plan", async () =
   ctx.device.queue.writeBuffer(data, 0, new Uint32Array([2]));
   await expectSoftmax(ctx, { ...run, reference: { maskMod: (_b, _h, _i, j) => j % 2 === 0 } });
   data.destroy();
+});
+
+describe("names of the application's meet no others", () => {
+  const layout = { tokensQ: 40, tokensK: 40 };
+
+  test("in a binding, a constant and functions called like the kernel's own and WGSL's", async () => {
+    const ctx = await testContext();
+    const scoreMod = {
+      wgsl: "return max(score, q[j % 3u]) + f32(target) + exp(score) * 0.0;",
+      functions:
+        "fn max(x: f32, y: f32) -> f32 { return x + y; }\nfn exp(x: f32) -> f32 { return row_q(); }\nfn row_q() -> f32 { return 9.0; }",
+      constants: { target: 1 },
+      bindings: { q: { type: "array<f32>", data: [1, 2, 3] } },
+    };
+    await expectSoftmax(ctx, {
+      ...layout,
+      options: { scoreMod },
+      reference: { scoreMod: (s, _b, _h, _i, j) => s + (j % 3) + 2 },
+    });
+  });
+
+  test("in two masks with functions of one name over data of one name", async () => {
+    const ctx = await testContext();
+    const same = (data: number[]): MaskMod => ({
+      wgsl: "return at(i) == at(j);",
+      functions: "/* of /* all */ tokens */ fn at(n: u32) -> u32 { return ids[n] / part; }",
+      constants: { part: 1 },
+      bindings: { ids: { type: "array<u32>", data } },
+    });
+    const [first, second] = [
+      Array.from({ length: 40 }, (_, t) => t >> 3),
+      Array.from({ length: 40 }, (_, t) => t % 7),
+    ];
+    await expectSoftmax(ctx, {
+      ...layout,
+      options: { maskMod: { or: [same(first), same(second)] } },
+      reference: { maskMod: (_b, _h, i, j) => first[i] === first[j] || second[i] === second[j] },
+    });
+  });
+
+  test("in loops over constants that kernels unroll by", async () => {
+    const ctx = await testContext();
+    const scoreMod = {
+      wgsl: "var sum = score;\nfor (var n = 0u; n < ROWS; n++) {\n  if (n == 1u) { continue; }\n  sum += f32(n * (j % 2u));\n}\nreturn sum;",
+      constants: { ROWS: 3 },
+    };
+    await expectSoftmax(ctx, {
+      ...layout,
+      options: { scoreMod },
+      reference: { scoreMod: (s, _b, _h, _i, j) => s + 2 * (j % 2) },
+    });
+  });
+});
+
+test("an output cannot be a buffer that a mod reads", async () => {
+  const ctx = await testContext();
+  const tensor = ctx.empty([1, 20, 2, 8]);
+  const out = ctx.empty([1, 20, 2, 8]);
+  const scoreMod = {
+    wgsl: "return score + a[0];",
+    bindings: { a: { type: "array<f32>", data: out.buffer } },
+  };
+  const submit = vi.spyOn(ctx.device.queue, "submit");
+  const called = softmaxAttention(ctx, tensor, tensor, tensor, { out, scoreMod });
+  await expect(called).rejects.toMatchObject({
+    code: "unsupported",
+    message: expect.stringMatching(/out\.buffer/),
+  });
+  expect(submit).not.toHaveBeenCalled();
+  submit.mockRestore();
+  tensor.buffer.destroy();
+  out.buffer.destroy();
 });

@@ -4,7 +4,7 @@ import { testContext } from "../../test/support/gpu.js";
 import { registerConfiguration } from "../../test/support/softmax-configurations.js";
 import { type SoftmaxRun, wordBuffer } from "../../test/support/softmax-run.js";
 import type { SoftmaxConfiguration } from "./configuration.js";
-import { planSoftmaxAttention } from "./index.js";
+import { neighborhoodMask, planSoftmaxAttention, prefixLmMask } from "./index.js";
 
 /** Sequences as a mask over the packed tensors, with the positions that each has by itself. */
 function asMask(queries: readonly number[], keys: readonly number[], run: Partial<SoftmaxRun["reference"]>) {
@@ -115,6 +115,33 @@ test("windows, key mask and mods count in each sequence", async () => {
       scoreMod: (s, _b, _h, i, j) => s + offsets.findIndex((_, n) => i < offsets[n + 1]!) * (i - j),
     },
     configuration,
+  });
+});
+
+test("named mods count from the begin of each sequence", async () => {
+  const ctx = await testContext();
+  const offsets = [0, 24, 48];
+  const image = { height: 4, width: 6, kernel: 3 };
+  const sequence = (i: number) => (i < 24 ? 0 : 24);
+  const near = (i: number, j: number) => {
+    const [p, k] = [i - sequence(i), j - sequence(i)];
+    const top = Math.max(0, Math.min(Math.floor(p / 6) - 1, 1));
+    const left = Math.max(0, Math.min((p % 6) - 1, 3));
+    return Math.floor(k / 6) >= top && Math.floor(k / 6) < top + 3 && k % 6 >= left && k % 6 < left + 3;
+  };
+  const options = { queryOffsets: offsets, keyOffsets: offsets };
+  const own = (i: number, j: number) => sequence(i) === sequence(j);
+  await expectSoftmax(ctx, {
+    tokensQ: 48,
+    tokensK: 48,
+    options: { ...options, maskMod: neighborhoodMask(image) },
+    reference: { maskMod: (_b, _h, i, j) => own(i, j) && near(i, j) },
+  });
+  await expectSoftmax(ctx, {
+    tokensQ: 48,
+    tokensK: 48,
+    options: { ...options, maskMod: prefixLmMask([5, 9]) },
+    reference: { maskMod: (_b, _h, i, j) => own(i, j) && (j <= i || j - sequence(i) < (i < 24 ? 5 : 9)) },
   });
 });
 

@@ -10,6 +10,12 @@ export interface PackedSequences {
   readonly known?: { readonly queries: readonly number[]; readonly keys: readonly number[] };
 }
 
+/** Query rows of the longest sequence, as far as that is known. */
+export function longestSequence({ known }: PackedSequences): number {
+  if (!known) return Number.POSITIVE_INFINITY;
+  return known.queries.reduce((most, end, n) => Math.max(most, n === 0 ? 0 : end - known.queries[n - 1]!), 0);
+}
+
 /** Options that say for each batch entry, or of one offset, what packed sequences say for each sequence. */
 const EXCLUDED = ["keyStarts", "keyLengths", "queryRows", "blockMask"] as const;
 
@@ -51,14 +57,9 @@ export function packedSequences(
       keyCount + 1,
       "Both say where each sequence begins.",
     );
-  if (isBuffer(queryOffsets) || isBuffer(keyOffsets)) return { count };
-  return {
-    count,
-    known: {
-      queries: checkedOffsets("queryOffsets", queryOffsets, tokensQ),
-      keys: checkedOffsets("keyOffsets", keyOffsets, tokensK),
-    },
-  };
+  const queries = isBuffer(queryOffsets) ? undefined : checkedOffsets("queryOffsets", queryOffsets, tokensQ);
+  const keys = isBuffer(keyOffsets) ? undefined : checkedOffsets("keyOffsets", keyOffsets, tokensK);
+  return { count, ...(queries && keys && { known: { queries, keys } }) };
 }
 
 const PACKED_FIX = {

@@ -33,7 +33,6 @@ export function problemConstants(shape: SoftmaxShape, kernel: KernelModule): Con
     ...(shape.blockMask && {
       BLOCK_Q: shape.blockMask.blockQ,
       BLOCK_K: shape.blockMask.blockK,
-      HAS_PARTIAL: true,
     }),
     LISTED: shape.queryRows !== undefined,
     PACKED: shape.packed !== undefined,

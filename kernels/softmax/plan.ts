@@ -28,7 +28,8 @@ export function planSoftmax(
   if (chosen.kernel === "split" || chosen.kernel === "strips")
     return planDecode(shape, capabilities, chosen, maxDispatchFlops);
 
-  const configuration = chosen.kernel === "rows" ? shrunk(chosen, shape, maxDispatchFlops) : chosen;
+  const smaller = chosen.kernel === "rows" ? shrunk(chosen, shape, maxDispatchFlops) : chosen;
+  const configuration = ownsRows(shape) ? rowConfiguration(smaller, shape, capabilities) : smaller;
   if (longestTile(shape, configuration) > maxDispatchFlops && !ownsRows(shape)) {
     // A tile of rows that is too long for one dispatch is cut along the keys, as decoding always is. Where the partial sums of
     // that would not fit in a binding, a workgroup a dispatch is the finest cut there is.

@@ -115,9 +115,13 @@ export function checkProblem(
       "It is the position of query row 0 among the keys.",
     );
   }
+  const resolvedOffset = alignToLength ? tokensK - tokensQ : queryOffset;
   const full: Shape4 = [batches, heads, tokensQ, tokensK];
   const { blockMask, queryRows } = problem;
-  if (blockMask !== undefined) checkBlockMask(blockMask, full);
+  if (blockMask !== undefined) {
+    const known = alignToLength && problem.keyLengths !== undefined ? undefined : resolvedOffset;
+    checkBlockMask(blockMask, full, known);
+  }
   if (queryRows !== undefined) checkQueryRows(queryRows, full, blockMask !== undefined);
   const packed = packedSequences(problem, full);
   const windowLeft = checkedWindow("left", problem.window);
@@ -131,7 +135,7 @@ export function checkProblem(
     headDim,
     valueDim,
     alignToLength,
-    queryOffset: alignToLength ? tokensK - tokensQ : queryOffset,
+    queryOffset: resolvedOffset,
     scale,
     alibi: problem.alibiSlopes !== undefined,
     sinks: problem.sinkLogits !== undefined,

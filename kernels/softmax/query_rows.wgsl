@@ -55,7 +55,7 @@ fn row_tile(index: u32, tile_rows: u32, parts: u32) -> RowTile {
   let batch = index / (tiles * params.heads * parts);
   var count = params.tokens_q;
   if (LISTED) {
-    count = query_rows[(batch * params.heads + head) * (1u + params.tokens_q)];
+    count = min(query_rows[(batch * params.heads + head) * (1u + params.tokens_q)], params.tokens_q);
   }
   return RowTile(batch, head, tile * tile_rows, i32(count) - 1);
 }

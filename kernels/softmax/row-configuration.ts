@@ -1,6 +1,7 @@
 import type { Capabilities } from "../../src/dispatch/capabilities.js";
 import { fail } from "../../src/dispatch/check.js";
 import type { RowsConfiguration, SoftmaxConfiguration, TiledConfiguration } from "./configuration.js";
+import { longestSequence } from "./packed.js";
 import type { SoftmaxShape } from "./problem.js";
 import { DECODE_TOKENS } from "./sizes.js";
 import { tableConfiguration } from "./table.js";
@@ -18,16 +19,28 @@ export function rowConfiguration(
   shape: SoftmaxShape,
   capabilities: Capabilities,
 ): PrefillConfiguration {
-  const own = cutsKeys(chosen)
-    ? tableConfiguration({ ...shape, tokensQ: Math.max(shape.tokensQ, DECODE_TOKENS + 1) }, capabilities)
-    : chosen;
+  const longest = shape.packed ? Math.min(longestSequence(shape.packed), shape.tokensQ) : shape.tokensQ;
+  // Many short sequences: tiles for all of their rows together would be empty for the most part.
+  const own =
+    cutsKeys(chosen) || longest < tileSizes(chosen as PrefillConfiguration)[0]
+      ? tableConfiguration({ ...shape, tokensQ: Math.max(longest, DECODE_TOKENS + 1) }, capabilities)
+      : chosen;
   const prefill = own as PrefillConfiguration;
   return shape.blockMask ? dividing(prefill, shape.blockMask) : prefill;
 }
 
+/** Whether a configuration can do this problem as it is. */
+export function suitsRows(configuration: SoftmaxConfiguration, shape: SoftmaxShape): boolean {
+  if (!ownsRows(shape)) return true;
+  if (cutsKeys(configuration)) return false;
+  const [rows, keys] = tileSizes(configuration as PrefillConfiguration);
+  const { blockMask } = shape;
+  return !blockMask || (blockMask.blockQ % rows === 0 && blockMask.blockK % keys === 0);
+}
+
 /** @throws AttentionError "unsupported" or "shape" for a configuration of the application's that cannot do this problem */
 export function checkRowConfiguration(configuration: SoftmaxConfiguration, shape: SoftmaxShape): void {
-  if (!ownsRows(shape)) return;
+  if (suitsRows(configuration, shape)) return;
   if (cutsKeys(configuration))
     fail(
       "unsupported",
@@ -38,14 +51,13 @@ export function checkRowConfiguration(configuration: SoftmaxConfiguration, shape
     );
   const { blockMask } = shape;
   const [rows, keys] = tileSizes(configuration as PrefillConfiguration);
-  if (blockMask && (blockMask.blockQ % rows !== 0 || blockMask.blockK % keys !== 0))
-    fail(
-      "shape",
-      "configuration",
-      `a tile that divides the mask's blocks of ${blockMask.blockQ} rows by ${blockMask.blockK} keys`,
-      `${rows} rows by ${keys} keys`,
-      "Leave the configuration out, or choose other sizes.",
-    );
+  fail(
+    "shape",
+    "configuration",
+    `a tile that divides the mask's blocks of ${blockMask!.blockQ} rows by ${blockMask!.blockK} keys`,
+    `${rows} rows by ${keys} keys`,
+    "Leave the configuration out, or choose other sizes.",
+  );
 }
 
 function cutsKeys({ kernel }: SoftmaxConfiguration): boolean {

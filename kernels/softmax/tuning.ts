@@ -9,7 +9,9 @@ import { checkOptions } from "../../src/dispatch/validate.js";
 import { softmaxCandidates } from "./candidates.js";
 import { checkConfiguration } from "./check-configuration.js";
 import type { SoftmaxConfiguration } from "./configuration.js";
+import { loadMods } from "./load-mods.js";
 import { checkProblem, type SoftmaxProblem, type SoftmaxShape } from "./problem.js";
+import { suitsRows } from "./row-configuration.js";
 import type { SoftmaxMeasurement } from "./tune.js";
 import { softmaxClass } from "./tuning-class.js";
 
@@ -47,7 +49,7 @@ export async function tuneSoftmaxAttention(
 ): Promise<SoftmaxMeasurement> {
   checkOptions("tuneSoftmaxAttention", options, ["candidates", ...TUNING_OPTIONS]);
   checkBudget(options.budgetMs);
-  const shape = checkProblem(problem, ctx.capabilities);
+  const shape = checkProblem(problem, ctx.capabilities, await loadMods(problem));
   for (const candidate of options.candidates ?? []) checkConfiguration(candidate, shape, ctx.capabilities);
   if (options.candidates?.length === 0)
     fail(
@@ -66,7 +68,8 @@ export function softmaxConfigurations(
   ctx: AttentionContext,
   problem: SoftmaxProblem,
 ): readonly SoftmaxConfiguration[] {
-  return softmaxCandidates(checkProblem(problem, ctx.capabilities), ctx.capabilities);
+  const shape = checkProblem(problem, ctx.capabilities);
+  return softmaxCandidates(shape, ctx.capabilities).filter((candidate) => suitsRows(candidate, shape));
 }
 
 export function checkBudget(budgetMs: number | undefined): void {

@@ -64,7 +64,18 @@ export function checkSource(source: ModSource, path: string): void {
     fail("shape", path, "{ wgsl: body of the function, ... }", source, "See ScoreMod and MaskMod.");
   checkOptions(path, source, ["wgsl", "constants", "bindings", "functions"]);
   checkBraces(source.wgsl, `${path}.wgsl`);
-  if (source.functions !== undefined) checkBraces(source.functions, `${path}.functions`);
+  if (source.functions !== undefined) {
+    if (typeof source.functions !== "string")
+      fail(
+        "shape",
+        `${path}.functions`,
+        "WGSL functions",
+        source.functions,
+        "Leave it out where there are none.",
+      );
+    checkBraces(source.functions, `${path}.functions`);
+    for (const name of declaredFunctions(source.functions)) checkName(name, `${path}.functions`);
+  }
   for (const [name, value] of Object.entries(source.constants ?? {})) {
     checkName(name, `${path}.constants`);
     if (typeof value !== "boolean" && !(typeof value === "number" && Number.isFinite(value)))
@@ -76,9 +87,18 @@ export function checkSource(source: ModSource, path: string): void {
         "Put data into bindings.",
       );
   }
-  for (const [name, { type, data }] of Object.entries(source.bindings ?? {})) {
+  for (const [name, binding] of Object.entries(source.bindings ?? {})) {
     checkName(name, `${path}.bindings`);
-    checkBinding(`${path}.bindings.${name}`, type, data);
+    if (typeof binding !== "object" || binding === null)
+      fail(
+        "shape",
+        `${path}.bindings.${name}`,
+        "{ type, data }",
+        binding,
+        "Give its WGSL type and its data.",
+      );
+    checkOptions(`${path}.bindings.${name}`, binding, ["type", "data"]);
+    checkBinding(`${path}.bindings.${name}`, binding.type, binding.data);
   }
 }
 
@@ -102,6 +122,14 @@ function checkBinding(subject: string, type: unknown, data: unknown): void {
         `usage ${data.usage}`,
         "Create it with that usage.",
       );
+    if (data.size < elementBytes(type))
+      fail(
+        "shape",
+        `${subject} buffer`,
+        `at least one element of ${type}`,
+        `${data.size} bytes`,
+        "Make the buffer larger.",
+      );
     return;
   }
   if (!ELEMENT.test(String(type)))
@@ -122,6 +150,12 @@ function checkBinding(subject: string, type: unknown, data: unknown): void {
     );
 }
 
+/** Of the element types that are known here; others are the driver's to refuse. */
+function elementBytes(type: string): number {
+  const [, , size = "1"] = ELEMENT.exec(type) ?? [];
+  return 4 * (size === "3" ? 4 : Number(size));
+}
+
 /** Numbers as the words of a binding of this type. A vec3 takes four words, as WGSL lays it out. */
 export function bindingWords(type: string, data: ArrayLike<number>): Uint32Array<ArrayBuffer> {
   const [, scalar, size = "1", of, short] = ELEMENT.exec(type)!;
@@ -135,7 +169,7 @@ export function bindingWords(type: string, data: ArrayLike<number>): Uint32Array
   return new Uint32Array(bytes);
 }
 
-const TAKEN = new Set(["score", "b", "h", "i", "j", "query_position"]);
+const TAKEN = new Set(["score", "b", "h", "i", "j", "query_position", "first_key"]);
 
 function checkName(name: string, at: string): void {
   if (!/^[a-z]\w*$/i.test(name) || TAKEN.has(name))
@@ -165,7 +199,26 @@ function checkBraces(text: string, path: string): void {
     );
 }
 
-/** Comments become spaces, so that lines and columns stay what they were. */
+/** Names that a text declares for all of a program. */
+export function declaredFunctions(text: string): string[] {
+  return [...withoutComments(text).matchAll(/\b(?:fn|const|struct|alias|var\s*<\s*\w+\s*>)\s+(\w+)/g)].map(
+    (match) => match[1]!,
+  );
+}
+
+/** Comments become spaces, so that lines and columns stay what they were. Block comments nest. */
 export function withoutComments(text: string): string {
-  return text.replace(/\/\/[^\n]*|\/\*[\s\S]*?\*\//g, (comment) => comment.replace(/[^\n]/g, " "));
+  let depth = 0;
+  let inLine = false;
+  return text.replace(/\/\*|\*\/|\/\/|\r\n|[\n\v\f\r\u0085\u2028\u2029]|[\s\S]/g, (part) => {
+    if (/^[\n\v\f\r\u0085\u2028\u2029]/.test(part)) {
+      inLine = false;
+      return "\n";
+    }
+    if (!inLine && part === "/*") depth++;
+    if (!inLine && depth === 0 && part === "//") inLine = true;
+    const hidden = inLine || depth > 0;
+    if (!inLine && part === "*/" && depth > 0) depth--;
+    return hidden ? " ".repeat(part.length) : part;
+  });
 }

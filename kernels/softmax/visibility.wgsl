@@ -15,6 +15,14 @@ fn key_count(batch: u32) -> u32 {
   return min(terms[params.batches + batch], params.tokens_k);
 }
 
+/// Where the keys of a batch entry begin: 0, but in packed tensors.
+fn first_key(batch: u32) -> u32 {
+  if (PACKED) {
+    return terms[batch];
+  }
+  return 0u;
+}
+
 /// Position of a query row among the keys of its batch; negative when it stands before the first key.
 fn query_position(batch: u32, token: u32) -> i32 {
   if (PACKED) {

@@ -9,6 +9,7 @@ import type { Profiler } from "./profiler.js";
 import type { ScratchArena } from "./scratch.js";
 import { boundBy } from "./specialise.js";
 import { packUniforms } from "./uniforms.js";
+import { withoutEndings } from "./user-code.js";
 import type { BufferRange } from "./validate.js";
 
 /** Bind groups for this many different sets of buffers are kept: a double-buffered application uses two. */
@@ -52,7 +53,7 @@ export class CompiledPasses {
     tables: Readonly<Record<string, Table>> = {},
     scratch: ScratchArena = context.scratch,
   ): Promise<CompiledPasses> {
-    for (const pass of passes) checkBindings(pass, context.capabilities);
+    for (const pass of passes) checkBindings(pass, context.capabilities, tables);
     // A kernel that the driver refuses rejects with its message: the application's handler need not hear of it as well.
     context.device.pushErrorScope("validation");
     const compiling = passes.map((pass) => context.pipelines.get(pipelineRequest(pass)));
@@ -216,34 +217,44 @@ function pipelineRequest(pass: Pass): PipelineRequest {
   return { ...pass, unused };
 }
 
-/**
- * @throws AttentionError "limit": options, and what a user's mod reads, may add up to more than a device binds; "unsupported":
- *   a mod's binding has the name of something of the kernel's
- */
-function checkBindings(pass: Pass, { limits }: Capabilities): void {
-  const variant = pass.kernel.variants[pass.variant]!;
-  for (const { name } of pass.slotBindings ?? []) {
-    const declared = new RegExp(`^(?:@.*)?(?:fn|const|struct|alias|var<[^>]*>|override) +${name}\\b`, "m");
-    if (name in variant.constants || declared.test(variant.code))
-      fail(
-        "unsupported",
-        "binding of a mod",
-        "a name that the kernel does not use",
-        `"${name}"`,
-        "Choose another name.",
-      );
-  }
-  const bound = boundBy(variant, pipelineRequest(pass));
+/** @throws AttentionError "limit" or "shape": options, and what a mod reads, may add up to more than a device binds. */
+function checkBindings(pass: Pass, { limits }: Capabilities, tables: Readonly<Record<string, Table>>): void {
+  const bound = boundBy(pass.kernel.variants[pass.variant]!, pipelineRequest(pass));
   const names = bound.flatMap(({ name, type }) => (type === "uniform" ? [] : [name]));
-  const limit = limits.maxStorageBuffersPerShaderStage;
-  if (names.length > limit)
+  const most = limits.maxStorageBuffersPerShaderStage;
+  if (names.length > most)
     fail(
       "limit",
       `storage buffers of ${pass.name}`,
-      `at most ${limit} (the device's maxStorageBuffersPerShaderStage)`,
-      `${names.length}: ${names.join(", ")}`,
+      `at most ${most} (the device's maxStorageBuffersPerShaderStage)`,
+      `${names.length}: ${withoutEndings(names.join(", "))}`,
       "Request the device with AttentionContext.requirements(adapter), use fewer options at once, or pack bindings of mods into one.",
     );
+  for (const [name, source] of Object.entries(pass.bindings)) {
+    const bytes =
+      "buffer" in source
+        ? source.buffer.size
+        : "table" in source
+          ? tables[source.table]!.values.byteLength
+          : 0;
+    const subject = pass.slotBindings?.find((slot) => slot.name === name)?.path ?? name;
+    if (bytes > limits.maxStorageBufferBindingSize)
+      fail(
+        "limit",
+        `buffer of ${subject}`,
+        `at most ${limits.maxStorageBufferBindingSize} bytes (the device's maxStorageBufferBindingSize)`,
+        `${bytes} bytes`,
+        "Request the device with AttentionContext.requirements(adapter), or make it smaller.",
+      );
+    if (bytes % 4 !== 0)
+      fail(
+        "shape",
+        `buffer of ${subject}`,
+        "a multiple of 4 bytes",
+        `${bytes} bytes`,
+        "Storage is bound in words.",
+      );
+  }
 }
 
 function filledBuffer(device: GPUDevice, bytes: ArrayBuffer, usage: number): GPUBuffer {

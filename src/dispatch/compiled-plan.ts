@@ -45,11 +45,18 @@ export async function compilePlan<Tensors extends object>(
   { passes, specs, tables, segmentFlops }: PlannedPasses,
 ): Promise<CompiledPlan<Tensors>> {
   const compiled = await CompiledPasses.compile(ctx, passes, tables);
+  const fixed = Object.fromEntries(
+    passes.flatMap(({ bindings }) =>
+      Object.entries(bindings).flatMap(([name, source]) =>
+        "buffer" in source ? [[name, source.buffer]] : [],
+      ),
+    ),
+  );
   const recordRange = (range: { from: number; to: number }): CompiledPlan<Tensors>["record"] => {
     return (encoder, tensors, options) => {
       ctx.assertUsable();
       const views = { ...tensors } as Record<string, TensorView | undefined>;
-      compiled.encode(encoder, bindTensors(specs, views, ctx.capabilities), { ...options, range });
+      compiled.encode(encoder, bindTensors(specs, views, ctx.capabilities, fixed), { ...options, range });
     };
   };
   const costs = passes.map((pass) => pass.cost);

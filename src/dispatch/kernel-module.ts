@@ -74,6 +74,8 @@ export interface SlotBinding {
   readonly name: string;
   /** WGSL type, `array<f32>`. */
   readonly type: string;
+  /** What to call it in messages. */
+  readonly path: string;
 }
 
 /** A `.wgsl` file with one slot function, imported with `?mod`: a ready-made body for that slot. */

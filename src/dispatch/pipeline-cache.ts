@@ -1,7 +1,7 @@
 import { AttentionError } from "./errors.js";
 import type { ConstantValues, KernelModule } from "./kernel-module.js";
 import { boundBy, type Specialisation, specialise } from "./specialise.js";
-import { userPlace } from "./user-code.js";
+import { userPlace, withoutEndings } from "./user-code.js";
 
 /** A kernel with everything that its machine code depends on. */
 export interface PipelineRequest extends Specialisation {
@@ -115,7 +115,7 @@ function throwUserError(code: string, messages: readonly Message[], cause: unkno
     throw new AttentionError("compile", {
       subject: `${place.path}, line ${place.line}, column ${place.column}`,
       expected: "WGSL that the driver compiles",
-      got: message,
+      got: withoutEndings(message),
       fix: "Correct it there; lines count from the first of the text that was given.",
       cause,
     });

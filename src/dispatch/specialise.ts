@@ -7,6 +7,7 @@ import type {
   SlotBodies,
 } from "./kernel-module.js";
 import { closingBrace, unrollLoops } from "./unroll.js";
+import { userLines } from "./user-code.js";
 
 /** The variant of a kernel in which exactly these conditions hold; conditions the kernel does not know are ignored. */
 export function variantKey(kernel: KernelModule, conditions: readonly string[]): string {
@@ -53,12 +54,12 @@ export function specialise(variant: KernelVariant, given: Specialisation = {}): 
     ([name, constant]) =>
       `const ${name}: ${constant.type} = ${literal(constant.type, constants[name] ?? constant.default)};\n`,
   );
-  const bound = slotBindings.map(
-    ({ name, type }, index) =>
-      `@group(0) @binding(${FIRST_SLOT_BINDING + index}) var<storage, read> ${name}: ${type};\n`,
+  const bound = slotBindings.map(({ name, type, path }, index) =>
+    userLines(path, `@group(0) @binding(${FIRST_SLOT_BINDING + index}) var<storage, read> ${name}: ${type};`),
   );
-  const code = withoutUnused(withSlots(variant, slots), unused);
-  return [...enables, ...declarations, ...bound, unrollLoops(code, unroll)].join("");
+  // Unrolled before the slots are filled: loops of the application's are its own.
+  const code = withSlots(unrollLoops(withoutUnused(variant.code, unused), unroll), variant.slots, slots);
+  return [...enables, ...declarations, ...bound, code].join("");
 }
 
 /** All that a pipeline binds: what the problem uses of the kernel's own, then what the bodies of slots read. */
@@ -93,9 +94,9 @@ function withoutUnused(code: string, names: readonly string[]): string {
   }, code);
 }
 
-function withSlots(variant: KernelVariant, bodies: SlotBodies): string {
-  let code = variant.code;
-  for (const [name, signature] of Object.entries(variant.slots)) {
+function withSlots(text: string, signatures: KernelVariant["slots"], bodies: SlotBodies): string {
+  let code = text;
+  for (const [name, signature] of Object.entries(signatures)) {
     if (!(name in bodies)) continue;
     const start = code.indexOf(`${signature} {`);
     const end = closingBrace(code, start + signature.length + 2) + 1;

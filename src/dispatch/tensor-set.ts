@@ -13,12 +13,14 @@ export interface TensorSpec {
  * Checks the tensors of a `record` call against what was planned, and finds the range to bind for each. Plans hold
  * strides and the unaligned part of offsets in immutable uniforms, so these must be as planned; buffers may change.
  *
+ * @param fixed buffers that the plan binds besides, by name; no output may be one of them
  * @throws AttentionError "shape" for a missing, unknown or differently laid out tensor, and as `checkBuffer`, `checkOutput`
  */
 export function bindTensors(
   specs: Readonly<Record<string, TensorSpec>>,
   tensors: Readonly<Record<string, TensorView | undefined>>,
   capabilities: Capabilities,
+  fixed: Readonly<Record<string, GPUBuffer>> = {},
 ): Record<string, BufferRange> {
   for (const [name, view] of Object.entries(tensors)) {
     if (view === undefined || name in specs) continue;
@@ -50,7 +52,7 @@ export function bindTensors(
     checkSameLayout(name, layout, view, capabilities);
     checkBuffer(name, view, capabilities);
     if (output) {
-      checkOutput(name, view, { ...inputs, ...outputs });
+      checkOutput(name, view, { ...fixed, ...inputs, ...outputs });
       outputs[name] = view.buffer;
     }
     const { offset, size } = bindingRange(view, capabilities);

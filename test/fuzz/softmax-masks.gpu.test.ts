@@ -22,8 +22,8 @@ const stripes = fc.record({
   slope: fc.constantFrom(-1, 0, 1),
   period: fc.integer({ min: 1, max: 150 }),
   open: fc.integer({ min: 0, max: 150 }),
-  byHead: fc.integer({ min: 0, max: 40 }),
-  byBatch: fc.integer({ min: 0, max: 40 }),
+  byHead: fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 40 })),
+  byBatch: fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 40 })),
 });
 type Stripes = typeof stripes extends fc.Arbitrary<infer T> ? T : never;
 
@@ -50,6 +50,9 @@ const problem = fc.record({
   causal: fc.boolean(),
   left: fc.option(fc.integer({ min: 0, max: 90 }), { nil: undefined }),
   softcap: fc.option(fc.constant(3), { nil: undefined }),
+  sinks: fc.boolean(),
+  queryOffset: fc.integer({ min: -20, max: 60 }),
+  inBuffers: fc.boolean(),
   stripes,
   kind: fc.constantFrom("mask", "block mask", "listed rows", "packed sequences"),
   blockQ: fc.constantFrom(32, 64, 96),
@@ -60,7 +63,11 @@ type Problem = typeof problem extends fc.Arbitrary<infer T> ? T : never;
 
 async function check(ctx: AttentionContext, chosen: Problem): Promise<void> {
   const { batches, tokensQ, tokensK, kvHeads, group, headDim, dtype, causal, left, softcap, data } = chosen;
-  const shared = { causal, ...(left !== undefined && { window: { left } }), ...(softcap && { softcap }) };
+  const { sinks, queryOffset, inBuffers } = chosen;
+  const { byHead, byBatch } = chosen.stripes;
+  const sinkLogits = [0.5, -1, 2, 0].slice(0, chosen.kvHeads * chosen.group);
+  const always = { ...(softcap && { softcap }), ...(sinks && { sinkLogits }) };
+  const shared = { causal, queryOffset, ...(left !== undefined && { window: { left } }), ...always };
   const heads = kvHeads * group;
   const run: SoftmaxRun = { batches, tokensQ, tokensK, heads, kvHeads, headDim, dtype, seed: data };
   const { wgsl: maskMod, sees } = mask(chosen.stripes);
@@ -80,9 +87,16 @@ async function check(ctx: AttentionContext, chosen: Problem): Promise<void> {
       await expectSoftmax(ctx, {
         ...run,
         batches: 1,
-        options: { ...shared, maskMod, queryOffsets: queries, keyOffsets: keys },
+        options: {
+          ...always,
+          causal,
+          ...(left !== undefined && { window: { left } }),
+          maskMod,
+          queryOffsets: inBuffers ? kept(wordBuffer(ctx, queries)) : queries,
+          keyOffsets: inBuffers ? kept(wordBuffer(ctx, keys)) : keys,
+        },
         reference: {
-          ...(softcap && { softcap }),
+          ...always,
           maskMod: (_b, h, i, j) => {
             const s = sequence(queries, i);
             const position = i - queries[s + 1]! + keys[s + 1]!;
@@ -96,11 +110,9 @@ async function check(ctx: AttentionContext, chosen: Problem): Promise<void> {
     const options: Omit<SoftmaxOptions, "bias"> = { ...shared, maskMod };
     if (chosen.kind === "block mask") {
       const { blockQ, blockK } = chosen;
-      const blockMask = await createBlockMask(ctx, maskMod, {
-        shape: [batches, heads, tokensQ, tokensK],
-        blockQ,
-        blockK,
-      });
+      // A mask that does not depend on them is shared by batch entries or heads.
+      const shape = [byBatch === 0 ? 1 : batches, byHead === 0 ? 1 : heads, tokensQ, tokensK] as const;
+      const blockMask = await createBlockMask(ctx, maskMod, { shape, blockQ, blockK, queryOffset });
       kept(blockMask.buffer);
       Object.assign(options, { blockMask });
     }

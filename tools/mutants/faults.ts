@@ -187,8 +187,8 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "a given query offset is not taken",
     file: `${SOFTMAX}problem.ts`,
-    find: "queryOffset: alignToLength ? tokensK - tokensQ : queryOffset,",
-    replace: "queryOffset: tokensK - tokensQ,",
+    find: "alignToLength ? tokensK - tokensQ : queryOffset;",
+    replace: "tokensK - tokensQ;",
   },
   {
     name: "queries are aligned to the end of the cache instead of the sequence",
@@ -229,8 +229,8 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "partial blocks are taken as full",
     file: `${SOFTMAX}key_blocks.wgsl`,
-    find: "(!HAS_PARTIAL || (entry & 1u) == 1u)",
-    replace: "(!HAS_PARTIAL || (entry & 1u) == 2u)",
+    find: "HAS_MASK_MOD && (entry & 1u) == 1u",
+    replace: "HAS_MASK_MOD && (entry & 1u) == 2u",
   },
   {
     name: "all batch entries take the first one's blocks",
@@ -271,8 +271,8 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "two mods read the binding of one",
     file: `${SOFTMAX}mod-slots.ts`,
-    find: "if (global !== own) renamed[own] = global;",
-    replace: "if (global === own) renamed[own] = global;",
+    find: "known.own === own && known.data === binding.data &&",
+    replace: "known.own === own &&",
   },
   {
     name: "strips do not ask the mask",

@@ -59,17 +59,23 @@ export function causalMask(): MaskFunction {
 }
 
 /**
- * So many keys before the query's position, and after it (Longformer, arXiv 2004.05150). A causal window of W is `left: W - 1`.
+ * So many keys before the query's position, and after it (Longformer, arXiv 2004.05150), as the option `window`. A causal window of W
+ * is `{ left: W - 1, right: 0 }`.
  *
- * @param window.right default 0
+ * @param window default all keys on a side
  * @throws AttentionError "shape" unless both are integers of at least 0
  */
-export function slidingWindowMask(window: { readonly left: number; readonly right?: number }): MaskFunction {
-  return {
-    wgsl: slidingWindow.body,
-    constants: checkedWindow("slidingWindowMask", window, ["left", "right"]),
+export function slidingWindowMask(window: { readonly left?: number; readonly right?: number }): MaskFunction {
+  checkOptions("slidingWindowMask", window, ["left", "right"]);
+  const side = (name: "left" | "right"): number => {
+    const keys = Math.min(window[name] ?? ALL, ALL);
+    checkCount(`slidingWindowMask ${name}`, keys);
+    return keys;
   };
+  return { wgsl: slidingWindow.body, constants: { left: side("left"), right: side("right") } };
 }
+
+const ALL = 2 ** 30;
 
 /**
  * Every `dilation`-th key, `left` of them before the query's position and `right` after it (Longformer, arXiv 2004.05150).
@@ -82,9 +88,14 @@ export function dilatedWindowMask(window: {
   readonly right?: number;
   readonly dilation: number;
 }): MaskFunction {
-  const { left, right } = checkedWindow("dilatedWindowMask", window, ["left", "right", "dilation"]);
-  checkCount("dilatedWindowMask dilation", window.dilation, 1);
-  return { wgsl: dilatedWindow.body, constants: { left, right, dilation: window.dilation } };
+  checkOptions("dilatedWindowMask", window, ["left", "right", "dilation"]);
+  const { left, right = 0, dilation } = window;
+  checkCount("dilatedWindowMask dilation", dilation, 1);
+  for (const [name, keys] of Object.entries({ left, right })) {
+    checkCount(`dilatedWindowMask ${name}`, keys);
+    checkCount(`dilatedWindowMask ${name} * dilation`, keys * dilation);
+  }
+  return { wgsl: dilatedWindow.body, constants: { left, right, dilation } };
 }
 
 /**
@@ -99,24 +110,28 @@ export function prefixLmMask(prefixes: Numbers): MaskFunction {
 /**
  * Documents behind each other in one sequence: a token sees those of its own document only.
  *
- * @param documents a number for each token of the keys, [tokens] or [B, tokens]; query rows have those of their positions
+ * @param documents a number for each token of the keys, [tokens], or [batches, tokens] where batch entries differ; query rows have
+ *   those of their positions
  * @param tokens how many tokens there are
- * @throws AttentionError "shape" unless there is one list, or more
+ * @param batches lists in `documents`, one for each batch entry; default 1: all share it
+ * @throws AttentionError "shape" for fewer numbers
  */
-export function documentMask(documents: Numbers, tokens: number): MaskFunction {
+export function documentMask(documents: Numbers, tokens: number, batches = 1): MaskFunction {
   checkCount("documentMask tokens", tokens, 1);
-  const length = isBuffer(documents) ? Math.floor(documents.size / 4) : documents.length;
-  if (length < tokens || (!isBuffer(documents) && length % tokens !== 0))
+  checkCount("documentMask batches", batches, 1);
+  const length = isBuffer(documents) ? Math.floor(documents.size / 4) : documents?.length;
+  const right = isBuffer(documents) ? length >= batches * tokens : length === batches * tokens;
+  if (!right)
     fail(
       "shape",
       "documents",
-      `${tokens} numbers, or as many for each batch entry`,
+      `${batches * tokens} numbers, [${batches}, ${tokens}]`,
       length,
       "Number every token.",
     );
   return {
     wgsl: document.body,
-    constants: { stride: length > tokens ? tokens : 0 },
+    constants: { stride: batches > 1 ? tokens : 0 },
     bindings: { documents: { type: "array<u32>", data: documents } },
   };
 }
@@ -157,16 +172,4 @@ export function neighborhoodMask(image: {
 function checkCount(name: string, value: unknown, least = 0): void {
   if (!Number.isInteger(value) || (value as number) < least || (value as number) > 2 ** 30)
     fail("shape", name, `an integer of at least ${least}`, value, "It counts tokens.");
-}
-
-function checkedWindow(
-  name: string,
-  window: { readonly left: number; readonly right?: number },
-  known: readonly string[],
-): { left: number; right: number } {
-  checkOptions(name, window, known);
-  const { left, right = 0 } = window;
-  checkCount(`${name} left`, left);
-  checkCount(`${name} right`, right);
-  return { left, right };
 }
