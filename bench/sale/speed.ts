@@ -33,7 +33,7 @@ export interface SpeedRow {
   readonly selectionMs: number;
   readonly attentionMs: number;
   readonly denseSample: string;
-  /** selection / dense, attention / (kept pairs x dense), dense / (selection + attention): medians of each round's. */
+  /** selection / dense, attention / (kept blocks x dense), dense / (selection + attention): medians of each round's. */
   readonly selectionShare: number;
   readonly attentionOverKept: number;
   readonly speedup: number;
@@ -118,7 +118,7 @@ export async function measureSpeed(
     attentionMs: median(times.attention),
     denseSample: each > 1 ? `${blocks.length} of ${Math.ceil(head.tokens / BLOCK_Q)} query blocks` : "all",
     selectionShare: ratios((n) => times.selection[n]! / times.dense[n]!),
-    attentionOverKept: ratios((n) => times.attention[n]! / (quality.keptPairs * times.dense[n]!)),
+    attentionOverKept: ratios((n) => times.attention[n]! / (quality.keptBlocks * times.dense[n]!)),
     speedup: ratios((n) => times.dense[n]! / (times.selection[n]! + times.attention[n]!)),
   };
 }

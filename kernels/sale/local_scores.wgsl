@@ -8,7 +8,7 @@ import package::_shared::storage::{ Word, word_of };
 import package::_shared::workgroup_index::workgroup_index;
 import super::blocks::{ candidate_blocks, causal_blocks };
 import super::params::{
-  BLOCK_K, BLOCK_Q, HEAD_DIM, HEAD_DIM4, key_head, key_row, mean_of_key, params, query_blocks, query_row
+  BLOCK_K, BLOCK_Q, DENSE_BELOW, HEAD_DIM, HEAD_DIM4, key_head, key_row, mean_of_key, params, query_blocks, query_row
 };
 
 /// Query rows of a thread; it divides BLOCK_Q.
@@ -74,6 +74,11 @@ fn main(
   }
   let query_block = index % query_blocks();
   let head = index / query_blocks();
+  let limit = thresholds[head % params.heads];
+  // A dense head takes every block.
+  if (limit < DENSE_BELOW) {
+    return;
+  }
   let kv_head = key_head(head);
   let mean = mean_of_key(kv_head);
   let last_token = params.tokens - 1u;
@@ -133,7 +138,6 @@ fn main(
     }
   }
 
-  let limit = thresholds[head % params.heads];
   for (var r = 0u; r < ROWS; r++) {
     let row = own_row + r;
     let raw_max = row_max[r] / params.scale;

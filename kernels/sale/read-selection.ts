@@ -19,7 +19,7 @@ export interface SaleSelection {
   /** [B, Hq, T] score of the mean query and each centred key, in units of the key's scale. */
   readonly corrections: Float32Array;
   /** [B, Hq, T] of each query row's raw scores with the centred keys of block 0 and its local blocks: the largest score; the sum
-   * of e^(scale (score - largest)); and the score above which it asks for a key's block. */
+   * of e^(scale (score - largest)); and the score above which it asks for a key's block. Of no meaning for a dense head. */
   readonly maxima: Float32Array;
   readonly sums: Float32Array;
   readonly limits: Float32Array;

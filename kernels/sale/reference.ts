@@ -38,7 +38,7 @@ export interface SaleHead {
   readonly k: Quantised;
   /** [T] score of the mean query and each centred key over the key's scale. */
   readonly correction: Float64Array;
-  /** [T] maximum and sum over block 0 and the local blocks, in raw scores. */
+  /** [T] maximum and sum over block 0 and the local blocks, all blocks of a dense head, in raw scores. */
   readonly max: Float64Array;
   readonly sum: Float64Array;
   /** [T] raw score above which a row asks for a key's block. */
@@ -98,7 +98,8 @@ function saleHead(rows: HeadRows, tau: number, inputs: SaleReferenceInputs): Sal
   for (let a = 0; a < queryBlocks; a++) {
     const blocks = Math.min(keyBlocks, Math.ceil((BLOCK_Q * (a + 1)) / blockK));
     const perSegment = segment / blockK;
-    const candidates = perSegment * Math.max(0, Math.floor((blocks - 1 - localWindow / blockK) / perSegment));
+    const before = blocks - 1 - localWindow / blockK;
+    const candidates = tau < 1e-5 ? 0 : perSegment * Math.max(0, Math.floor(before / perSegment));
     const last = Math.min(BLOCK_Q * (a + 1), tokens);
     for (let i = BLOCK_Q * a; i < last; i++) {
       const scores: number[] = [];
@@ -113,7 +114,7 @@ function saleHead(rows: HeadRows, tau: number, inputs: SaleReferenceInputs): Sal
     for (let block = 0; block < blocks; block++) {
       const candidate = block >= 1 && block <= candidates;
       selectable[a * keyBlocks + block] = candidate ? 1 : 0;
-      let kept = !candidate || tau < 1e-5;
+      let kept = !candidate;
       for (let i = BLOCK_Q * a; i < last && !kept; i++)
         for (let j = block * blockK; j < (block + 1) * blockK && !kept; j++)
           kept = estimate(q, k, correction, i, j, dim) > threshold[i]!;

@@ -17,17 +17,17 @@ export function certainMask(
   head: SaleHead,
   q: DenseTensor,
   place: { readonly batch: number; readonly head: number },
-  problem: { readonly blockK: number; readonly scale: number; readonly tau: number },
+  problem: { readonly blockK: number; readonly scale: number },
 ): Uint8Array {
   const [, tokens, heads, dim] = q.shape;
-  const { blockK, scale, tau } = problem;
+  const { blockK, scale } = problem;
   const keyBlocks = Math.ceil(tokens / blockK);
   const keySizes = Float64Array.from({ length: tokens }, (_, j) => size(head.k.centred, j * dim, dim));
   const largestKey = keySizes.reduce((a, b) => Math.max(a, b), 0);
   const rounding = scoreRounding(dim);
   const open = head.mask.slice();
   for (const [place2, candidate] of head.selectable.entries()) {
-    if (!candidate || tau < 1e-5) continue;
+    if (!candidate) continue;
     const [a, block] = [Math.floor(place2 / keyBlocks), place2 % keyBlocks];
     let [possible, certain] = [false, false];
     for (let i = a * BLOCK_Q; i < Math.min((a + 1) * BLOCK_Q, tokens); i++) {
