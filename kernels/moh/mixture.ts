@@ -47,6 +47,9 @@ export type MixtureOfHeadPlan = CompiledPlan<MixtureOfHeadTensors>;
 
 type Views = Readonly<Record<string, TensorView>>;
 
+/** Up to so many tokens softmax attention cuts keys rather than rows. */
+const DECODE_TOKENS = 8;
+
 /** A plan inside; it takes its tensors from those of the whole and those held between. */
 type Step = CompiledPlan<Views>;
 
@@ -115,7 +118,7 @@ async function planSteps(ctx: AttentionContext, parts: MixtureParts, held: Views
   const planned = await Promise.allSettled([
     ...parts.projections.map((projection) => planInput(ctx, parts.x, projection)),
     planRouter(ctx, parts.router),
-    planAttention(ctx, parts.attention, parts.dense ? undefined : held.lists!.buffer),
+    planAttention(ctx, parts.attention, attendsToLists(parts, ctx) ? held.lists!.buffer : undefined),
     planOutput(ctx, parts.output, held.lists?.buffer),
   ]);
   const steps = planned.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
@@ -123,6 +126,14 @@ async function planSteps(ctx: AttentionContext, parts: MixtureParts, held: Views
   if (!failure) return steps;
   for (const step of steps) step.destroy();
   throw failure.reason;
+}
+
+/**
+ * Whether attention computes the listed rows only. A decode step on a GPU takes all heads: kernels that cut its keys among many
+ * workgroups know no lists, and that is worth more there than skipping heads.
+ */
+function attendsToLists({ dense, x }: MixtureParts, { capabilities }: AttentionContext): boolean {
+  return !dense && (capabilities.software || x.shape[1] > DECODE_TOKENS);
 }
 
 async function planInput(ctx: AttentionContext, x: TensorLayout, projection: InputProjection): Promise<Step> {
