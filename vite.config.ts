@@ -10,6 +10,7 @@ const entries = {
   sale: "kernels/sale/index.ts",
   moh: "kernels/moh/index.ts",
   layers: "kernels/_layers/index.ts",
+  hooks: "src/hooks/index.ts",
   transformer: "src/transformer/index.ts",
 };
 

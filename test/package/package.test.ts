@@ -64,6 +64,7 @@ describe("imports", () => {
     expect(exported["webgpu-attention/flow"]).toContain("flowAttention");
     expect(exported["webgpu-attention/agent"]).toContain("agentAttention");
     expect(exported["webgpu-attention/sale"]).toContain("saleAttention");
+    expect(exported["webgpu-attention/hooks"]).toContain("headSearch");
     expect(exported["webgpu-attention/moh"]).toContain("mixtureOfHeadAttention");
     for (const names of Object.values(exported)) expect(names).not.toEqual([]);
   });
