@@ -4,6 +4,7 @@ import { AttentionError } from "../../src/dispatch/errors.js";
 import type { TensorView } from "../../src/dispatch/tensor-view.js";
 import { checkOptions } from "../../src/dispatch/validate.js";
 import type { SaleOptions } from "./options.js";
+import { checkProblem } from "./problem.js";
 import { planSample, type SamplePlan } from "./sample-plan.js";
 
 /** What one layer computes attention of, for one prompt. */
@@ -72,7 +73,6 @@ export interface SaleCalibration {
 /** How a layer stands while samples come in. */
 interface LayerState {
   thresholds: number[];
-  scale?: number;
   readonly kept: number[];
   readonly error: number[];
   samples: number;
@@ -107,8 +107,11 @@ export async function calibrateSale(
   const layers = new Map<number, LayerState>();
   let done = 0;
   for await (const sample of samples) {
-    const { layer = 0, q } = sample;
-    const heads = q.shape[2];
+    checkAborted(signal);
+    const { layer = 0, q, k, v } = sample;
+    if (!Number.isInteger(layer)) fail("shape", "layer", "an integer", layer, "Leave it out for 0.");
+    const shape = checkProblem({ q, k, v, ...selection, thresholds: start }, ctx.capabilities);
+    const { heads } = shape;
     const state = layers.get(layer) ?? {
       thresholds: Array<number>(heads).fill(start),
       kept: Array<number>(heads).fill(0),
@@ -117,10 +120,9 @@ export async function calibrateSale(
     };
     layers.set(layer, state);
     checkHeads(layer, heads, state);
-    checkAborted(signal);
-    const plan = await planSample(ctx, sample, selection);
+    const plan = await planSample(ctx, sample, selection, shape, () => checkAborted(signal));
     try {
-      await settle(plan, state, { floor, errorBound, signal });
+      await settle(plan, state, { floor, errorBound });
     } finally {
       plan.destroy();
     }
@@ -146,10 +148,9 @@ export async function calibrateSale(
 async function settle(
   plan: SamplePlan,
   state: LayerState,
-  rule: { readonly floor: number; readonly errorBound: number; readonly signal: AbortSignal | undefined },
+  rule: { readonly floor: number; readonly errorBound: number },
 ): Promise<void> {
   for (;;) {
-    checkAborted(rule.signal);
     const { error, kept } = await plan.run(state.thresholds);
     const failing = (h: number) => state.thresholds[h]! > 0 && error[h]! >= rule.errorBound;
     if (!state.thresholds.some((_, h) => failing(h))) {

@@ -87,6 +87,12 @@ describe("wrong problems are refused before any GPU call", () => {
     });
   });
 
+  it("a calibration on what SALE does not take", async () => {
+    const samples = [{ q, k: { ...k, dtype: "f16" as const }, v }];
+    await expect(calibrateSale(ctx, any(samples))).rejects.toMatchObject({ code: "dtype" });
+    await expect(calibrateSale(ctx, any([{ layer: 0.5, q, k, v }]))).rejects.toMatchObject({ code: "shape" });
+  });
+
   it("a calibration with an unknown option", async () => {
     await expect(calibrateSale(ctx, [], any({ tau: 1 }))).rejects.toMatchObject({ code: "unsupported" });
   });

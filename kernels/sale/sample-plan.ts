@@ -3,10 +3,10 @@ import type { CompiledPlan } from "../../src/dispatch/compiled-plan.js";
 import type { AttentionContext } from "../../src/dispatch/context.js";
 import { readWords } from "../../src/dispatch/read-words.js";
 import { planSoftmaxAttention } from "../softmax/index.js";
-import { planSaleAttention, type SalePlan } from "./attention-plan.js";
+import { planSaleAttention } from "./attention-plan.js";
 import type { SaleSample } from "./calibrate.js";
-import { causalBlocks, geometryOf } from "./geometry.js";
-import type { SaleOptions } from "./options.js";
+import { causalBlocks } from "./geometry.js";
+import type { SaleProblem, SaleShape } from "./problem.js";
 
 /** What thresholds come to on one sample, for each head. */
 export interface SampleResult {
@@ -22,47 +22,51 @@ export interface SamplePlan {
   destroy(): void;
 }
 
-/** Plans SALE on a sample, and computes what dense attention makes of it. */
+/**
+ * Plans SALE on a sample, and computes what dense attention makes of it.
+ *
+ * @param shape the sample's, checked
+ * @param proceed asked before each submit: throws when nobody waits any more
+ */
 export async function planSample(
   ctx: AttentionContext,
   { q, k, v }: SaleSample,
-  options: Required<Pick<SaleOptions, "blockK" | "segment" | "localWindow">> & Pick<SaleOptions, "scale">,
+  options: Omit<SaleProblem, "q" | "k" | "v" | "thresholds">,
+  shape: SaleShape,
+  proceed: () => void,
 ): Promise<SamplePlan> {
-  const [batches, tokens, heads] = q.shape;
-  const { blockK, segment, localWindow, scale } = options;
+  const { batches, tokens, heads, valueDim, scale } = shape;
   const usage = BufferUsage.COPY_SRC | BufferUsage.COPY_DST;
   const thresholdBuffer = ctx.device.createBuffer({ size: 4 * heads, usage });
-  const out = ctx.empty([batches, tokens, heads, v.shape[3]], q.dtype);
-  const tensors = { q, k, v, out };
-  let plan: SalePlan | undefined;
+  const created: { destroy(): void }[] = [thresholdBuffer];
   const release = () => {
-    plan?.destroy();
-    thresholdBuffer.destroy();
-    out.buffer.destroy();
+    for (const one of created) one.destroy();
+  };
+  const submit = async <Tensors>({ segments }: CompiledPlan<Tensors>, tensors: Tensors): Promise<void> => {
+    for (const segment of segments) {
+      proceed();
+      await ctx.submitChecked((encoder) => segment.record(encoder, tensors));
+    }
   };
   try {
-    const sale = await planSaleAttention(ctx, { q, k, v, ...options, thresholds: thresholdBuffer });
-    plan = sale;
-    const dense = await planSoftmaxAttention(ctx, {
-      q,
-      k,
-      v,
-      causal: true,
-      ...(scale !== undefined && { scale }),
-    });
-    await submitSegments(ctx, dense, tensors);
-    dense.destroy();
+    const plan = await planSaleAttention(ctx, { q, k, v, ...options, thresholds: thresholdBuffer });
+    created.push(plan);
+    const dense = await planSoftmaxAttention(ctx, { q, k, v, causal: true, scale });
+    created.push(dense);
+    const out = ctx.empty(shape.out.shape, shape.out.dtype);
+    created.push(out.buffer);
+    const tensors = { q, k, v, out };
+    await submit(dense, tensors);
     const expected = await ctx.read(out);
-    const geometry = geometryOf({ tokens, blockK, segment, localWindow });
-    const blocks = Array.from({ length: geometry.queryBlocks }, (_, a) => causalBlocks(geometry, a));
+    const blocks = Array.from({ length: shape.queryBlocks }, (_, a) => causalBlocks(shape, a));
     const causal = batches * blocks.reduce((sum, count) => sum + count, 0);
     return {
       async run(thresholds) {
         ctx.device.queue.writeBuffer(thresholdBuffer, 0, Float32Array.from(thresholds));
-        await submitSegments(ctx, sale, tensors);
-        const sums = absoluteDifferences(await ctx.read(out), expected, heads, v.shape[3]);
+        await submit(plan, tensors);
+        const sums = absoluteDifferences(await ctx.read(out), expected, heads, valueDim);
         const rows = batches * heads * blocks.length;
-        const words = await readWords(ctx, sale.blockMask.buffer, 2 * rows);
+        const words = await readWords(ctx, plan.blockMask.buffer, 2 * rows);
         const kept = Array<number>(heads).fill(0);
         for (let row = 0; row < rows; row++)
           kept[Math.floor(row / blocks.length) % heads]! += words[2 * row + 1]! / causal;
@@ -81,12 +85,4 @@ function absoluteDifferences(a: Float32Array, b: Float32Array, heads: number, va
   const sums = Array<number>(heads).fill(0);
   for (let i = 0; i < a.length; i++) sums[Math.floor(i / valueDim) % heads]! += Math.abs(a[i]! - b[i]!);
   return sums;
-}
-
-async function submitSegments<Tensors>(
-  ctx: AttentionContext,
-  { segments }: CompiledPlan<Tensors>,
-  tensors: Tensors,
-): Promise<void> {
-  for (const segment of segments) await ctx.submitChecked((encoder) => segment.record(encoder, tensors));
 }
