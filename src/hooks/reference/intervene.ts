@@ -50,7 +50,9 @@ export function interventionReference(inputs: InterventionInputs): InterventionR
   const out = new Float64Array(shape.reduce((a, b) => a * b));
   const lse = new Float64Array(batches * queries * headCount);
   const maps = Array.from({ length: batches }, (_, b) => {
-    const operations = heads instanceof Map ? heads : (heads as readonly HeadOperations[])[b];
+    const operations = Array.isArray(heads)
+      ? (heads as readonly HeadOperations[])[b]
+      : (heads as HeadOperations);
     return Array.from({ length: headCount }, (_, h) => {
       const map = intervene(inputs, b, h, [operations?.get(h) ?? []].flat(), hidden?.[b]);
       setHeadRows(out, shape, attend(map, headRows(v, b, kvHeadOf(inputs, h))), b, h);

@@ -1,0 +1,36 @@
+import { AttentionError } from "webgpu-attention";
+import { runGuidance } from "../interventions/guidance.js";
+import { runAttentionInfluence, runHeadHunter } from "../interventions/head-search.js";
+import { runSinkLogits } from "../interventions/sink-logits.js";
+import { runStreamingCache } from "../interventions/streaming-cache.js";
+import type { Mechanism } from "../mechanism.js";
+
+/** By the beginning of a case's name. */
+const RUNNERS: Readonly<Record<string, Mechanism>> = {
+  headhunter_select: runHeadHunter,
+  attention_influence: runAttentionInfluence,
+  softpag_guidance: runGuidance,
+  sink_logits: runSinkLogits,
+  streaming_cache: runStreamingCache,
+};
+
+const NOT_RUN: Readonly<Record<string, string>> = {
+  act_decode_author: "one that documents faults of the authors' code that are not to be imitated",
+  act_prefill_author: "one that documents faults of the authors' code that are not to be imitated",
+  recsys_readouts: "recommender read-outs, which are not built",
+};
+
+const runIntervention: Mechanism = (ctx, testCase, buffers) => {
+  const kindIn = (table: object) => Object.keys(table).find((kind) => testCase.name.startsWith(kind));
+  const kind = kindIn(RUNNERS);
+  if (kind) return RUNNERS[kind]!(ctx, testCase, buffers);
+  const reason = kindIn(NOT_RUN);
+  throw new AttentionError("unsupported", {
+    subject: `case ${testCase.name}`,
+    expected: "one that the package can run",
+    got: reason ? NOT_RUN[reason]! : "one whose kernels are not built",
+    fix: "Nothing was compared.",
+  });
+};
+
+export default runIntervention;
