@@ -12,7 +12,7 @@ export function ascending(values: ArrayLike<number>, among?: readonly number[]):
 
 /** ⌈share · count⌉, where a product such as 0.3 · 10 = 3.0000000000000004 counts as what it means. */
 export function shareOf(share: number, count: number): number {
-  return Math.ceil(share * count - 1e-9);
+  return Math.max(0, Math.ceil(share * count - 1e-9));
 }
 
 /** The mean of the middle two where their number is even. NaN for none. */

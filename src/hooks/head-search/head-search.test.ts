@@ -82,6 +82,16 @@ describe("headSearch", () => {
     }
   });
 
+  it("says that it was stopped, whatever the objective throws then", async () => {
+    const controller = new AbortController();
+    const objective = () => {
+      controller.abort();
+      throw new Error("stopped in the middle");
+    };
+    const stopped = headSearch({ ...options, objective, signal: controller.signal });
+    await expect(stopped).rejects.toMatchObject({ name: "AttentionError", code: "aborted" });
+  });
+
   it("passes on what the objective throws", async () => {
     const objective = () => {
       throw new RangeError("out of prompts");

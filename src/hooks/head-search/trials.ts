@@ -21,15 +21,22 @@ export async function runTrials<Value>(trials: Trials<Value>, values: TrialValue
     const results = values[trial]!;
     for (let sample = results.length; sample < trials.samples; sample++) {
       checkSignal("head search", trials.signal);
-      const value = await trials.evaluate(trial, sample);
-      // A signal that fired meanwhile may be why the value is what it is.
-      checkSignal("head search", trials.signal);
+      const value = await evaluated(trials, trial, sample);
       const problem = trials.problemOf(value);
       if (problem !== undefined)
         fail("shape", `result of sample ${sample}`, "finite numbers", problem, "Correct the callback.");
       results.push(value);
       trials.onStep?.(trial, sample);
     }
+  }
+}
+
+async function evaluated<Value>(trials: Trials<Value>, trial: number, sample: number): Promise<Value> {
+  try {
+    return await trials.evaluate(trial, sample);
+  } finally {
+    // A signal that fired meanwhile may be why the value is what it is, or why there is an error instead.
+    checkSignal("head search", trials.signal);
   }
 }
 
