@@ -34,13 +34,16 @@ export interface MixtureOfHeadWeights<Tensor extends TensorLayout = TensorLayout
   readonly outBias?: Tensor;
 }
 
+/** Options of softmax attention that say otherwise which rows there are, or how tiles find their keys. */
+const EXCLUDED = ["queryRows", "blockMask", "queryOffsets", "keyOffsets"] as const;
+
 /**
- * Options of mixture-of-head attention: which heads, and all options of the softmax attention inside (`causal`, `rope`,
- * `queryOffset`, `keyLengths`, `bias`, ...), whose positions are those of all tokens, active or not.
+ * Options of mixture-of-head attention: which heads, and options of the softmax attention inside (`causal`, `rope`, `queryOffset`,
+ * `keyLengths`, `bias`, `scoreMod`, ...), whose positions are those of all tokens, active or not.
  */
 export interface MixtureOfHeadOptions<Tensor extends TensorLayout = TensorLayout>
   extends HeadChoice,
-    Omit<SoftmaxOptions, "bias" | "queryRows"> {
+    Omit<SoftmaxOptions, "bias" | (typeof EXCLUDED)[number]> {
   /** Query heads H; needed where q is made of x. */
   readonly heads?: number;
   /** Key and value heads; default `heads`, or those of k. */
@@ -128,6 +131,10 @@ export function checkMixture(problem: MixtureOfHeadProblem, capabilities: Capabi
     loss,
     ...options
   } = problem;
+  for (const name of ["lse", ...EXCLUDED]) {
+    if (name in options)
+      fail("unsupported", name, "none", "it", "Rows are those of each head's active tokens: leave it out.");
+  }
   checkLayout("x", x, ["f32", "f16"]);
   expectEqual("x.shape[2]", x.shape[2], 1, "one row of channels a token");
   checkOptions("mixtureOfHeadAttention weights", weights, MIXTURE_WEIGHTS);

@@ -156,6 +156,10 @@ const given = {
 describe("wrong mixtures are refused before any GPU call", () => {
   test.each<[string, object, string, RegExp]>([
     ["top-k larger than the routed heads", { topK: 5 }, "shape", /topK.*0 to 4/],
+    ["listed rows of the application's", { queryRows: {} }, "unsupported", /queryRows.*active tokens/],
+    ["a block mask", { blockMask: {} }, "unsupported", /blockMask/],
+    ["packed sequences", { queryOffsets: [0, 5] }, "unsupported", /queryOffsets/],
+    ["a log-sum-exp", { lse: true }, "unsupported", /lse/],
     ["no number of heads", { heads: undefined }, "shape", /heads/],
     ["a broken number of key heads", { kvHeads: 2.5 }, "shape", /kvHeads/],
     ["queries that are no multiple of the heads", { heads: 5 }, "shape", /query\.shape\[3\].*5 heads/],
