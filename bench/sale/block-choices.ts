@@ -1,4 +1,5 @@
 // Other ways to choose key blocks, on the same blocks of 64 queries by `blockK` keys, to hold SALE against.
+import { candidateBlocks, geometryOf } from "../../kernels/sale/geometry.js";
 import type { HeadInputs } from "./inputs.js";
 
 const BLOCK_Q = 64;
@@ -17,9 +18,9 @@ function causalScores(
   });
 }
 
-/** Block 0, then what is nearest. */
+/** What is nearest: a window that widens. */
 export function sinksAndWindow(head: HeadInputs, blockK: number): BlockScores {
-  return causalScores(head, blockK, (_, b) => (b === 0 ? Number.POSITIVE_INFINITY : b));
+  return causalScores(head, blockK, (_, b) => b);
 }
 
 /** Score of the mean query of a block and the mean key of a block, as MInference and SpargeAttn have it. */
@@ -59,13 +60,19 @@ function dot(a: ArrayLike<number>, i: number, b: ArrayLike<number>, j: number, d
   return sum;
 }
 
-/** The best `fraction` of each row, its diagonal blocks and block 0 always among them, as lists of blocks. */
-export function bestBlocks(scores: BlockScores, fraction: number, blockK: number): number[][] {
-  return scores.map((row) => {
-    const always = (b: number) => b === 0 || b >= row.length - BLOCK_Q / blockK;
-    const order = [...row.keys()].sort((x, y) => Number(always(y)) - Number(always(x)) || row[y]! - row[x]!);
-    const count = Math.max(order.filter(always).length, Math.round(fraction * row.length));
-    return order.slice(0, count).sort((x, y) => x - y);
+/** Block 0 and SALE's local blocks, which every choice keeps, and of the others the best `fraction` of each row, ascending. */
+export function bestBlocks(
+  head: HeadInputs,
+  scores: BlockScores,
+  fraction: number,
+  blockK: number,
+): number[][] {
+  const geometry = geometryOf({ tokens: head.tokens, blockK, segment: 128, localWindow: 128 });
+  return scores.map((row, a) => {
+    const count = candidateBlocks(geometry, a);
+    const candidates = Array.from({ length: count }, (_, n) => n + 1).sort((x, y) => row[y]! - row[x]!);
+    const local = [...row.keys()].filter((b) => b === 0 || b > count);
+    return [...local, ...candidates.slice(0, Math.round(fraction * count))].sort((x, y) => x - y);
   });
 }
 

@@ -20,7 +20,7 @@ const LOOKUPS = 61;
 /**
  * The synthetic recipe. With unit directions in 64 channels, beside normal noise of 0.35 a channel in q and k:
  * - sinks: the first four keys have 12 along a direction that all queries have 4 of;
- * - a local band: q and k have 9 along a direction that turns with the position, so that scores fade over BAND tokens;
+ * - a local band: q and k have 10 along a direction that turns with the position, so that scores fade over BAND tokens;
  * - retrieval: every NEEDLES-th key has 11 along a direction of its own, and every LOOKUPS-th query has 11 along that of an
  *   earlier one, drawn at random.
  * Values are normal.
@@ -47,8 +47,8 @@ export function syntheticHead(tokens: number, seed = 1): HeadInputs {
     // Between two directions of a chain, by the angle that the position has come to.
     const [at, part] = [Math.floor(token / BAND), (token % BAND) / BAND];
     for (const to of [q, k]) {
-      add(to, token, positions[at]!, 9 * Math.cos((part * Math.PI) / 2));
-      add(to, token, positions[at + 1]!, 9 * Math.sin((part * Math.PI) / 2));
+      add(to, token, positions[at]!, 10 * Math.cos((part * Math.PI) / 2));
+      add(to, token, positions[at + 1]!, 10 * Math.sin((part * Math.PI) / 2));
     }
     if (token % NEEDLES === NEEDLES / 2) add(k, token, needles[Math.floor(token / NEEDLES)]!, 11);
     if (token % LOOKUPS === LOOKUPS - 1 && token > NEEDLES)

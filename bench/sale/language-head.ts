@@ -28,8 +28,7 @@ export function languageHead(root: string, tokens: number, layer: number, head: 
   const text = readFileSync(`${root}/${TEXT}`, "utf8");
   const { ids } = tokenizer.encode(text.slice(0, 5 * tokens));
   if (ids.length < tokens) throw new Error(`the text has ${ids.length} tokens, not ${tokens}`);
-  const { tensors } = readSafetensors(readFileSync(`${root}/${MODEL}/model.safetensors`));
-  const weights = new Map([...tensors].map(([name, { data }]) => [name, data as Float32Array]));
+  const weights = readWeights(root);
   const kvHead = Math.floor(head / (HEADS / KV_HEADS));
   const [q, k, v] = [0, 1, 2].map(() => new Float32Array(tokens * DIM)) as [
     Float32Array<ArrayBuffer>,
@@ -52,8 +51,13 @@ export function languageHead(root: string, tokens: number, layer: number, head: 
   return { name: `lm-softmax, layer ${layer}, head ${head}`, tokens, dim: DIM, q, k, v };
 }
 
-/** q, k and v of a layer before their rotation, [tokens, 2 WIDTH]. */
-function windowOf(weights: Weights, ids: readonly number[], layer: number): Float32Array {
+export function readWeights(root: string): Weights {
+  const { tensors } = readSafetensors(readFileSync(`${root}/${MODEL}/model.safetensors`));
+  return new Map([...tensors].map(([name, { data }]) => [name, data as Float32Array]));
+}
+
+/** q, k and v of a layer before their rotation, [tokens, 2 WIDTH]: 8 heads of q, 4 of k, 4 of v. */
+export function windowOf(weights: Weights, ids: readonly number[], layer: number): Float32Array {
   const weight = (name: string) => weights.get(name)!;
   const embedding = weight("embedding.weight");
   const x = new Float32Array(ids.length * WIDTH);
@@ -98,7 +102,7 @@ function attention(qkv: Float32Array, tokens: number): Float32Array {
 }
 
 /** Channel c turns with channel c + DIM / 2. */
-function rotated(row: Float32Array, position: number): Float32Array {
+export function rotated(row: Float32Array, position: number): Float32Array {
   const result = new Float32Array(DIM);
   for (let c = 0; c < DIM / 2; c++) {
     const angle = position * 10_000 ** ((-2 * c) / DIM);

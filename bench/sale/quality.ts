@@ -19,7 +19,8 @@ export interface QualityCurve {
 
 const BLOCK_K = 32;
 const THRESHOLDS = [2, 0.5, 0.1, 0.03, 0.008, 0.002, 0.0005];
-const FRACTIONS = [0.08, 0.12, 0.18, 0.25, 0.35, 0.5, 0.7];
+/** Of the blocks that are not local. */
+const FRACTIONS = [0, 0.01, 0.03, 0.08, 0.2, 0.4, 0.7];
 
 /** SALE over its thresholds, and other choices over fractions, on the same kernel and the same blocks. */
 export async function measureQuality(ctx: AttentionContext, head: HeadInputs): Promise<QualityCurve[]> {
@@ -55,7 +56,7 @@ export async function measureQuality(ctx: AttentionContext, head: HeadInputs): P
     const scores = choose(head, BLOCK_K);
     const points: { kept: number; error: number }[] = [];
     for (const fraction of FRACTIONS) {
-      const words = maskWords(bestBlocks(scores, fraction, BLOCK_K));
+      const words = maskWords(bestBlocks(head, scores, fraction, BLOCK_K));
       const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
       const buffer = ctx.device.createBuffer({ size: words.byteLength, usage });
       ctx.device.queue.writeBuffer(buffer, 0, words);
