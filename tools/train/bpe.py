@@ -10,7 +10,8 @@ import re
 from collections import Counter, defaultdict
 from functools import lru_cache
 
-BEGIN = "<|begin|>"  # id 0: opens every sequence
+BEGIN = "<|begin|>"  # opens every sequence
+BEGIN_ID = 0
 LETTER = "A-Za-zÀ-ɏ"
 SPACE = " \\t\\r\\n"
 PATTERN = (

@@ -7,20 +7,29 @@ import numpy as np
 import torch
 
 FOLDER = Path("/usr/share/datasets/fashion-mnist")
+SCALE = 127.5  # half of a byte's range
 CLASSES = ["t-shirt", "trousers", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"]
+
+
+def images_file(part):
+    return FOLDER / f"{part}-images-idx3-ubyte.gz"
+
+
+def labels_file(part):
+    return FOLDER / f"{part}-labels-idx1-ubyte.gz"
 
 
 def load(part):
     """`part` is "train" (60,000) or "t10k" (10,000). Returns images [N, 28, 28] uint8 and labels [N] int64."""
-    images = gzip.decompress((FOLDER / f"{part}-images-idx3-ubyte.gz").read_bytes())
-    labels = gzip.decompress((FOLDER / f"{part}-labels-idx1-ubyte.gz").read_bytes())
+    images = gzip.decompress(images_file(part).read_bytes())
+    labels = gzip.decompress(labels_file(part).read_bytes())
     pixels = np.frombuffer(images, np.uint8, offset=16).reshape(-1, 28, 28)
     return pixels, np.frombuffer(labels, np.uint8, offset=8).astype(np.int64)
 
 
 def normalise(pixels):
     """Bytes to [-1, 1], f32, with a channel axis: [N, 1, 28, 28]."""
-    return torch.from_numpy(pixels.astype(np.float32) / 127.5 - 1)[:, None]
+    return torch.from_numpy(pixels.astype(np.float32) / SCALE - 1)[:, None]
 
 
 def batch(images, labels, size, seed, step, augment):

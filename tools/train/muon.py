@@ -1,6 +1,5 @@
 """
-Muon (Jordan et al. 2024) for the matrices of a model, AdamW for the rest: in runs as short as these it needs far fewer
-steps than AdamW alone.
+Muon (Jordan et al. 2024) for the matrices of a model, AdamW for the rest.
 """
 
 import torch

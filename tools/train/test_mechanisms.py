@@ -49,6 +49,22 @@ class Softmax(Golden):
     def test_cross(self):
         self.check("softmax_noncausal_cross")
 
+    def test_rotation_as_in_llama(self):
+        """The authors' rotary embedding; their binary gates are given."""
+        t, params = golden("moh_llama_h8_kv2")
+        table = rotary_table(params["N"], params["head_dim"], params["rope_theta"])
+        heads = {"q": params["heads"], "k": params["kv_heads"], "v": params["kv_heads"]}
+        q, k, v = (split_heads(t["x"] @ t[f"w.{name}_proj.weight"].T, count) for name, count in heads.items())
+        out = softmax_attention(rotate(q, table), rotate(k, table), v, causal=True)
+        self.close(merge_heads(out * t["head_mask"].transpose(1, 2)[..., None]), t["core"])
+
+    def test_rotation_turns_forward(self):
+        """Channel c with channel c + D/2, by the position times theta to the power -2c/D, as a complex product."""
+        x = torch.randn(1, 1, 5, 6)
+        angles = torch.arange(5.0)[:, None] * 100 ** (-torch.arange(3.0) / 3)
+        turned = torch.complex(x[..., :3], x[..., 3:]) * torch.polar(torch.ones(5, 3), angles)
+        self.close(rotate(x, rotary_table(5, 6, 100.0)), torch.cat((turned.real, turned.imag), -1))
+
     def test_rotation_depends_on_the_distance_alone(self):
         table = rotary_table(64, 24)
         q, k = torch.randn(2, 1, 1, 1, 24).expand(2, 1, 1, 64, 24)
@@ -61,12 +77,15 @@ class Lightning(Golden):
         t, _ = golden(case)
         for block in (7, 64):
             state = t.get("initial_state")
-            out, final = lightning.lightning_attention(t["q"], t["k"], t["v"], t["slopes"], state, block)
+            out, final = lightning.lightning_attention(t["q"], t["k"], t["v"], t.get("slopes"), state, block)
             self.close(out, t["out"])
             self.close(final, t["final_state"])
 
     def test_decay(self):
         self.check("lightning_decay_n65_d32")
+
+    def test_without_decay(self):
+        self.check("lightning_nodecay_n65_d64")
 
     def test_layer_factor(self):
         self.check("lightning_decay_h12_layer5of24")
@@ -117,6 +136,9 @@ class Flow(Golden):
     def test_cross(self):
         self.check("flow_normal_cross_d32")
 
+    def test_without_clamp(self):
+        self.check("flow_timeseries_noclamp")
+
     def test_vision_variant(self):
         self.check("flow_cv_variant")
 
@@ -136,6 +158,9 @@ class Agent(Golden):
 
     def test_class_token_and_overlapping_pools(self):
         self.check("agent_deit_w7_a9")
+
+    def test_class_token_and_many_agents(self):
+        self.check("agent_deit_w14_a49")
 
     def test_resized_biases(self):
         self.check("agent_swin_w11_a16")

@@ -4,6 +4,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+BIAS_GRID = 7  # rows and columns of the learned biases before they are resized to the image
+KERNEL = 3  # of the convolution of v
+
 
 class AgentAttention(nn.Module):
     """The part between the projections, on an image of `grid` = (rows, columns), with a class token in front or not."""
@@ -14,8 +17,8 @@ class AgentAttention(nn.Module):
         self.side = int(agents**0.5)
         rows, columns = grid
         # Key side: agents x keys. Query side: queries x agents.
-        self.an_bias = nn.Parameter(torch.empty(heads, agents, 7, 7))
-        self.na_bias = nn.Parameter(torch.empty(heads, agents, 7, 7))
+        self.an_bias = nn.Parameter(torch.empty(heads, agents, BIAS_GRID, BIAS_GRID))
+        self.na_bias = nn.Parameter(torch.empty(heads, agents, BIAS_GRID, BIAS_GRID))
         self.ah_bias = nn.Parameter(torch.empty(1, heads, agents, rows, 1))
         self.aw_bias = nn.Parameter(torch.empty(1, heads, agents, 1, columns))
         self.ha_bias = nn.Parameter(torch.empty(1, heads, rows, 1, agents))
@@ -25,7 +28,7 @@ class AgentAttention(nn.Module):
             self.ca_bias = nn.Parameter(torch.empty(1, heads, 1, agents))
         for bias in self.parameters():
             nn.init.trunc_normal_(bias, std=0.02)
-        self.dwc = nn.Conv2d(heads * width, heads * width, 3, padding=1, groups=heads * width)
+        self.dwc = nn.Conv2d(heads * width, heads * width, KERNEL, padding=KERNEL // 2, groups=heads * width)
 
     def biases(self):
         """B1 [1, H, agents, keys] and B2 [1, H, queries, agents]. They depend on weights alone."""

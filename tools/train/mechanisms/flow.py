@@ -4,8 +4,10 @@ import torch
 
 from mechanisms.lightning import lightning_attention
 
+EPS = 1e-6  # added to both factors of every flow
 
-def flow_attention(q, k, v, causal, clamp=1.0, eps=1e-6, extra=0.0):
+
+def flow_attention(q, k, v, causal, clamp=1.0, eps=EPS, extra=0.0):
     """
     q [B, H, L, D], k [B, H, S, D], v [B, H, S, E] to [B, H, L, E]. Causal needs L = S.
 

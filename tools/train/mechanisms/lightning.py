@@ -4,6 +4,9 @@ import math
 
 import torch
 
+EPS = 1e-6  # of SRMSNorm
+LRPE_BASE = 10_000.0
+
 
 def slope_list(heads):
     """Decay rate per head before the layer factor: ALiBi's rule."""
@@ -42,14 +45,14 @@ def lightning_attention(q, k, v, slopes=None, state=None, block=64):
     return torch.cat(outputs, 2), state
 
 
-def srms_norm(x, eps=1e-6):
+def srms_norm(x, eps=EPS):
     return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + eps)
 
 
 def lrpe_table(tokens, heads, width):
     """(cos, sin), each [H, tokens, D]: one frequency per channel of all heads together."""
     channels = heads * width
-    rates = 10_000.0 ** (-2 * torch.arange(channels, dtype=torch.float64) / channels)
+    rates = LRPE_BASE ** (-2 * torch.arange(channels, dtype=torch.float64) / channels)
     angles = torch.arange(tokens, dtype=torch.float64)[None, :, None] * rates.view(heads, 1, width)
     return angles.cos().float(), angles.sin().float()
 

@@ -3,6 +3,9 @@
 import torch
 from torch import nn
 
+# The authors' weight of the load-balance loss.
+BALANCE = 0.01
+
 
 class HeadRouter(nn.Module):
     """

@@ -10,6 +10,8 @@ from mechanisms.moh import HeadRouter
 from mechanisms.softmax import softmax_attention
 from models.language import merge_heads, split_heads
 
+NORM_EPS = 1e-6
+
 
 class Attention(nn.Module):
     """qkv and output projections with bias around one of the mechanisms."""
@@ -49,7 +51,7 @@ class Block(nn.Module):
     def __init__(self, config):
         super().__init__()
         width = config["width"]
-        self.norm1, self.norm2 = nn.LayerNorm(width, eps=1e-6), nn.LayerNorm(width, eps=1e-6)
+        self.norm1, self.norm2 = nn.LayerNorm(width, eps=NORM_EPS), nn.LayerNorm(width, eps=NORM_EPS)
         self.attention = Attention(config)
         self.up, self.down = nn.Linear(width, config["hidden"]), nn.Linear(config["hidden"], width)
         self.dropout = nn.Dropout(config["dropout"])
@@ -74,7 +76,7 @@ class Classifier(nn.Module):
         self.class_embedding = nn.Parameter(torch.empty(width))
         self.position_embedding = nn.Parameter(torch.empty(1 + (config["image"] // patch) ** 2, width))
         self.blocks = nn.ModuleList(Block(config) for _ in range(config["layers"]))
-        self.norm = nn.LayerNorm(width, eps=1e-6)
+        self.norm = nn.LayerNorm(width, eps=NORM_EPS)
         self.head = nn.Linear(width, config["classes"])
         self.dropout = nn.Dropout(config["dropout"])
         initialise(self)

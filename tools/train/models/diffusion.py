@@ -6,7 +6,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from models.classifier import Attention, from_patches, initialise, to_patches
+from models.classifier import NORM_EPS, Attention, from_patches, initialise, to_patches
+
+TIME_SCALE = 1000
+TIME_BASE = 10_000.0
+# The sampler's defaults.
+STEPS = 50
+GUIDANCE = 2.0
 
 
 class Block(nn.Module):
@@ -29,7 +35,7 @@ class Block(nn.Module):
 
 
 def normalised(x):
-    return F.layer_norm(x, x.shape[-1:], eps=1e-6)
+    return F.layer_norm(x, x.shape[-1:], eps=NORM_EPS)
 
 
 class DiffusionTransformer(nn.Module):
@@ -65,13 +71,13 @@ class DiffusionTransformer(nn.Module):
 def time_features(time, width):
     """[B] to [B, width]: cosines, then sines, of 1000 t at rates from 1 down to 1/10000."""
     half = width // 2
-    rates = torch.exp(-math.log(10_000.0) * torch.arange(half, dtype=torch.float32) / half)
-    angles = 1000 * time[:, None] * rates
+    rates = torch.exp(-math.log(TIME_BASE) * torch.arange(half, dtype=torch.float32) / half)
+    angles = TIME_SCALE * time[:, None] * rates
     return torch.cat((angles.cos(), angles.sin()), -1)
 
 
 @torch.no_grad()
-def sample(model, noise, labels, steps=50, guidance=2.0):
+def sample(model, noise, labels, steps=STEPS, guidance=GUIDANCE):
     """Euler steps from noise (time 0) to images (time 1), with classifier-free guidance."""
     x = noise
     none = torch.full_like(labels, model.no_label)

@@ -11,9 +11,12 @@ from mechanisms.flow import flow_attention
 from mechanisms.moh import HeadRouter
 from mechanisms.softmax import rotary_table, rotate, softmax_attention
 
+NORM_EPS = 1e-6
+SINUSOID_BASE = 10_000.0
+
 
 class RMSNorm(nn.Module):
-    def __init__(self, width, eps=1e-6):
+    def __init__(self, width, eps=NORM_EPS):
         super().__init__()
         self.weight = nn.Parameter(torch.ones(width))
         self.eps = eps
@@ -180,6 +183,6 @@ class LanguageModel(nn.Module):
 
 def sinusoids(tokens, width):
     """[tokens, width]: sines, then cosines. Flow-Attention by itself knows order only through its running sums."""
-    rates = 10_000.0 ** (-torch.arange(width // 2, dtype=torch.float64) / (width // 2))
+    rates = SINUSOID_BASE ** (-torch.arange(width // 2, dtype=torch.float64) / (width // 2))
     angles = torch.arange(tokens, dtype=torch.float64)[:, None] * rates
     return torch.cat((angles.sin(), angles.cos()), -1).float() / math.sqrt(width)
