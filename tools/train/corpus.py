@@ -2,6 +2,7 @@
 
 import gzip
 import re
+from functools import lru_cache
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -35,10 +36,12 @@ def unwrap(text):
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
 
 
+@lru_cache(1)
 def training_texts():
     books = [text for title, text in austen_books().items() if title != HELD_OUT]
     return [unwrap(text) for text in books + [MOBY_DICK.read_text(encoding="utf-8")]]
 
 
+@lru_cache(1)
 def held_out_text():
     return unwrap(austen_books()[HELD_OUT])

@@ -14,6 +14,8 @@ SAVE_SECONDS = 60
 CURVE_STEPS = 20
 # Layers from or to something else than hidden channels: pixels, classes, heads to choose.
 OUTER = {"patches", "head", "router"}
+# What a state holds besides weights, optimiser, generator, and what it is checked by.
+KEPT = ("step", "seconds", "curve", "monitor", "recent", "average")
 
 
 def learning_rate(step, steps, peak, warmup, floor=0.05):
@@ -51,6 +53,7 @@ class Run:
 
     def __init__(self, name, recipe, task, folder=None):
         self.name, self.recipe, self.task = name, recipe, task
+        self.data = getattr(task, "fingerprint", None)
         self.path = (folder or CACHE / name) / "state.pt"
         torch.manual_seed(recipe["seed"])
         self.model = task.build()
@@ -70,14 +73,17 @@ class Run:
     def restore(self, state):
         if state["recipe"] != self.recipe:
             raise SystemExit(f"{self.path} was made by another recipe for {self.name}; remove its folder to start over")
+        # States of before this key was kept say nothing about their data.
+        if state.get("data") not in (None, self.data):
+            raise SystemExit(f"{self.path} was trained on other data than are here now; remove its folder to start over")
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         torch.set_rng_state(state["random"])
-        for key in ("step", "seconds", "curve", "monitor", "recent", "average"):
+        for key in KEPT:
             setattr(self, key, state[key])
 
     def save(self):
-        state = {key: getattr(self, key) for key in ("recipe", "step", "seconds", "curve", "monitor", "recent", "average")}
+        state = {key: getattr(self, key) for key in ("recipe", "data", *KEPT)}
         state.update(model=self.model.state_dict(), optimizer=self.optimizer.state_dict(), random=torch.get_rng_state())
         replace(self.path, lambda partial: torch.save(state, partial))
 

@@ -1,23 +1,32 @@
 """What a run trains: how to build the model, the loss of a step, and a figure to watch."""
 
+import hashlib
+
 import torch
 from torch.nn import functional as F
 
 import image_data
 import text_data
 from evaluate import accuracy, bits_per_byte
+from mechanisms.moh import BALANCE
 from models.classifier import Classifier
 from models.diffusion import DiffusionTransformer
 from models.language import LanguageModel
 
-# The authors' weight of MoH's load-balance loss.
-BALANCE = 0.01
+
+def fingerprint(*arrays):
+    """Of all that is trained on: a run whose data became others is not the same run."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(array.tobytes())
+    return digest.hexdigest()
 
 
 class LanguageTask:
     def __init__(self, recipe, initial=None):
         self.recipe, self.initial = recipe, initial
         self.tokens = text_data.training_tokens()
+        self.fingerprint = fingerprint(self.tokens)
 
     def build(self):
         model = LanguageModel(self.recipe["config"])
@@ -41,9 +50,10 @@ class LanguageTask:
 
 
 class ClassifierTask:
-    def __init__(self, recipe, initial=None):
+    def __init__(self, recipe):
         self.recipe = recipe
         self.images, self.labels = image_data.load("train")
+        self.fingerprint = fingerprint(self.images, self.labels)
 
     def build(self):
         return Classifier(self.recipe["config"])
@@ -65,9 +75,10 @@ class DiffusionTask:
     image - noise. One label in ten is replaced by "none", so that the model also samples without a class.
     """
 
-    def __init__(self, recipe, initial=None):
+    def __init__(self, recipe):
         self.recipe = recipe
         self.images, self.labels = image_data.load("train")
+        self.fingerprint = fingerprint(self.images, self.labels)
 
     def build(self):
         return DiffusionTransformer(self.recipe["config"])

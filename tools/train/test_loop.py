@@ -1,5 +1,7 @@
 """A resumed run is bit-equal to an uninterrupted one."""
 
+import one_thread  # noqa: F401, I001
+
 import signal
 import subprocess
 import sys
@@ -15,14 +17,13 @@ from models.language import LanguageModel
 
 TINY = {"vocabulary": 64, "width": 32, "layers": 2, "heads": 4, "kv_heads": 2, "hidden": 48, "context": 24}
 HERE = Path(__file__).parent
-torch.set_num_threads(1)  # the order of a sum, and so its last bit, may depend on the number of threads
 
 
 class TinyTask:
-    """A language model on random ids; dropout and the router use torch's generator, as in a real run."""
+    """A language model on random ids. A step draws from torch's generator, as the diffusion task does."""
 
-    def __init__(self, recipe):
-        self.recipe = recipe
+    def __init__(self, recipe, fingerprint="some data"):
+        self.recipe, self.fingerprint = recipe, fingerprint
 
     def build(self):
         return LanguageModel(self.recipe["config"])
@@ -31,18 +32,19 @@ class TinyTask:
         generator = torch.Generator().manual_seed(step)
         ids = torch.randint(0, 64, (4, 25), generator=generator)
         logits, auxiliary = model(ids[:, :-1])
-        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten())
+        losses = torch.nn.functional.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten(), reduction="none")
+        loss = (losses * (torch.rand_like(losses) < 0.5)).mean()
         return loss + 0.01 * auxiliary, loss.item()
 
     def watch(self, model):
         return None
 
 
-def tiny_run(folder, ema=0.0, steps=20):
+def tiny_run(folder, ema=0.0, steps=20, **task):
     config = {**recipes.MOH, **TINY, "shared_heads": 1, "routed_topk": 2}
     recipe = {"config": config, "seed": 5, "steps": steps, "ema": ema}
     recipe.update(learning_rate=1e-2, warmup=5, weight_decay=0.1)
-    return Run("tiny", recipe, TinyTask(recipe), Path(folder))
+    return Run("tiny", recipe, TinyTask(recipe, **task), Path(folder))
 
 
 def train_endlessly(folder):
@@ -99,6 +101,28 @@ class Resume(unittest.TestCase):
             run = tiny_run(folder)
             self.assertFalse(run.train(minutes=0))
             self.assertTrue(run.path.exists())
+
+    def test_averaged_weights_are_the_final_ones(self):
+        with tempfile.TemporaryDirectory() as folder:
+            run = tiny_run(folder, ema=0.9)
+            run.train()
+            last = {name: value.clone() for name, value in run.model.state_dict().items()}
+            final = run.final_model().state_dict()
+            for name, value in run.average.items():
+                self.assertTrue(torch.equal(final[name], value), name)
+            self.assertFalse(all(torch.equal(final[name], value) for name, value in last.items()))
+
+    def test_other_data_do_not_take_the_state(self):
+        with tempfile.TemporaryDirectory() as folder:
+            run = tiny_run(folder)
+            run.train(until=1)
+            with self.assertRaises(SystemExit):
+                tiny_run(folder, fingerprint="other data")
+            # A state from before it said what it was trained on.
+            state = torch.load(run.path)
+            del state["data"]
+            torch.save(state, run.path)
+            self.assertEqual(tiny_run(folder, fingerprint="other data").step, 1)
 
     def test_another_recipe_does_not_take_the_state(self):
         with tempfile.TemporaryDirectory() as folder:

@@ -1,6 +1,7 @@
 """Tokens of the texts, made once and kept in the cache folder, and the windows that a step trains on."""
 
 import hashlib
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from paths import CACHE, replace
 VOCABULARY = 2048
 
 
+@lru_cache(1)
 def tokenizer_file():
     """tokenizer.json, trained on the training texts when it is not there yet (5 seconds)."""
     texts = corpus.training_texts()

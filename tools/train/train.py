@@ -4,33 +4,29 @@ Trains one checkpoint, from where its last run stopped: /usr/bin/python3 tools/t
 Exit code 0: finished. 3: stopped (by --minutes or a signal) with its state saved; the same command goes on.
 """
 
+import one_thread  # noqa: F401, I001  before all that loads numpy or torch
+
 import argparse
 import fcntl
 import math
-import os
 import sys
 
-# One thread: two runs on two cores are faster than one run on both. Set before numpy and torch start theirs.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-
-import torch  # noqa: E402
-
-import checkpoint  # noqa: E402
-import recipes  # noqa: E402
-from loop import Run  # noqa: E402
-from paths import CACHE  # noqa: E402
-from tasks import TASKS  # noqa: E402
+import checkpoint
+import recipes
+from loop import Run
+from paths import CACHE
+from tasks import TASKS
 
 
 def open_run(name):
     """The run with its saved state, or at its start. A recipe that continues another one starts from what that one shipped."""
     recipe = recipes.find(name)
-    initial = None
+    initial = []
     if recipe["from"] is not None:
         if not checkpoint.exported(recipe["from"]):
             raise SystemExit(f"{name} continues {recipe['from']}, which is not exported: train and export that first")
-        initial = checkpoint.load(recipe["from"]).state_dict()
-    return Run(name, recipe, TASKS[recipe["task"]](recipe, initial))
+        initial = [checkpoint.load(recipe["from"]).state_dict()]
+    return Run(name, recipe, TASKS[recipe["task"]](recipe, *initial))
 
 
 def lock(name):
@@ -47,10 +43,9 @@ def lock(name):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("name", help=", ".join(recipes.RECIPES))
+    parser.add_argument("name", help=", ".join(recipes.ALL))
     parser.add_argument("--minutes", type=float, default=math.inf, help="stop after so long (default: when finished)")
     arguments = parser.parse_args()
-    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     held = lock(arguments.name)
     run = open_run(arguments.name)
     finished = run.train(arguments.minutes)
