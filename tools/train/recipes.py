@@ -45,6 +45,10 @@ RECIPES = {
     ]
 }
 
+# Never exported: what the MoH models are without gates, which says what the steps alone are worth.
+CONTROLS = {"lm-softmax-continued": {**COMMON, **CONTINUED_RUN, "config": SOFTMAX}}
+ALL = {**RECIPES, **CONTROLS}
+
 # Three seeds at a short budget: is the difference between two mechanisms more than noise?
 SEEDS = [1, 2, 3]
 SHORT_STEPS = {"language": 171, "classifier": 234}
@@ -53,11 +57,11 @@ SHORT_STEPS = {"language": 171, "classifier": 234}
 def find(name):
     """The recipe of a checkpoint, or of `CHECKPOINT@SEED`, its short run with another seed."""
     base, _, seed = name.partition("@")
-    recipe = RECIPES[base]
+    recipe = ALL[base]
     if not seed:
         return recipe
     return {**recipe, "seed": int(seed), "steps": SHORT_STEPS[recipe["task"]], "warmup": 30}
 
 
 def short_names():
-    return [f"{name}@{seed}" for seed in SEEDS for name, recipe in RECIPES.items() if recipe["task"] in SHORT_STEPS]
+    return [f"{name}@{seed}" for seed in SEEDS for name, recipe in ALL.items() if recipe["task"] in SHORT_STEPS]
