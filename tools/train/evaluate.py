@@ -28,7 +28,7 @@ def bits_per_byte(model, limit=None, stride=256):
         first = end
         end = min(end + (stride if end else context), len(tokens))
         begin = max(0, end - context)
-        inputs = torch.cat((torch.zeros(1, dtype=torch.int64), tokens[begin : end - 1]))
+        inputs = torch.cat((torch.tensor([bpe.BEGIN_ID]), tokens[begin : end - 1]))
         logits, _ = model(inputs[None])
         total += F.cross_entropy(logits[0, first - begin :], tokens[first:end], reduction="sum").item()
     return {"bits_per_byte": total / math.log(2) / size, "tokens": len(ids), "bytes": size}
@@ -40,4 +40,4 @@ def accuracy(model):
     images, labels = image_data.load("t10k")
     inputs = image_data.normalise(images)
     chosen = torch.cat([model(part)[0].argmax(-1) for part in inputs.split(250)])
-    return (chosen == torch.from_numpy(labels)).float().mean().item()
+    return (chosen == torch.from_numpy(labels)).sum().item() / len(labels)
