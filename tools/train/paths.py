@@ -6,6 +6,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[2]
 MODELS = REPOSITORY / "demo" / "public" / "models"
 FIXTURES = REPOSITORY / "test" / "fixtures"
+SHORT_RUNS = REPOSITORY / "tools" / "train" / "short-runs.json"
 GOLDEN = REPOSITORY / "test" / "golden"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "webgpu-attention" / "train"
 
