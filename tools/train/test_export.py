@@ -127,6 +127,23 @@ class Page(unittest.TestCase):
         self.assertEqual(report.language_row("lm-moh-75", model, bits)[3:5], ["+4.0 %", "no"])
         self.assertEqual(report.language_row("lm-softmax", model, bits)[3:5], ["-", "-"])
 
+    def test_every_task_has_its_verdict(self):
+        figures_of = {
+            "image-flow": {"test_accuracy": 0.88},
+            "dit": {"recognised": 0.81, "samples": 10, "steps": 50, "guidance": 2.0},
+        }
+
+        def written(task):
+            names = [name for name in figures_of if recipes.find(name)["task"] == task]
+            common = {"parameters": 1, "steps": 5, "wall_minutes": 3}
+            return {name: {**common, "recipe": recipes.find(name), "figures": figures_of[name]} for name in names}
+
+        with mock.patch.object(report, "written", written):
+            self.assertIn("| image-flow | 1 | 4 of 32 | 88.00 % | no |", report.classifiers())
+            self.assertIn("image-flow misses its aim", report.classifiers())
+            self.assertIn("| dit | 1 | 81.0 % of 10 | yes | 50 steps, guidance 2.0 |", report.diffusion())
+            self.assertIn("None is trained yet.", report.language())
+
     def test_a_missed_aim_needs_a_reason(self):
         self.assertIn("lm-lightning misses its aim, and why is not known", report.notes(["lm-lightning"], {"lm-lightning"}))
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 import checkpoint
+import fixtures
 import image_data
 import recipes
 import text_data
@@ -82,6 +83,17 @@ class Models(unittest.TestCase):
                 loaded = checkpoint.load(name)
             for key, value in model.state_dict().items():
                 self.assertTrue(torch.equal(value.half().float(), loaded.state_dict()[key]), f"{name} {key}")
+
+    def test_fixtures_hold_the_first_and_the_last_layer(self):
+        for name in recipes.RECIPES:
+            recipe, model = small(name)
+            task = recipe["task"]
+            tensors = fixtures.outputs(task, model, fixtures.example(task))
+            kept = ["q", "k", "v", "attention", "residual"]
+            kept += ["gates"] if recipe["config"]["mechanism"] == "moh" else []
+            layers = {f"layers.{layer}.{key}" for layer in (0, 1) for key in kept}
+            self.assertEqual(set(tensors), layers | {"velocity" if task == "diffusion" else "logits"}, name)
+            self.assertTrue(all(tensor.isfinite().all() for tensor in tensors.values()), name)
 
     def test_sampler(self):
         _, model = small("dit")
