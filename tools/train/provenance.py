@@ -16,18 +16,21 @@ def describe(task):
 def texts():
     tokens = text_data.training_tokens()
     books = corpus.austen_books()
-    titles = [title for title in books if title != corpus.HELD_OUT] + ["Moby-Dick"]
-    entries = [text(title, content) for title, content in zip(titles, corpus.training_texts())]
     files = {"austen": corpus.AUSTEN, "moby-dick": corpus.MOBY_DICK}
     held_out = text(corpus.HELD_OUT, corpus.held_out_text())
     return {
         "files": {name: sha256(path.read_bytes()) for name, path in files.items()},
-        "texts": entries,
+        "texts": training_texts(),
         "tokens": len(tokens),
         "tokens_sha256": sha256(tokens.tobytes()),
         "tokenizer_sha256": sha256(text_data.tokenizer_file().read_bytes()),
         "held_out": {**held_out, "bytes_with_line_breaks": len(books[corpus.HELD_OUT].encode("utf-8"))},
     }
+
+
+def training_texts():
+    titles = [title for title in corpus.TITLES if title != corpus.HELD_OUT] + ["Moby-Dick"]
+    return [text(title, content) for title, content in zip(titles, corpus.training_texts())]
 
 
 def text(title, content):

@@ -8,6 +8,7 @@ from io import StringIO
 from pathlib import Path
 from unittest import mock
 
+import numpy as np
 import torch
 
 import checkpoint
@@ -20,6 +21,7 @@ import report
 import run_all
 import safetensors
 import seeds
+import text_data
 import train
 
 TINY = {"vocabulary": 2048, "width": 32, "layers": 2, "heads": 4, "kv_heads": 2, "hidden": 40, "context": 100}
@@ -42,6 +44,8 @@ class Folders(unittest.TestCase):
         for name in ("RECIPES", "ALL"):
             stack.enter_context(mock.patch.object(recipes, name, self.recipes))
         quick = {"bits_per_byte": 2.0, "tokens": 10, "bytes": 30}
+        few = np.random.default_rng(0).integers(1, 2048, 5000).astype(np.uint16)  # all of them take long on a first run
+        stack.enter_context(mock.patch.object(text_data, "training_tokens", return_value=few))
         self.language = stack.enter_context(mock.patch.object(figures, "language", return_value=quick))
 
 

@@ -8,10 +8,10 @@ import checkpoint
 import configuration
 import fixtures
 import one_thread
+import provenance
 import recipes
 import report
 import safetensors
-import text_data
 from loop import parameters
 from paths import FIXTURES, MODELS
 
@@ -39,13 +39,15 @@ class Exported(unittest.TestCase):
             self.assertLessEqual(size, 4 * MEGABYTE, name)
         self.assertLessEqual(sum(sizes.values()), 32 * MEGABYTE)
 
-    def test_one_tokenizer(self):
-        """Of every language model, of the JavaScript tests, and of the texts as they are now."""
-        expected = text_data.tokenizer_file().read_bytes()
-        self.assertEqual((FIXTURES / "tokenizer" / "tokenizer.json").read_bytes(), expected)
+    def test_one_tokenizer_and_the_texts_that_it_was_trained_on(self):
+        """Of every language model, and of the JavaScript tests; the texts are those of now."""
+        expected = (FIXTURES / "tokenizer" / "tokenizer.json").read_bytes()
         for name in NAMES:
             if recipes.find(name)["task"] == "language":
                 self.assertEqual((MODELS / name / "tokenizer.json").read_bytes(), expected, name)
+                data = checkpoint.read_json(MODELS / name / "training.json")["data"]
+                self.assertEqual(data["tokenizer_sha256"], provenance.sha256(expected))
+                self.assertEqual(data["texts"], provenance.training_texts())
 
     def test_descriptions(self):
         for name in NAMES:

@@ -14,13 +14,17 @@ VOCABULARY = 2048
 
 
 @lru_cache(1)
+def tokenizer_path():
+    """Where the tokenizer of the training texts, and the tokens that it makes of them, are kept."""
+    key = hashlib.sha256("\0".join([bpe.PATTERN, str(VOCABULARY), *corpus.training_texts()]).encode()).hexdigest()[:12]
+    return CACHE / "data" / key / "tokenizer.json"
+
+
 def tokenizer_file():
-    """tokenizer.json, trained on the training texts when it is not there yet (5 seconds)."""
-    texts = corpus.training_texts()
-    key = hashlib.sha256("\0".join([bpe.PATTERN, str(VOCABULARY), *texts]).encode()).hexdigest()[:12]
-    path = CACHE / "data" / key / "tokenizer.json"
+    """tokenizer.json, trained on the training texts when it is not there yet (half a minute)."""
+    path = tokenizer_path()
     if not path.exists():
-        replace(path, bpe.Tokenizer(bpe.train(texts, VOCABULARY)).save)
+        replace(path, bpe.Tokenizer(bpe.train(corpus.training_texts(), VOCABULARY)).save)
     return path
 
 
