@@ -92,9 +92,10 @@ export async function measureSpeed(
     const one = {
       int8: await yardsticks.int8.run(),
       f32: await yardsticks.f32.run(),
-      dense: (await submit(ctx, dense.segments, tensors)) / share,
-      selection: await submit(ctx, plan.selection.segments, tensors),
-      attention: await submit(ctx, plan.attention.segments, tensors),
+      // In one go, as there is no page to keep responsive: a submit for each segment would time submits where little is visited.
+      dense: (await submit(ctx, [dense], tensors)) / share,
+      selection: await submit(ctx, [plan.selection], tensors),
+      attention: await submit(ctx, [plan.attention], tensors),
     };
     log(`round ${round}: ${JSON.stringify(one)}`);
     // The first warms up.

@@ -25,7 +25,10 @@ type Part = Pick<CompiledPlan<SaleTensors>, "passes" | "cost" | "record" | "segm
 export interface SalePlan extends CompiledPlan<SaleTensors> {
   /** The blocks that each query block visits, once the plan has run. The plan's: it goes with `destroy()`. */
   readonly blockMask: BlockMask;
-  /** The plan's two parts, to be recorded by themselves: the block mask from q and k, and attention with a mask that is there. */
+  /**
+   * The plan's two parts, to be recorded by themselves: the block mask from q and k, and attention with a mask that is there. How many
+   * blocks that visits is not known when planning: `attention.cost`, and with it `cost`, is that of all causal blocks.
+   */
   readonly selection: Part;
   readonly attention: Part;
   /**

@@ -3,7 +3,7 @@ export interface SaleOptions {
   /**
    * [Hq] tau, or one number for all heads: the least softmax weight, relative to the sink and local keys alone, that makes a row
    * ask for a block. Below 1e-5 a head is dense. A buffer of [Hq] f32 with COPY_SRC usage is read at every `record`.
-   * `calibrateSale` finds thresholds; 0.004 to 0.008 are the paper's.
+   * `calibrateSale` finds thresholds, from 0.008 down.
    */
   readonly thresholds: number | ArrayLike<number> | GPUBuffer;
   /** Keys of a block: 16, 32 or 64. Default 32. */
