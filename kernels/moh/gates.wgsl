@@ -1,5 +1,6 @@
 // Gates of one token a thread. Which heads are among the top k is a matter of order: the head of rank k - 1 is the last that is
-// taken, and all before it are, larger scores first and lower heads first among equals.
+// taken, and all before it are, larger scores first and lower heads first among equals. The order is total, NaN before all others
+// as in PyTorch, so that k heads are taken whatever the scores are; a gate made of NaN is NaN.
 import package::_shared::workgroup_index::workgroup_index;
 import super::router_params::{ params, place_gate, routed_heads, row_scores };
 
@@ -24,18 +25,28 @@ const LEAST_GATE = 1.1754944e-38;
 
 /// The last head that is taken.
 struct Last {
-  score: f32,
+  key: u32,
   head: u32,
 }
 
+/// An integer in the order of the scores; both zeros are equal, and NaN is above all.
+fn sort_key(score: f32) -> u32 {
+  let bits = bitcast<u32>(score);
+  let magnitude = bits & 0x7fffffffu;
+  if (magnitude > 0x7f800000u) {
+    return 0xffffffffu;
+  }
+  return select(0x80000000u + magnitude, 0x80000000u - magnitude, bits != magnitude);
+}
+
 fn last_taken(first: u32, count: u32) -> Last {
-  var last = Last(0.0, 0u);
+  var last = Last(0u, 0u);
   for (var head = 0u; head < count; head++) {
-    let own = scores[first + head];
+    let own = sort_key(scores[first + head]);
     var rank = 0u;
     for (var other = 0u; other < count; other++) {
-      let score = scores[first + other];
-      rank += select(0u, 1u, score > own || (score == own && other < head));
+      let key = sort_key(scores[first + other]);
+      rank += select(0u, 1u, key > own || (key == own && other < head));
     }
     if (rank + 1u == params.top_k) {
       last = Last(own, head);
@@ -45,7 +56,13 @@ fn last_taken(first: u32, count: u32) -> Last {
 }
 
 fn is_taken(last: Last, score: f32, head: u32) -> bool {
-  return params.top_k > 0u && (score > last.score || (score == last.score && head <= last.head));
+  let key = sort_key(score);
+  return params.top_k > 0u && (key > last.key || (key == last.key && head <= last.head));
+}
+
+/// Not by max, which would take the number where the gate is NaN.
+fn at_least(gate: f32) -> f32 {
+  return select(gate, LEAST_GATE, gate < LEAST_GATE);
 }
 
 fn largest(first: u32, count: u32) -> f32 {
@@ -97,7 +114,7 @@ fn main(
     if (SHARED_LOGITS) {
       gate *= f32(params.shared_heads) * (exp(scores[first_shared + head] - shared_max) / shared_sum);
     }
-    gates[place_gate(row, head)] = max(gate, LEAST_GATE);
+    gates[place_gate(row, head)] = at_least(gate);
   }
 
   if (scored == 0u) {
@@ -132,6 +149,6 @@ fn main(
         probabilities[row * routed + head] = probability;
       }
     }
-    gates[place_gate(row, params.shared_heads + head)] = select(0.0, max(gate, LEAST_GATE), is_taken(last, score, head));
+    gates[place_gate(row, params.shared_heads + head)] = select(0.0, at_least(gate), is_taken(last, score, head));
   }
 }

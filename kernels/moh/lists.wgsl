@@ -2,6 +2,7 @@
 // and a thread a run of its tokens: it counts them, finds how many the threads before it have, and writes its own. No atomics, so
 // that the order is always the same.
 import package::_shared::workgroup_index::{ ceil_div, workgroup_index };
+import super::active::is_active_gate;
 import super::router_params::{ params, place_gate, routed_heads };
 
 const THREADS: u32 = 64u;
@@ -41,7 +42,7 @@ fn main(
   var sum = 0.0;
   for (var token = begin; token < end; token++) {
     let row = batch * params.tokens + token;
-    count += select(0u, 1u, gates[place_gate(row, head)] != 0.0);
+    count += select(0u, 1u, is_active_gate(gates[place_gate(row, head)]));
     if (WRITE_SHARES && is_routed) {
       sum += probabilities[row * routed_heads() + head - params.shared_heads];
     }
@@ -60,7 +61,7 @@ fn main(
   let first = index * (1u + params.tokens);
   var place = first + 1u + before;
   for (var token = begin; token < end; token++) {
-    if (gates[place_gate(batch * params.tokens + token, head)] != 0.0) {
+    if (is_active_gate(gates[place_gate(batch * params.tokens + token, head)])) {
       lists[place] = token;
       place++;
     }

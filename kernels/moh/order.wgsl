@@ -5,6 +5,7 @@
 // token. Patterns of equally many heads that follow each other there differ by one head taken for another, so a tile that
 // several patterns share has one more head for each.
 import package::_shared::workgroup_index::{ ceil_div, workgroup_index };
+import super::active::is_active_gate;
 
 struct Params {
   // [batch, tokens, heads, dim], in elements
@@ -39,7 +40,7 @@ const PATTERN_BITS = 22u;
 var<workgroup> keys: array<u32, CHUNK>;
 
 fn is_active(batch: u32, token: u32, head: u32) -> bool {
-  return gates[params.base_gates + dot(vec3u(batch, token, head), params.strides_gates.xyz)] != 0.0;
+  return is_active_gate(gates[params.base_gates + dot(vec3u(batch, token, head), params.strides_gates.xyz)]);
 }
 
 /// Rank in Gray's code of the token's routed heads, the first PATTERN_BITS of them.

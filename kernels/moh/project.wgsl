@@ -9,6 +9,7 @@
 //
 // The layout of the product, and its `subgroups` variant for software adapters, are those of the linear layer.
 import package::_shared::workgroup_index::{ ceil_div, workgroup_index };
+import super::active::is_active_gate;
 import super::project_params::{
   HAS_BIAS, VALUE_DIM4, gate_of, load_bias, load_head, load_out, load_weight, params, row_heads, row_out, store_out, weight_place
 };
@@ -138,7 +139,7 @@ fn finish_rows(batch: u32, tokens: vec4u, row: u32, count: u32, n: u32, sums: ma
 /// What a head that is not active left in its place may be anything, and zero times NaN is NaN.
 fn gated(gate: f32, channels: vec4f) -> vec4f {
   if (ORDERED) {
-    return select(vec4f(), gate * channels, gate != 0.0);
+    return select(vec4f(), gate * channels, is_active_gate(gate));
   }
   return gate * channels;
 }

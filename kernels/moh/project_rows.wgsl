@@ -2,6 +2,7 @@
 // dispatch. A workgroup has a token and COLUMNS vec4 columns, of which LANES threads each share out the channels and the first adds
 // up. Weights are read for active heads only.
 import package::_shared::workgroup_index::{ ceil_div, workgroup_index };
+import super::active::is_active_gate;
 import super::project_params::{
   HAS_BIAS, VALUE_DIM4, gate_of, load_bias, load_head, load_weight, params, row_heads, row_out, store_out, weight_place
 };
@@ -33,7 +34,7 @@ fn main(
   var sum = vec4f();
   for (var head = 0u; head < params.heads; head++) {
     let gate = gate_of(batch, token, head);
-    if (gate == 0.0) {
+    if (!is_active_gate(gate)) {
       continue;
     }
     let first = row + head * params.strides_heads.z;
