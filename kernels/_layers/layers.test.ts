@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { AttentionContext } from "../../src/dispatch/context.js";
+import type { Pass } from "../../src/dispatch/pass.js";
 import type { Shape4, TensorLayout } from "../../src/dispatch/tensor-view.js";
 import { minimumCapabilities } from "../../test/support/capabilities.js";
 import {
@@ -10,7 +11,7 @@ import {
   planLinear,
   planMeanPool,
 } from "./index.js";
-import { checkLinear, linearPass } from "./linear.js";
+import { checkLinear, linearPasses } from "./linear.js";
 
 const capabilities = minimumCapabilities();
 const layout = (...shape: Shape4): TensorLayout => ({ dtype: "f32", shape });
@@ -94,7 +95,9 @@ describe("wrong problems are refused before any GPU call", () => {
 });
 
 describe("the linear planner", () => {
-  const plan = (problem: LinearProblem, at = capabilities) => linearPass(checkLinear(problem, at), at);
+  const plans = (problem: LinearProblem, at = capabilities, budget = 1e12) =>
+    linearPasses(checkLinear(problem, at), at, budget);
+  const plan = (problem: LinearProblem, at = capabilities) => plans(problem, at)[0]!;
   const software = {
     ...capabilities,
     subgroups: true,
@@ -106,6 +109,19 @@ describe("the linear planner", () => {
     expect(pass.variant).toBe("vec4");
     expect(pass.workgroups).toEqual([4 * 3, 1, 1]);
     expect(pass.cost.flops).toBe(2 * 100 * 64 * 300);
+  });
+
+  test("dispatches are bounded, and together are the whole", () => {
+    const problem = { x: layout(1, 4096, 1, 1024), weight: layout(1, 1, 1024, 1024) };
+    const [whole] = plans(problem);
+    const cut = plans(problem, capabilities, 1e9);
+    expect(cut).toHaveLength(9);
+    for (const { work } of cut) expect(work).toBeLessThanOrEqual(1e9);
+    const sum = (part: (pass: Pass) => number) => cut.reduce((total, pass) => total + part(pass), 0);
+    expect(sum(({ workgroups }) => workgroups[0])).toBe(whole!.workgroups[0]);
+    expect(sum(({ cost }) => cost.flops)).toBeCloseTo(whole!.cost.flops, 0);
+    const first = cut.map(({ uniforms }) => uniforms.params!.first_group);
+    expect(first.slice(0, 2)).toEqual([0, cut[0]!.workgroups[0]]);
   });
 
   test("software adapters get quads where they have subgroups", () => {

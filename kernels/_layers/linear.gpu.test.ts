@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { AttentionContext } from "../../src/index.js";
+import { AttentionContext } from "../../src/index.js";
 import { difference } from "../../test/support/compare.js";
 import { testContext } from "../../test/support/gpu.js";
 import type { Activation } from "./index.js";
@@ -90,6 +90,31 @@ describe.each([
       );
       expect(difference(actual, expected).maxRelative).toBeLessThanOrEqual(TOLERANCE);
     });
+  });
+
+  test("in several dispatches", async () => {
+    const [rows, inner, outer] = [150, 8, 260];
+    const x = tensors.normal(rows * inner);
+    const weight = tensors.normal(inner * outer);
+    const views = {
+      x: tensors.upload(x, [1, rows, 1, inner]),
+      weight: tensors.upload(weight, [1, 1, inner, outer]),
+      out: tensors.empty([1, rows, 1, outer]),
+    };
+    const hurried = await AttentionContext.create(ctx.device, { maxDispatchMs: 1e-6 });
+    Object.defineProperty(hurried, "capabilities", { value: ctx.capabilities });
+    const plan = await planLinear(hurried, views);
+    expect(plan.segments.length).toBe(plan.passes.length);
+    expect(plan.passes.length).toBeGreaterThan(10);
+
+    const actual = await tensors.run(plan, views);
+
+    const expected = linearReference(
+      { data: x, rows, columns: inner },
+      { data: weight, rows: inner, columns: outer },
+      {},
+    );
+    expect(difference(actual, expected).maxRelative).toBeLessThanOrEqual(TOLERANCE);
   });
 
   test("activations stay finite for large arguments", async () => {

@@ -1,12 +1,15 @@
 import type { Capabilities } from "../../src/dispatch/capabilities.js";
+import { type CompiledPlan, compilePlan } from "../../src/dispatch/compiled-plan.js";
 import type { AttentionContext } from "../../src/dispatch/context.js";
+import { cutWorkgroups } from "../../src/dispatch/cut-workgroups.js";
+import { dispatchFlops } from "../../src/dispatch/dispatch-budget.js";
 import { AttentionError } from "../../src/dispatch/errors.js";
 import { bytesOf, checkBindable, isVec4 } from "../../src/dispatch/layout.js";
-import { type Pass, spreadWorkgroups } from "../../src/dispatch/pass.js";
+import type { Pass } from "../../src/dispatch/pass.js";
+import { runPasses } from "../../src/dispatch/run-passes.js";
 import { variantKey } from "../../src/dispatch/specialise.js";
 import { stridesOf, type TensorLayout, type TensorView } from "../../src/dispatch/tensor-view.js";
 import { bindingRange, checkLayout, checkOptions } from "../../src/dispatch/validate.js";
-import { compileLayer, type LayerPlan } from "./layer-plan.js";
 import { checkRows, checkShape } from "./layouts.js";
 import kernel from "./linear.wgsl";
 
@@ -49,22 +52,28 @@ const QUAD_TILE = { columnThreads: 32, rowThreads: 1, rows: 16 };
 const COLUMNS = 8;
 
 /**
- * Plans out = activation(x W + bias) + residual.
+ * Plans out = activation(x W + bias) + residual, in dispatches within the context's `maxDispatchMs`.
  *
  * @throws AttentionError "shape", "dtype", "unsupported", "limit", "compile", "disposed", "device-lost"
  */
 export async function planLinear(
   ctx: AttentionContext,
   problem: LinearProblem,
-): Promise<LayerPlan<LinearTensors>> {
+): Promise<CompiledPlan<LinearTensors>> {
   const shape = checkLinear(problem, ctx.capabilities);
   const { x, weight, bias, residual, out } = shape;
-  return compileLayer(ctx, linearPass(shape, ctx.capabilities), {
-    x: { layout: x },
-    weight: { layout: weight },
-    ...(bias && { bias: { layout: bias } }),
-    ...(residual && { residual: { layout: residual } }),
-    out: { layout: out, output: true },
+  const segmentFlops = dispatchFlops(ctx.capabilities, ctx.maxDispatchMs);
+  await ctx.assertAlive();
+  return compilePlan(ctx, {
+    passes: linearPasses(shape, ctx.capabilities, segmentFlops),
+    specs: {
+      x: { layout: x },
+      weight: { layout: weight },
+      ...(bias && { bias: { layout: bias } }),
+      ...(residual && { residual: { layout: residual } }),
+      out: { layout: out, output: true },
+    },
+    segmentFlops,
   });
 }
 
@@ -98,8 +107,12 @@ export function checkActivation(subject: string, activation: Activation): void {
   });
 }
 
-/** The pass of a checked problem. Pure: the same problem gives the same pass. */
-export function linearPass(shape: LinearShape, capabilities: Capabilities): Pass {
+/** The passes of a checked problem. Pure: the same problem gives the same passes. */
+export function linearPasses(
+  shape: LinearShape,
+  capabilities: Capabilities,
+  maxDispatchFlops: number,
+): Pass[] {
   const { x, weight, bias, residual, out, activation } = shape;
   const [batches, tokens, , inner] = x.shape;
   const outer = weight.shape[3];
@@ -107,9 +120,10 @@ export function linearPass(shape: LinearShape, capabilities: Capabilities): Pass
   const innerFirst = strideInner === 1 && strideOuter !== 1;
   const quads = capabilities.subgroups && capabilities.software;
   const tile = quads ? QUAD_TILE : TILE;
-  const tiles =
-    Math.ceil((batches * tokens) / (tile.rowThreads * tile.rows)) *
-    Math.ceil(outer / (tile.columnThreads * COLUMNS));
+  const [tileRows, tileColumns] = [tile.rowThreads * tile.rows, tile.columnThreads * COLUMNS];
+  const groups = Math.ceil((batches * tokens) / tileRows) * Math.ceil(outer / tileColumns);
+  const flops = 2 * batches * tokens * inner * outer;
+  const work = 2 * tileRows * inner * tileColumns;
 
   const rows = [x, out, ...(bias ? [bias] : []), ...(residual ? [residual] : [])];
   // A matrix stored the other way round is read as vec4 along its inner axis.
@@ -118,50 +132,46 @@ export function linearPass(shape: LinearShape, capabilities: Capabilities): Pass
 
   const base = (layout?: TensorLayout) => (layout ? bindingRange(layout, capabilities).base : 0);
   const strides = (layout?: TensorLayout) => (layout ? stridesOf(layout) : [0, 0, 0, 0]);
-  return {
-    name: "layers/linear",
-    kernel,
-    variant: variantKey(kernel, [...(vec4 ? ["vec4"] : []), ...(quads ? ["subgroups"] : [])]),
-    constants: {
-      HAS_BIAS: bias !== undefined,
-      HAS_RESIDUAL: residual !== undefined,
-      ACTIVATION: ACTIVATIONS.indexOf(activation),
-      COLUMN_THREADS: tile.columnThreads,
-      ROW_THREADS: tile.rowThreads,
-      ...(vec4 && { INNER_FIRST: innerFirst }),
-    },
-    workgroups: spreadWorkgroups(tiles, capabilities.limits.maxComputeWorkgroupsPerDimension),
-    bindings: {
-      x: { tensor: "x" },
-      weight: { tensor: "weight" },
-      bias: bias ? { tensor: "bias" } : { unused: "read" },
-      residual: residual ? { tensor: "residual" } : { unused: "read" },
-      out: { tensor: "out" },
-    },
-    uniforms: {
-      params: {
-        strides_x: strides(x),
-        strides_residual: strides(residual),
-        strides_out: strides(out),
-        base_x: base(x),
-        base_weight: base(weight),
-        base_bias: base(bias),
-        base_residual: base(residual),
-        base_out: base(out),
-        stride_weight_inner: strideInner,
-        stride_weight_outer: strideOuter,
-        stride_bias: strides(bias)[3]!,
-        batches,
-        tokens,
-        inner,
-        outer,
+  const uniforms = {
+    strides_x: strides(x),
+    strides_residual: strides(residual),
+    strides_out: strides(out),
+    base_x: base(x),
+    base_weight: base(weight),
+    base_bias: base(bias),
+    base_residual: base(residual),
+    base_out: base(out),
+    stride_weight_inner: strideInner,
+    stride_weight_outer: strideOuter,
+    stride_bias: strides(bias)[3]!,
+    ...{ batches, tokens, inner, outer },
+  };
+  return runPasses(
+    {
+      name: "layers/linear",
+      kernel,
+      variant: variantKey(kernel, [...(vec4 ? ["vec4"] : []), ...(quads ? ["subgroups"] : [])]),
+      constants: {
+        HAS_BIAS: bias !== undefined,
+        HAS_RESIDUAL: residual !== undefined,
+        ACTIVATION: ACTIVATIONS.indexOf(activation),
+        COLUMN_THREADS: tile.columnThreads,
+        ROW_THREADS: tile.rowThreads,
+        ...(vec4 && { INNER_FIRST: innerFirst }),
+      },
+      bindings: {
+        x: { tensor: "x" },
+        weight: { tensor: "weight" },
+        bias: bias ? { tensor: "bias" } : { unused: "read" },
+        residual: residual ? { tensor: "residual" } : { unused: "read" },
+        out: { tensor: "out" },
       },
     },
-    cost: {
-      flops: 2 * batches * tokens * inner * outer,
-      bytes: bytesOf(x, weight, bias, residual, out),
-    },
-  };
+    ({ first, count }) => ({ params: { ...uniforms, first_group: first, groups: count } }),
+    capabilities,
+    cutWorkgroups([{ work, flops: flops / groups }], groups, maxDispatchFlops),
+    bytesOf(x, weight, bias, residual, out),
+  );
 }
 
 function transposed({ dtype, shape, offset, ...rest }: TensorLayout): TensorLayout {

@@ -42,6 +42,9 @@ struct Params {
   tokens: u32,
   inner: u32,
   outer: u32,
+  /// This dispatch's share of the workgroups.
+  first_group: u32,
+  groups: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -193,8 +196,11 @@ fn main(
   @builtin(num_workgroups) group_counts: vec3u,
   @builtin(local_invocation_index) thread: u32,
 ) {
+  let index = params.first_group + workgroup_index(group_id, group_counts);
+  if (index >= params.first_group + params.groups) {
+    return;
+  }
   let column_tiles = ceil_div(params.outer, 8u * COLUMN_THREADS);
-  let index = workgroup_index(group_id, group_counts);
   let row = (index / column_tiles * ROW_THREADS + thread / COLUMN_THREADS) * ROWS;
   let n0 = index % column_tiles * 2u * COLUMN_THREADS + thread % COLUMN_THREADS;
   let n1 = n0 + COLUMN_THREADS;

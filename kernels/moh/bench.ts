@@ -90,7 +90,7 @@ function multiHead(tokens: number, causal: boolean): BenchEntry {
       };
       const plan = await planSoftmaxAttention(ctx, { ...attention, causal });
       const linear = await planLinear(ctx, projection);
-      const plans = [recorded(plan, attention), recorded({ ...linear, segments: [linear] }, projection)];
+      const plans = [recorded(plan, attention), recorded(linear, projection)];
       const ones = new Float32Array(tokens * HEADS).fill(1);
       const expected = () => expectedRows(inputs, ones, causal, projection.out);
       const buffers = [...Object.values(attention), ...Object.values(projection)].map(({ buffer }) => buffer);

@@ -141,7 +141,7 @@ async function planInput(ctx: AttentionContext, x: TensorLayout, projection: Inp
   const [batches, tokens, count, dim] = heads.shape;
   const merged = { dtype: "f32", shape: [batches, tokens, 1, count * dim] } as const;
   const plan = await planLinear(ctx, { x, weight, ...(bias && { bias }), out: merged });
-  return recordWith({ ...plan, segments: [plan] }, (views: Views) => ({
+  return recordWith(plan, (views: Views) => ({
     x: views.x!,
     weight: views[`weights.${weightName}`]!,
     ...(bias && { bias: views[`weights.${biasName}`]! }),
