@@ -5,6 +5,7 @@ import type { Shape4, TensorLayout } from "../../src/dispatch/tensor-view.js";
 import { checkLayout, checkOptions } from "../../src/dispatch/validate.js";
 import type { SoftmaxOptions, SoftmaxProblem } from "../softmax/index.js";
 import { allActive, type HeadChoice } from "./head-choice.js";
+import { projectionForm } from "./projection-form.js";
 import { checkProjection, type HeadProjectionProblem } from "./projection-problem.js";
 import {
   checkRouter,
@@ -46,7 +47,7 @@ export interface MixtureOfHeadOptions<Tensor extends TensorLayout = TensorLayout
     Omit<SoftmaxOptions, "bias" | (typeof EXCLUDED)[number]> {
   /** Query heads H; needed where q is made of x. */
   readonly heads?: number;
-  /** Key and value heads; default `heads`, or those of k. */
+  /** Key and value heads; default those of k or v, where one is given, else `heads`. */
   readonly kvHeads?: number;
   /** Default `"learned"`, from `weights.routed`, `shared` and `balance`. `"norm"` has no weights and looks at q before any rotation. */
   readonly router?: RouterKind;
@@ -91,8 +92,12 @@ export interface MixtureParts {
   /** Without the list of active tokens. */
   readonly attention: SoftmaxProblem & { readonly out: TensorLayout };
   readonly output: HeadProjectionProblem & { readonly gates: TensorLayout; readonly out: TensorLayout };
-  /** Whether every head is active for every token, so that there is nothing to list. */
-  readonly dense: boolean;
+  /** Whether attention computes the listed rows only. */
+  readonly attendsToLists: boolean;
+  /** Whether a part reads the lists of active tokens, or needs them for the loss. */
+  readonly lists: boolean;
+  /** Of all (token, head) rows, how many are active. */
+  readonly share: number;
   readonly loss?: TensorLayout;
 }
 
@@ -108,6 +113,33 @@ export const MIXTURE_WEIGHTS = [
   "out",
   "outBias",
 ] as const satisfies readonly (keyof MixtureOfHeadWeights)[];
+
+/** A new option of softmax attention has to be added here, or to those that are excluded. */
+const ATTENTION: Record<Exclude<keyof SoftmaxOptions, (typeof EXCLUDED)[number]>, true> = {
+  causal: true,
+  queryOffset: true,
+  window: true,
+  scale: true,
+  softcap: true,
+  alibiSlopes: true,
+  bias: true,
+  keyStarts: true,
+  keyLengths: true,
+  keyMask: true,
+  sinkLogits: true,
+  rope: true,
+  scoreMod: true,
+  maskMod: true,
+};
+
+const NAMES = [
+  ...["x", "weights", "heads", "kvHeads", "sharedHeads", "topK", "router"],
+  ...["q", "k", "v", "out", "gates", "loss"],
+  ...Object.keys(ATTENTION),
+] as const;
+
+/** Up to so many tokens softmax attention cuts keys rather than rows (its table of configurations). */
+const DECODE_TOKENS = 8;
 
 /**
  * Takes a problem apart without touching the GPU. What only concerns the softmax attention inside is left for its own check.
@@ -131,8 +163,10 @@ export function checkMixture(problem: MixtureOfHeadProblem, capabilities: Capabi
     loss,
     ...options
   } = problem;
-  for (const name of ["lse", ...EXCLUDED]) {
-    if (name in options)
+  const excluded = ["lse", ...EXCLUDED];
+  checkOptions("mixtureOfHeadAttention", problem, [...NAMES, ...excluded]);
+  for (const name of excluded) {
+    if ((options as Record<string, unknown>)[name] !== undefined)
       fail("unsupported", name, "none", "it", "Rows are those of each head's active tokens: leave it out.");
   }
   checkLayout("x", x, ["f32", "f16"]);
@@ -146,7 +180,6 @@ export function checkMixture(problem: MixtureOfHeadProblem, capabilities: Capabi
   expectEqual("q.shape[0] (batch)", queries.shape[0], x.shape[0], "the batch size of x");
   expectEqual("q.shape[1] (tokens)", queries.shape[1], x.shape[1], "the tokens of x");
 
-  const dense = allActive(heads, { sharedHeads, topK });
   const learned = router !== "norm";
   const { routed, shared, balance } = weights;
   const gatesLayout = asLayout(gates, [x.shape[0], x.shape[1], heads, 1]);
@@ -158,7 +191,6 @@ export function checkMixture(problem: MixtureOfHeadProblem, capabilities: Capabi
     ...(balance && { balance }),
     gates: gatesLayout,
     ...(loss !== undefined && { loss }),
-    lists: !dense,
   };
   const found = checkRouter(routerProblem, capabilities);
   const attended = attendedLayout(queries, values);
@@ -168,13 +200,18 @@ export function checkMixture(problem: MixtureOfHeadProblem, capabilities: Capabi
     ...(out && { out }),
   };
   const output = checkProjection(outputProblem, capabilities);
+  // A decode step on a GPU takes all heads: the kernels that cut its keys among many workgroups know no lists.
+  const attendsToLists =
+    !allActive(heads, { sharedHeads, topK }) && (capabilities.software || x.shape[1] > DECODE_TOKENS);
+  const listed = projectionForm(output, capabilities) === "listed";
+  const lists = attendsToLists || listed || found.loss !== undefined;
   return {
     x,
     projections,
-    router: routerProblem,
+    router: { ...routerProblem, lists },
     attention: { ...options, q: queries, k: keys, v: values, out: attended },
     output: { ...outputProblem, gates: found.gates, out: output.out },
-    dense,
+    ...{ attendsToLists, lists, share: (sharedHeads + topK) / heads },
     ...(found.loss && { loss: found.loss }),
   };
 }
@@ -214,7 +251,7 @@ function checkedSource(
   { name, weight, bias }: (typeof SOURCES)[number],
   heads: number,
 ): InputProjection[] {
-  const { x, weights, k, kvHeads = k?.shape?.[2] ?? heads } = problem;
+  const { x, weights, k, v, kvHeads = k?.shape?.[2] ?? v?.shape?.[2] ?? heads } = problem;
   const given = problem[name];
   const matrix = weights[weight];
   const vector = weights[bias];

@@ -11,7 +11,7 @@ import {
 } from "../../src/dispatch/tensor-view.js";
 import { checkBuffer } from "../../src/dispatch/validate.js";
 import { planLinear } from "../_layers/index.js";
-import { planSoftmaxAttention, type SoftmaxProblem } from "../softmax/index.js";
+import { planSoftmaxAttention } from "../softmax/index.js";
 import {
   checkMixture,
   type InputProjection,
@@ -22,7 +22,7 @@ import {
 } from "./mixture-problem.js";
 import { planHeadProjection } from "./projection.js";
 import type { HeadProjectionProblem } from "./projection-problem.js";
-import { recordWith, segmentWith } from "./record-with.js";
+import { recordWith, segmentWith, withShare } from "./record-with.js";
 import { planHeadRouter } from "./router.js";
 import { type HeadRouterProblem, listsLayout, WEIGHT_NAMES } from "./router-problem.js";
 
@@ -47,16 +47,13 @@ export type MixtureOfHeadPlan = CompiledPlan<MixtureOfHeadTensors>;
 
 type Views = Readonly<Record<string, TensorView>>;
 
-/** Up to so many tokens softmax attention cuts keys rather than rows. */
-const DECODE_TOKENS = 8;
-
 /** A plan inside; it takes its tensors from those of the whole and those held between. */
 type Step = CompiledPlan<Views>;
 
 /**
  * Plans mixture-of-head attention (arXiv 2410.11842): y_t = b + sum over the heads h active for token t of g_th · W_h · o_th, where
  * o is softmax attention. For heads that are not active neither scores nor values nor the head's part of the output projection are
- * computed; keys and values are those of all tokens.
+ * computed, except that on a GPU up to 8 tokens attend with all heads; keys and values are those of all tokens.
  *
  * Compiles what it needs; nothing is submitted. The plan holds what its parts hand to each other (`ctx.memory()` counts it) until
  * `destroy()`.
@@ -78,14 +75,15 @@ export async function planMixtureOfHeadAttention(
   const release = () => {
     for (const buffer of buffers) ctx.scratch.release(buffer);
   };
-  const held: Views = {
-    ...Object.fromEntries(parts.projections.map(({ name, heads }) => [name, hold(heads)])),
-    ...(!problem.gates && { gates: hold(parts.output.gates) }),
-    ...((!parts.dense || parts.loss) && { lists: hold(listsLayout(parts.output.gates.shape)) }),
-    attended: hold(parts.attention.out),
-  };
+  let held: Views;
   let steps: readonly Step[];
   try {
+    held = {
+      ...Object.fromEntries(parts.projections.map(({ name, heads }) => [name, hold(heads)])),
+      ...(!problem.gates && { gates: hold(parts.output.gates) }),
+      ...(parts.lists && { lists: hold(listsLayout(parts.output.gates.shape)) }),
+      attended: hold(parts.attention.out),
+    };
     steps = await planSteps(ctx, parts, held);
   } catch (error) {
     release();
@@ -118,7 +116,7 @@ async function planSteps(ctx: AttentionContext, parts: MixtureParts, held: Views
   const planned = await Promise.allSettled([
     ...parts.projections.map((projection) => planInput(ctx, parts.x, projection)),
     planRouter(ctx, parts.router),
-    planAttention(ctx, parts.attention, attendsToLists(parts, ctx) ? held.lists!.buffer : undefined),
+    planAttention(ctx, parts, held.lists?.buffer),
     planOutput(ctx, parts.output, held.lists?.buffer),
   ]);
   const steps = planned.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
@@ -126,14 +124,6 @@ async function planSteps(ctx: AttentionContext, parts: MixtureParts, held: Views
   if (!failure) return steps;
   for (const step of steps) step.destroy();
   throw failure.reason;
-}
-
-/**
- * Whether attention computes the listed rows only. A decode step on a GPU takes all heads: kernels that cut its keys among many
- * workgroups know no lists, and that is worth more there than skipping heads.
- */
-function attendsToLists({ dense, x }: MixtureParts, { capabilities }: AttentionContext): boolean {
-  return !dense && (capabilities.software || x.shape[1] > DECODE_TOKENS);
 }
 
 async function planInput(ctx: AttentionContext, x: TensorLayout, projection: InputProjection): Promise<Step> {
@@ -159,20 +149,22 @@ async function planRouter(ctx: AttentionContext, problem: HeadRouterProblem): Pr
       WEIGHT_NAMES.flatMap((name) => (problem[name] ? [[name, views[`weights.${name}`]]] : [])),
     ),
     gates: views.gates!,
-    ...(lists || loss ? { lists: views.lists!.buffer } : {}),
+    ...(lists && { lists: views.lists!.buffer }),
     ...(loss && { loss: views.loss! }),
   }));
 }
 
 async function planAttention(
   ctx: AttentionContext,
-  problem: SoftmaxProblem,
-  queryRows: GPUBuffer | undefined,
+  { attention, attendsToLists, share }: MixtureParts,
+  lists: GPUBuffer | undefined,
 ): Promise<Step> {
-  const plan = await planSoftmaxAttention(ctx, { ...problem, ...(queryRows && { queryRows }) });
-  return recordWith(plan, ({ q, k, v, bias, attended }: Views) => ({
+  const queryRows = attendsToLists ? lists : undefined;
+  const plan = await planSoftmaxAttention(ctx, { ...attention, ...(queryRows && { queryRows }) });
+  // Softmax attention does not know how many rows will be listed: the router does.
+  return recordWith(queryRows ? withShare(plan, share) : plan, ({ q, k, v, bias, attended }: Views) => ({
     ...{ q: q!, k: k!, v: v!, out: attended! },
-    ...(problem.bias && { bias: bias! }),
+    ...(attention.bias && { bias: bias! }),
   }));
 }
 

@@ -10,7 +10,7 @@ import {
   projectHeads,
   routeHeads,
 } from "./index.js";
-import { checkMixture } from "./mixture-problem.js";
+import { checkMixture, type MixtureOfHeadProblem } from "./mixture-problem.js";
 import { checkProjection } from "./projection-problem.js";
 import { checkRouter } from "./router-problem.js";
 
@@ -156,6 +156,7 @@ const given = {
 describe("wrong mixtures are refused before any GPU call", () => {
   test.each<[string, object, string, RegExp]>([
     ["top-k larger than the routed heads", { topK: 5 }, "shape", /topK.*0 to 4/],
+    ["a misspelt option", { casual: true }, "unsupported", /mixtureOfHeadAttention option "casual"/],
     ["listed rows of the application's", { queryRows: {} }, "unsupported", /queryRows.*active tokens/],
     ["a block mask", { blockMask: {} }, "unsupported", /blockMask/],
     ["packed sequences", { queryOffsets: [0, 5] }, "unsupported", /queryOffsets/],
@@ -223,7 +224,43 @@ it("takes a mixture apart", () => {
   ]);
   // Rows of whole vec4.
   expect(parts.attention.out).toEqual({ dtype: "f32", shape: [2, 5, 6, 5], strides: [240, 48, 8, 1] });
-  expect(parts.dense).toBe(false);
-  expect(checkMixture({ ...whole, topK: 4 }, capabilities).dense).toBe(true);
   expect(checkMixture(given, capabilities).projections).toEqual([]);
+});
+
+it("takes undefined for left out", () => {
+  const options = any({ blockMask: undefined, queryRows: undefined, lse: undefined });
+  expect(() => checkMixture({ ...whole, ...(options as object) }, capabilities)).not.toThrow();
+});
+
+it("has as many key heads as v where only v is given", () => {
+  const weights = { ...given.weights, key: matrix(16, 24) };
+  const { projections } = checkMixture(
+    { ...given, k: undefined, v: layout(2, 5, 3, 8), weights } as never,
+    capabilities,
+  );
+  expect(projections.map(({ heads }) => heads.shape)).toEqual([[2, 5, 3, 8]]);
+});
+
+describe("lists are made for those who read them", () => {
+  const software = { ...capabilities, software: true };
+  const many = {
+    ...given,
+    x: layout(1, 64, 1, 16),
+    q: layout(1, 64, 6, 8),
+    k: layout(1, 64, 6, 8),
+    v: layout(1, 64, 6, 8),
+  };
+  test.each<[string, Partial<MixtureOfHeadProblem>, boolean, boolean]>([
+    ["a few tokens on a GPU", given, false, false],
+    ["their loss", { ...given, loss: true }, false, true],
+    ["many tokens", many, true, true],
+    ["all heads", { ...many, topK: 4 }, false, false],
+  ])("%s", (_name, problem, attendsToLists, lists) => {
+    const parts = checkMixture(problem as MixtureOfHeadProblem, capabilities);
+    expect(parts).toMatchObject({ attendsToLists, lists, router: { lists } });
+  });
+
+  it("a few tokens on a CPU", () => {
+    expect(checkMixture(given, software)).toMatchObject({ attendsToLists: true, lists: true });
+  });
 });

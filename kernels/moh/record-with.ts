@@ -1,4 +1,5 @@
 import type { CompiledPlan, PlanSegment } from "../../src/dispatch/compiled-plan.js";
+import type { PassCost } from "../../src/dispatch/pass.js";
 
 /** A plan that takes its tensors in another form. */
 export function recordWith<Given, Tensors>(
@@ -21,5 +22,27 @@ export function segmentWith<Given, Tensors>(
     passes,
     cost,
     record: (encoder, given, options) => record(encoder, tensorsOf(given), options),
+  };
+}
+
+/** A plan of whose operations only a share is wanted, since what it reads at `record` makes it skip the rest; its `work` is a bound. */
+export function withShare<Tensors>(plan: CompiledPlan<Tensors>, share: number): CompiledPlan<Tensors> {
+  return {
+    ...plan,
+    ...shared(plan, share),
+    segments: plan.segments.map((segment) => ({ ...segment, ...shared(segment, share) })),
+  };
+}
+
+function shared({ passes, cost }: Pick<PlanSegment<never>, "passes" | "cost">, share: number) {
+  const scaled = ({ flops, bytes }: PassCost): PassCost => ({ flops: share * flops, bytes });
+  // Where a pass says nothing of its work, that is what its cost was.
+  return {
+    passes: passes.map((pass) => ({
+      ...pass,
+      cost: scaled(pass.cost),
+      work: pass.work ?? pass.cost.flops,
+    })),
+    cost: scaled(cost),
   };
 }

@@ -1,4 +1,6 @@
 import { beforeAll, describe, expect, test, vi } from "vitest";
+import { sumCosts } from "../../src/dispatch/dispatch-budget.js";
+import type { PassCost } from "../../src/dispatch/pass.js";
 import { elementCount, type Shape4 } from "../../src/dispatch/tensor-view.js";
 import type { AttentionContext, TensorView } from "../../src/index.js";
 import { difference } from "../../test/support/compare.js";
@@ -102,6 +104,34 @@ describe("a plan", () => {
     // Lists and attended heads; the gates are the caller's.
     expect(held).toBe(4 * 8 * (1 + 70) + 4 * 70 * 8 * 16);
     plan.destroy();
+    expect(ctx.memory().scratchBytes).toBe(before);
+  });
+
+  test("costs what its active heads do", async () => {
+    const flops = async (sharedHeads: number, topK: number) => {
+      const problem = { ...find("two shared, two of six"), sharedHeads, topK };
+      const { weights, loss: _loss, ...tensors } = uploadCase(ctx, problem, makeCaseInputs(problem));
+      const plan = await planMixtureOfHeadAttention(ctx, { ...tensors, weights, sharedHeads, topK });
+      const router = plan.passes.filter(({ name }) => /^moh\/(logits|gates|lists|order$)/.test(name));
+      const sum = (costs: readonly { cost: PassCost }[]) => sumCosts(costs.map(({ cost }) => cost)).flops;
+      expect(sum(plan.passes)).toBeCloseTo(plan.cost.flops, 3);
+      expect(sum(plan.segments)).toBeCloseTo(plan.cost.flops, 3);
+      expect(plan.passes.every(({ work, cost }) => work! >= cost.flops)).toBe(true);
+      plan.destroy();
+      return plan.cost.flops - sum(router);
+    };
+    expect((await flops(2, 2)) / (await flops(0, 8))).toBeCloseTo(0.5, 9);
+  });
+
+  test("frees what it holds where a buffer would be too large", async () => {
+    const before = ctx.memory().scratchBytes;
+    const hold = ctx.scratch.hold.bind(ctx.scratch);
+    const spy = vi.spyOn(ctx.scratch, "hold").mockImplementationOnce(hold);
+    spy.mockImplementationOnce(() => {
+      throw new Error("too large");
+    });
+    await expect(planned("two shared, two of six")).rejects.toThrow("too large");
+    spy.mockRestore();
     expect(ctx.memory().scratchBytes).toBe(before);
   });
 
