@@ -79,7 +79,7 @@ export const MIXTURE_CASES: readonly MixtureCase[] = [
   define("two shared, two of six", {}),
   define("two shared, four of six, causal", { topK: 4, options: { causal: true } }),
   define("no shared heads", { sharedHeads: 0, topK: 3 }),
-  define("no shared heads, one of eight", { sharedHeads: 0, topK: 1, tokens: 130 }),
+  define("no shared heads, one of forty", { heads: 40, kvHeads: 8, sharedHeads: 0, topK: 1, tokens: 130 }),
   define("no shared heads, all of eight", { sharedHeads: 0, topK: 8 }),
   define("one shared head", { sharedHeads: 1, topK: 3 }),
   define("one shared head alone", { sharedHeads: 1, topK: 0, heads: 4 }),

@@ -3,7 +3,8 @@
 //
 // A workgroup sorts a chunk of one batch entry's tokens by the rank of their pattern of routed heads in Gray's code, then by
 // token. Patterns of equally many heads that follow each other there differ by one head taken for another, so a tile that
-// several patterns share has one more head for each.
+// several patterns share has one more head for each. Of more heads than a key has bits for, there are more patterns than tokens
+// unless one or two are active, or all but so many: there the first two active heads are the key.
 import package::_shared::workgroup_index::{ ceil_div, workgroup_index };
 import super::active::is_active_gate;
 
@@ -29,6 +30,8 @@ const TILE: u32 = 8u;
 const PLACE_BITS = 10u;
 const PLACE_MASK = 1023u;
 const PATTERN_BITS = 22u;
+/// Of each of two heads.
+const HEAD_BITS = 11u;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> gates: array<f32>;
@@ -43,10 +46,26 @@ fn is_active(batch: u32, token: u32, head: u32) -> bool {
   return is_active_gate(gates[params.base_gates + dot(vec3u(batch, token, head), params.strides_gates.xyz)]);
 }
 
-/// Rank in Gray's code of the token's routed heads, the first PATTERN_BITS of them.
+/// Numbers of the first two active routed heads.
+fn first_heads(batch: u32, token: u32) -> u32 {
+  var rank = 0u;
+  var shift = 2u * HEAD_BITS;
+  for (var head = params.shared_heads; head < params.heads && shift > 0u; head++) {
+    if (is_active(batch, token, head)) {
+      shift -= HEAD_BITS;
+      rank |= min(head - params.shared_heads, (1u << HEAD_BITS) - 1u) << shift;
+    }
+  }
+  return rank;
+}
+
+/// Rank in Gray's code of the token's routed heads.
 fn pattern_rank(batch: u32, token: u32) -> u32 {
+  if (params.heads - params.shared_heads > PATTERN_BITS) {
+    return first_heads(batch, token);
+  }
   var pattern = 0u;
-  for (var head = params.shared_heads; head < min(params.heads, params.shared_heads + PATTERN_BITS); head++) {
+  for (var head = params.shared_heads; head < params.heads; head++) {
     pattern = 2u * pattern + select(0u, 1u, is_active(batch, token, head));
   }
   pattern ^= pattern >> 1u;

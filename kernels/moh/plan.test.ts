@@ -148,6 +148,13 @@ describe("the projection's form follows the problem", () => {
       { sharedHeads: 2, topK: 4 },
       ["project vec4 8", ...Array.from({ length: 12 }, () => "project, listed vec4 8")],
     ],
+    [
+      "one of many heads",
+      [1, 1024, 40, 64],
+      { sharedHeads: 0, topK: 1 },
+      ["order base 1", "project, ordered vec4 128"],
+    ],
+    ["a token of many batch entries", [64, 1, 8, 64], { sharedHeads: 2, topK: 2 }, ["project_rows vec4 512"]],
     ["few tokens", [4, 4, 8, 64], { sharedHeads: 2, topK: 2 }, ["project_rows vec4 128"]],
     ["odd widths", [1, 64, 8, 5], { sharedHeads: 2, topK: 2 }, ["order base 1", "project, ordered base 8"]],
     [

@@ -11,8 +11,9 @@ import type { ProjectionShape } from "./projection-problem.js";
  */
 export type ProjectionForm = "rows" | "dense" | "ordered" | "listed";
 
-/** Up to here a workgroup takes a token with all of its heads: tiles of rows would stand nearly empty. */
+/** Up to here, in all or of a batch entry, a workgroup takes a token with all of its heads: tiles of rows would stand nearly empty. */
 const FEW_TOKENS = 16;
+const FEW_OF_ENTRY = 4;
 /** As of the linear layer: four groups of rows where they may leave early, else one, whose quads share rows. */
 const TILE = { columnThreads: 16, rowThreads: 4, rows: 8 };
 const QUAD_TILE = { columnThreads: 32, rowThreads: 1, rows: 16 };
@@ -26,12 +27,13 @@ const LISTED_OVERHEAD = 45;
 
 export function projectionForm(shape: ProjectionShape, capabilities: Capabilities): ProjectionForm {
   const { batches, tokens, heads, valueDim, sharedHeads, topK } = shape;
-  if (batches * tokens <= FEW_TOKENS) return "rows";
+  if (tokens <= FEW_OF_ENTRY || batches * tokens <= FEW_TOKENS) return "rows";
   if (allActive(heads, shape)) return "dense";
   const routed = heads - sharedHeads;
   const sorted = Math.min(tokens, MAX_CHUNK);
   const patterns = binomial(routed, topK);
-  // A tile of neighbours in order has a head more for each further pattern, while there are tokens of most patterns.
+  // A tile of neighbours in order has a head more for each further pattern, while there are tokens of most patterns. Of more heads
+  // than `order.wgsl` has bits for, so few patterns are those of one or two heads, which it tells apart, or of nearly all.
   const mixed =
     patterns > sorted ? routed : topK + ((tileOf(shape, capabilities).rows - 1) * patterns) / sorted;
   const listed = topK * (1 + LISTED_OVERHEAD / valueDim);
