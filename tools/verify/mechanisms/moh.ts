@@ -85,11 +85,11 @@ class MohModule {
       return { q, k, v, options: { ...causal, ...(theta && { rope: { theta } }) } };
     }
     const rows = await this.#layers.linear(x, "w.qkv");
-    const [q, k, v] = [0, 1, 2].map((part) => split(rows, this.#heads, part, 3)) as [
-      TensorView,
-      TensorView,
-      TensorView,
-    ];
+    const kvHeads = (params.kv_heads as number | undefined) ?? this.#heads;
+    const dim = rows.shape[3] / (this.#heads + 2 * kvHeads);
+    const part = (first: number, count: number) => split(rows, count, first * dim, dim);
+    const q = part(0, this.#heads);
+    const [k, v] = [part(this.#heads, kvHeads), part(this.#heads + kvHeads, kvHeads)];
     if (params.variant === "dit") return { q, k, v, options: causal };
     const scaled = await this.#nextQueries(q);
     return {
@@ -155,7 +155,10 @@ class MohModule {
       ...{ heads: this.#heads, sharedHeads, topK, router: this.#learned ? "learned" : "norm" },
       gates: this.#layers.empty([x.shape[0], x.shape[1], this.#heads, 1]),
       scores: scored,
-      ...(referenceTensor(this.#case, "l_aux") && { loss: this.#layers.empty([1, 1, 1, 1]) }),
+      // Else there is nothing to balance, and no loss to ask for.
+      ...(this.#learned &&
+        topK > 0 &&
+        referenceTensor(this.#case, "l_aux") && { loss: this.#layers.empty([1, 1, 1, 1]) }),
     });
   }
 
@@ -178,7 +181,10 @@ class MohModule {
       }
       first = last;
     }
+    const balance = referenceTensor(this.#case, "l_aux");
     if (loss) compared.push(await this.#compared("l_aux", loss));
+    else if (balance)
+      compared.push({ name: "l_aux", actual: [0], expected: numbersOf(balance), tolerance: TOLERANCE });
     const mask = referenceTensor(this.#case, "head_mask");
     if (mask) {
       const active = Array.from(await this.#ctx.read(gates), (gate) => (gate === 0 ? 0 : 1));
@@ -230,15 +236,13 @@ function softplus(x: number): number {
   return x > 20 ? x : Math.log1p(Math.exp(x));
 }
 
-/** Rows [B, N, 1, parts · H · D] seen as one part of [B, N, H, D]. */
-function split(rows: TensorView, heads: number, part = 0, parts = 1): TensorView {
+/** Rows [B, N, 1, all] of which `heads` heads of `dim` channels from `offset` on are seen as [B, N, H, D]; default all. */
+function split(rows: TensorView, heads: number, offset = 0, dim = rows.shape[3] / heads): TensorView {
   const [batch, tokens, , all] = rows.shape;
-  const width = all / parts;
-  const dim = width / heads;
   return {
     ...rows,
     shape: [batch, tokens, heads, dim],
     strides: [tokens * all, all, dim, 1],
-    offset: part * width,
+    offset,
   };
 }
