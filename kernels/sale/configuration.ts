@@ -7,6 +7,8 @@ export interface SelectConfiguration {
   readonly localRows: number;
   /** Whether four 8-bit numbers are multiplied at a time, by `dot4I8Packed`. */
   readonly dot4: boolean;
+  /** Query rows of a thread of `select_blocks.wgsl`: 8, or 16 in workgroups of two query blocks. */
+  readonly rows: 8 | 16;
   /** Keys of a tile: 2, 4 or 8. */
   readonly keys: number;
   /** Threads that share out a query block's candidates. */
@@ -21,18 +23,10 @@ export interface SelectConfiguration {
  * vectors, keeps a tile in registers, and wants constant indices; a GPU's threads are many, and short of registers. SwiftShader multiplies bytes one by one, and compiles for minutes what is unrolled whole.
  */
 export function tableConfiguration(headDim: number, capabilities: Capabilities): SelectConfiguration {
-  const words = Math.ceil(headDim / 8);
   const { software, dot4 } = capabilities;
-  if (!software) return { localRows: 2, dot4, keys: 4, lanes: 8, unroll: false, unrollWords: false };
+  if (!software) return { localRows: 2, dot4, rows: 8, keys: 4, lanes: 8, unroll: false, unrollWords: false };
   if (architectureOf(capabilities) === "swiftshader")
-    return { localRows: 8, dot4: false, keys: 8, lanes: 1, unroll: true, unrollWords: false };
-  // Wide heads: smaller tiles, so that the unrolled kernel stays as long as that of 64 channels.
-  return {
-    localRows: 8,
-    dot4,
-    keys: words > 16 ? 2 : words > 8 ? 4 : 8,
-    lanes: 1,
-    unroll: true,
-    unrollWords: true,
-  };
+    return { localRows: 8, dot4: false, rows: 8, keys: 8, lanes: 1, unroll: true, unrollWords: false };
+  // Wide heads: their rows are too long to be unrolled.
+  return { localRows: 8, dot4, rows: 16, keys: 2, lanes: 1, unroll: true, unrollWords: headDim <= 128 };
 }

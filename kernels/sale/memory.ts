@@ -29,7 +29,9 @@ export function memoryBytes(shape: SaleShape, { limits }: Capabilities) {
   const { batches, heads, kvHeads, headDim, tokens, blockK, queryBlocks } = shape;
   const [queryHeads, keyHeads] = [batches * heads, batches * kvHeads];
   const rows = rowsOf(shape);
-  const [dim4, words] = [Math.ceil(headDim / 4), Math.ceil(headDim / 8)];
+  const dim4 = Math.ceil(headDim / 4);
+  // Rows of 4-bit channels start at multiples of four words: WORD_STRIDE of `params.wgsl`.
+  const words = 4 * Math.ceil(headDim / 32);
   const bytes = {
     sums: 16 * Math.max(queryHeads, keyHeads) * Math.ceil(tokens / CHUNK) * dim4,
     hits: 4 * queryHeads * queryBlocks * hitWords(shape),

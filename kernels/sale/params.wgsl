@@ -9,6 +9,9 @@ const BLOCK_K: u32 = 32u;
 const HEAD_DIM4 = (HEAD_DIM + 3u) / 4u;
 const WORDS = (HEAD_DIM + 7u) / 8u;
 
+/// Words from row to row: rows start at multiples of four words, so that four are one load.
+const WORD_STRIDE = (WORDS + 3u) / 4u * 4u;
+
 /// Query rows that share a list of key blocks.
 const BLOCK_Q = 64u;
 

@@ -6,13 +6,13 @@ import package::_shared::storage::{ Word, word_of };
 @if(!vec4) import package::_shared::storage::one;
 import package::_shared::workgroup_index::workgroup_index;
 import super::params::{
-  BLOCK_K, HEAD_DIM, HEAD_DIM4, THREADS, WORDS, mean_of_key, mean_of_query, params, side_heads, side_row, side_stride
+  BLOCK_K, HEAD_DIM, HEAD_DIM4, THREADS, WORDS, WORD_STRIDE, mean_of_key, mean_of_query, params, side_heads, side_row, side_stride
 };
 
 @group(0) @binding(1) var<storage, read> x: array<Word>;
 /// [query heads, then key heads, HEAD_DIM4]
 @group(0) @binding(2) var<storage, read> means: array<vec4f>;
-/// [heads of this side, rows, WORDS]
+/// [heads of this side, rows, WORD_STRIDE]
 @group(0) @binding(3) var<storage, read_write> words: array<u32>;
 /// [heads of this side, groups of rows]
 @group(0) @binding(4) var<storage, read_write> scales: array<f32>;
@@ -120,7 +120,7 @@ fn main(
           word |= half_word(centred(head, token, 2u * w + 1u, means[mean + 2u * w + 1u]), largest) << 16u;
         }
       }
-      words[(head * params.rows + token) * WORDS + w] = word;
+      words[(head * params.rows + token) * WORD_STRIDE + w] = word;
     }
   }
 }

@@ -52,10 +52,10 @@ export async function readSelection(
     Float32Array.from({ length: count * tokens }, (_, i) => value(Math.floor(i / tokens), i % tokens));
   const state = (part: number) => eachRow(queryHeads, (h, t) => states[4 * (h * rows + t) + part]!);
   const packed = (words: Uint8Array, count: number) => {
-    const [bytes, wordBytes] = [Math.ceil(headDim / 2), 4 * Math.ceil(headDim / 8)];
+    const [bytes, stride] = [Math.ceil(headDim / 2), 16 * Math.ceil(headDim / 32)];
     const result = new Uint8Array(count * tokens * bytes);
     for (let row = 0; row < count * tokens; row++) {
-      const from = (Math.floor(row / tokens) * rows + (row % tokens)) * wordBytes;
+      const from = (Math.floor(row / tokens) * rows + (row % tokens)) * stride;
       result.set(words.subarray(from, from + bytes), row * bytes);
     }
     return result;

@@ -7,8 +7,8 @@ import type { Bindings, Draft } from "./pass-parts.js";
 import type { SaleShape } from "./problem.js";
 import selectBlocks from "./select_blocks.wgsl";
 
-/** Rows of a thread of `select_blocks.wgsl`: ROWS there. */
-const SELECT_ROWS = 8;
+/** Threads of `select_blocks.wgsl` that share out the rows: ROW_THREADS there. */
+const ROW_THREADS = 8;
 /** Four 8-bit multiply-adds are one instruction. */
 const PRODUCTS_AT_ONCE = 4;
 
@@ -48,22 +48,30 @@ export function selectPass(
   configuration: SelectConfiguration,
 ): Draft {
   const { batches, heads, headDim, blockK, queryBlocks } = shape;
-  const { dot4, keys: KEYS, lanes: LANES, unroll, unrollWords } = configuration;
+  const { dot4, rows: ROWS, keys: KEYS, lanes: LANES, unroll, unrollWords } = configuration;
   const words = hitWords(shape);
-  const round = Array.from({ length: queryBlocks * words }, (_, index) => {
-    const candidates = candidateBlocks(shape, Math.floor(index / words));
+  const together = (ROW_THREADS * ROWS) / BLOCK_Q;
+  const pairFlops = (2 * headDim) / PRODUCTS_AT_ONCE;
+  const round = Array.from({ length: Math.ceil(queryBlocks / together) * words }, (_, index) => {
     const first = (index % words) * 32;
-    const blocks = Math.max(0, Math.min(candidates, first + 31) - Math.max(first, 1) + 1);
-    const flops = (2 * BLOCK_Q * blockK * blocks * headDim) / PRODUCTS_AT_ONCE;
-    return { flops, work: (dot4 ? 1 : 2) * flops };
+    const blocks = Array.from({ length: together }, (_unused, n) => {
+      const queryBlock = Math.floor(index / words) * together + n;
+      if (queryBlock >= queryBlocks) return 0;
+      const last = Math.min(candidateBlocks(shape, queryBlock), first + 31);
+      return Math.max(0, last - Math.max(first, 1) + 1);
+    });
+    const flops = BLOCK_Q * blockK * pairFlops * blocks.reduce((sum, count) => sum + count, 0);
+    const visited = together * BLOCK_Q * blockK * pairFlops * Math.max(...blocks);
+    return { flops, work: (dot4 ? 1 : 2) * visited };
   });
-  const loops = { KEYS, ROWS: SELECT_ROWS, PAIRS: SELECT_ROWS / 2, KEY_PAIRS: KEYS / 2, NIBBLES: 8 };
+  const loops = { ROWS, PAIRS: ROWS / 2, KEYS, KEY_PAIRS: KEYS / 2, QUAD: 4, NIBBLES: 8 };
+  const wordLoops = { WORDS: Math.ceil(headDim / 8), QUADS: Math.ceil(headDim / 32) };
   return {
     name: "sale/select_blocks",
     kernel: selectBlocks,
     conditions: dot4 ? ["dot4"] : [],
-    constants: { KEYS, LANES },
-    unroll: unroll ? { ...loops, ...(unrollWords && { WORDS: Math.ceil(headDim / 8) }) } : {},
+    constants: { ROWS, KEYS, LANES },
+    unroll: unroll ? { ...loops, ...(unrollWords && wordLoops) } : {},
     bindings: {
       thresholds: { table: "thresholds" },
       q_words: memory.q_words,

@@ -9,11 +9,11 @@ import { checkProblem } from "./problem.js";
 import { compileSelection } from "./selection.js";
 
 const CONFIGURATIONS: readonly SelectConfiguration[] = [
-  { localRows: 8, dot4: false, keys: 8, lanes: 1, unroll: true, unrollWords: false },
-  { localRows: 8, dot4: true, keys: 8, lanes: 1, unroll: true, unrollWords: false },
+  { localRows: 8, dot4: false, rows: 8, keys: 8, lanes: 1, unroll: true, unrollWords: false },
+  { localRows: 8, dot4: true, rows: 16, keys: 2, lanes: 1, unroll: true, unrollWords: true },
   // As planned for a GPU.
-  { localRows: 2, dot4: true, keys: 4, lanes: 8, unroll: false, unrollWords: false },
-  { localRows: 1, dot4: false, keys: 2, lanes: 8, unroll: false, unrollWords: false },
+  { localRows: 2, dot4: true, rows: 8, keys: 4, lanes: 8, unroll: false, unrollWords: false },
+  { localRows: 1, dot4: false, rows: 16, keys: 2, lanes: 8, unroll: false, unrollWords: false },
 ];
 
 /** The blocks of a case by each configuration, in many dispatches. */

@@ -2,35 +2,40 @@
 // (q4 · k4 + rint(u / scale of q)) · scale of q · scale of k; both sides are divided by the row's scale, so that only a
 // key's scale is multiplied in.
 //
-// A workgroup takes a query block and 32 key blocks; a thread ROWS rows, in pairs (r, r + 8) that share a scale, and every
-// LANES-th block. `dot4` multiplies four 8-bit numbers at a time: a nibble at the top of its byte is sixteen times itself.
+// A workgroup takes QUERY_BLOCKS neighbouring query blocks and 32 key blocks; a thread ROWS rows of one of them, in pairs
+// (r, r + 8) that share a scale, and every LANES-th key block. `dot4` multiplies four 8-bit numbers at a time: a nibble at the top of its byte is sixteen times itself.
 // Without it, the two rows of a pair are multiplied at a time, one in each half of a 32-bit number: the sum of a row's
 // products is at most 49 · 256, so that it never leaves its half.
-import package::_shared::workgroup_index::workgroup_index;
+import package::_shared::workgroup_index::{ ceil_div, workgroup_index };
 import super::blocks::candidate_blocks;
 import super::params::{
-  BLOCK_K, BLOCK_Q, DENSE_BELOW, WORDS, key_head, params, query_blocks
+  BLOCK_K, BLOCK_Q, DENSE_BELOW, WORDS, WORD_STRIDE, key_head, params, query_blocks
 };
 
-/// Keys of a tile; it divides 8.
+/// Rows of a thread: 8 or 16.
+const ROWS: u32 = 8u;
+/// Keys of a tile: 2, 4 or 8.
 const KEYS: u32 = 8u;
 /// Threads that share out a query block's candidates.
 const LANES: u32 = 1u;
 
-/// Rows of a thread, and pairs of them that share a scale.
-const ROWS = 8u;
-const PAIRS = 4u;
-const ROW_THREADS = BLOCK_Q / ROWS;
+/// Pairs of a thread's rows that share a scale.
+const PAIRS = ROWS / 2u;
+const ROW_THREADS = 8u;
+const QUERY_BLOCKS = ROW_THREADS * ROWS / BLOCK_Q;
 const WORKGROUP_SIZE = ROW_THREADS * LANES;
 const KEY_PAIRS = KEYS / 2u;
+/// Loads of four words that a row takes.
+const QUADS = WORD_STRIDE / 4u;
+const QUAD = 4u;
 /// Channels of a word.
 const NIBBLES = 8u;
 
 @group(0) @binding(1) var<storage, read> thresholds: array<f32>;
-/// [query heads, rows, WORDS]
+/// [query heads, rows, WORD_STRIDE]
 @group(0) @binding(2) var<storage, read> q_words: array<u32>;
-/// [key heads, rows, WORDS]
-@group(0) @binding(3) var<storage, read> k_words: array<u32>;
+/// [key heads, rows, QUADS]
+@group(0) @binding(3) var<storage, read> k_words: array<vec4u>;
 /// [key heads, rows / BLOCK_K, 4]
 @group(0) @binding(4) var<storage, read> k_scales: array<f32>;
 /// [query heads, rows]
@@ -40,11 +45,12 @@ const NIBBLES = 8u;
 /// [query heads, query blocks, hit_words]
 @group(0) @binding(7) var<storage, read_write> hits: array<u32>;
 
-var<workgroup> accepted: atomic<u32>;
+var<workgroup> accepted: array<atomic<u32>, QUERY_BLOCKS>;
 
-/// Row n of a thread: 0 to 3, then the same eight further on.
+/// Row n of a thread: PAIRS rows among the first eight of sixteen, then the same among the last.
 fn own_row(row_thread: u32, n: u32) -> u32 {
-  return row_thread / 2u * 16u + row_thread % 2u * 4u + n % PAIRS + n / PAIRS * 8u;
+  let pair = row_thread * PAIRS + n % PAIRS;
+  return pair / 8u * 16u + pair % 8u + n / PAIRS * 8u;
 }
 
 /// Channels of even and of odd number, sixteen times each, as bytes.
@@ -64,29 +70,36 @@ fn main(
   if (index >= params.first_group + params.groups) {
     return;
   }
-  let first_block = index % params.hit_words * 32u;
-  let query_block = index / params.hit_words % query_blocks();
-  let head = index / (params.hit_words * query_blocks());
-  let candidates = candidate_blocks(query_block);
-  if (first_block > candidates || thresholds[head % params.heads] < DENSE_BELOW) {
+  let sets = ceil_div(query_blocks(), QUERY_BLOCKS);
+  let word_index = index % params.hit_words;
+  let first_block = word_index * 32u;
+  let first_query_block = index / params.hit_words % sets * QUERY_BLOCKS;
+  let head = index / (params.hit_words * sets);
+  let last_query_block = min(first_query_block + QUERY_BLOCKS, query_blocks()) - 1u;
+  let most_candidates = candidate_blocks(last_query_block);
+  if (first_block > most_candidates || thresholds[head % params.heads] < DENSE_BELOW) {
     return;
   }
   let kv_head = key_head(head);
   let row_thread = thread % ROW_THREADS;
   let lane = select(thread / ROW_THREADS, 0u, LANES == 1u);
-  let first_row = head * params.rows + query_block * BLOCK_Q;
+  let own_block = row_thread / (ROW_THREADS / QUERY_BLOCKS);
+  let first_row = head * params.rows;
+  let row_in_head = first_query_block * BLOCK_Q;
 
   var limits = array<f32, ROWS>();
   var inverses = array<f32, PAIRS>();
   for (var r = 0u; r < ROWS; r++) {
-    let state = states[first_row + own_row(row_thread, r)];
+    let row = min(row_in_head + own_row(row_thread, r), params.rows - 1u);
+    let state = states[first_row + row];
     limits[r] = state.z * state.w;
     inverses[r % PAIRS] = state.w;
   }
   var words = array<u32, ROWS * WORDS>(); // [ROWS, WORDS]
   for (var r = 0u; r < ROWS; r++) {
+    let row = min(row_in_head + own_row(row_thread, r), params.rows - 1u);
     for (var w = 0u; w < WORDS; w++) {
-      words[r * WORDS + w] = q_words[(first_row + own_row(row_thread, r)) * WORDS + w];
+      words[r * WORDS + w] = q_words[(first_row + row) * WORD_STRIDE + w];
     }
   }
 
@@ -94,7 +107,7 @@ fn main(
   for (var offset = lane; offset < 32u; offset += LANES) {
     let key_block = first_block + offset;
     // Block 0 is kept anyway, and no candidate.
-    if (key_block == 0u || key_block > candidates) {
+    if (key_block == 0u || key_block > most_candidates) {
       continue;
     }
     var hit = false;
@@ -103,19 +116,29 @@ fn main(
       var products = array<f32, ROWS * KEYS>(); // [ROWS, KEYS]
       @if(dot4) {
         var sums = array<i32, ROWS * KEYS>(); // [ROWS, KEYS]
-        for (var w = 0u; w < WORDS; w++) {
-          var even_keys = array<u32, KEYS>();
-          var odd_keys = array<u32, KEYS>();
+        for (var v = 0u; v < QUADS; v++) {
+          var quads = array<vec4u, KEYS>();
           for (var n = 0u; n < KEYS; n++) {
-            let word = k_words[(kv_head * params.rows + key + n) * WORDS + w];
-            even_keys[n] = even_channels(word);
-            odd_keys[n] = odd_channels(word);
+            quads[n] = k_words[(kv_head * params.rows + key + n) * QUADS + v];
           }
-          for (var r = 0u; r < ROWS; r++) {
-            let even = even_channels(words[r * WORDS + w]);
-            let odd = odd_channels(words[r * WORDS + w]);
-            for (var n = 0u; n < KEYS; n++) {
-              sums[r * KEYS + n] += dot4I8Packed(even, even_keys[n]) + dot4I8Packed(odd, odd_keys[n]);
+          for (var i = 0u; i < QUAD; i++) {
+            // Clamped, since an index that is a constant has to lie inside even where nothing is done with it.
+            let w = min(v * QUAD + i, WORDS - 1u);
+            if (v * QUAD + i < WORDS) {
+              var even_keys = array<u32, KEYS>();
+              var odd_keys = array<u32, KEYS>();
+              for (var n = 0u; n < KEYS; n++) {
+                even_keys[n] = even_channels(quads[n][i]);
+                odd_keys[n] = odd_channels(quads[n][i]);
+              }
+              for (var r = 0u; r < ROWS; r++) {
+                let word = words[r * WORDS + w];
+                let even = even_channels(word);
+                let odd = odd_channels(word);
+                for (var n = 0u; n < KEYS; n++) {
+                  sums[r * KEYS + n] += dot4I8Packed(even, even_keys[n]) + dot4I8Packed(odd, odd_keys[n]);
+                }
+              }
             }
           }
         }
@@ -127,24 +150,28 @@ fn main(
       }
       @if(!dot4) {
         var sums = array<i32, PAIRS * KEYS>(); // [PAIRS, KEYS]
-        for (var w = 0u; w < WORDS; w++) {
-          var key_words = array<u32, KEYS>();
+        for (var v = 0u; v < QUADS; v++) {
+          var quads = array<vec4u, KEYS>();
           for (var n = 0u; n < KEYS; n++) {
-            key_words[n] = k_words[(kv_head * params.rows + key + n) * WORDS + w];
+            quads[n] = k_words[(kv_head * params.rows + key + n) * QUADS + v];
           }
-          var own_words = array<u32, ROWS>();
-          for (var r = 0u; r < ROWS; r++) {
-            own_words[r] = words[r * WORDS + w];
-          }
-          for (var channel = 0u; channel < NIBBLES; channel++) {
-            var both = array<i32, PAIRS>();
-            for (var p = 0u; p < PAIRS; p++) {
-              both[p] = nibble(own_words[p], channel) + nibble(own_words[p + PAIRS], channel) * 65536;
-            }
-            for (var n = 0u; n < KEYS; n++) {
-              let factor = nibble(key_words[n], channel);
-              for (var p = 0u; p < PAIRS; p++) {
-                sums[p * KEYS + n] += both[p] * factor;
+          for (var i = 0u; i < QUAD; i++) {
+            // Clamped, since an index that is a constant has to lie inside even where nothing is done with it.
+            let w = min(v * QUAD + i, WORDS - 1u);
+            if (v * QUAD + i < WORDS) {
+              for (var channel = 0u; channel < NIBBLES; channel++) {
+                var factors = array<i32, KEYS>();
+                for (var n = 0u; n < KEYS; n++) {
+                  factors[n] = nibble(quads[n][i], channel);
+                }
+                for (var p = 0u; p < PAIRS; p++) {
+                  let low = nibble(words[p * WORDS + w], channel);
+                  let high = nibble(words[(p + PAIRS) * WORDS + w], channel);
+                  let both = low + high * 65536;
+                  for (var n = 0u; n < KEYS; n++) {
+                    sums[p * KEYS + n] += both * factors[n];
+                  }
+                }
               }
             }
           }
@@ -178,9 +205,16 @@ fn main(
     bits |= select(0u, 1u << offset, hit);
   }
 
-  atomicOr(&accepted, bits);
+  atomicOr(&accepted[own_block], bits);
   workgroupBarrier();
-  if (thread == 0u) {
-    hits[index] = atomicLoad(&accepted);
+  let query_block = first_query_block + thread;
+  if (thread < QUERY_BLOCKS && query_block < query_blocks()) {
+    // An earlier query block has fewer candidates than the last, whose keys its rows have been held against all the same.
+    let candidates = candidate_blocks(query_block);
+    if (first_block <= candidates) {
+      let beyond = candidates - first_block + 1u;
+      let valid = select((1u << (beyond & 31u)) - 1u, 0xffffffffu, beyond > 31u);
+      hits[(head * query_blocks() + query_block) * params.hit_words + word_index] = atomicLoad(&accepted[thread]) & valid;
+    }
   }
 }
