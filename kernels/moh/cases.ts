@@ -67,6 +67,9 @@ function define(name: string, changes: Partial<typeof base>): MixtureCase {
 
 const NORM = { router: "norm", options: { causal: true, rope: { theta: 500_000 } } } as const;
 
+/** More ways to choose heads than there are tokens. */
+const LISTED = { heads: 14, sharedHeads: 0, topK: 4, tokens: 40 } as const;
+
 /** Head widths and their remainders by the four channels of a vec4. */
 const DIMS: readonly [headDim: number, valueDim: number, outer: number][] = [
   [1, 1, 1],
@@ -77,7 +80,6 @@ const DIMS: readonly [headDim: number, valueDim: number, outer: number][] = [
 
 export const MIXTURE_CASES: readonly MixtureCase[] = [
   define("two shared, two of six", {}),
-  define("two shared, four of six, causal", { topK: 4, options: { causal: true } }),
   define("no shared heads", { sharedHeads: 0, topK: 3 }),
   define("no shared heads, one of forty", { heads: 40, kvHeads: 8, sharedHeads: 0, topK: 1, tokens: 130 }),
   define("no shared heads, all of eight", { sharedHeads: 0, topK: 8 }),
@@ -88,9 +90,16 @@ export const MIXTURE_CASES: readonly MixtureCase[] = [
   define("all routed heads taken", { sharedHeads: 2, topK: 6 }),
   define("one head", { heads: 1, sharedHeads: 1, topK: 0 }),
   define("many heads", { heads: 40, sharedHeads: 5, topK: 17 }),
-  define("heads too many to sort by", { heads: 40, sharedHeads: 5, topK: 9, headDim: 64, valueDim: 64 }),
+  define("heads too many to sort by", { ...LISTED, sharedHeads: 2, valueDim: 32 }),
+  define("heads too many to sort by, f16 output", {
+    ...LISTED,
+    ...{ sharedHeads: 2, valueDim: 32, outDtype: "f16" },
+  }),
+  define("heads too many to sort by, odd sizes, no bias", {
+    ...LISTED,
+    ...{ batches: 2, valueDim: 21, outer: 30, outDtype: "f16", hasBias: false },
+  }),
   define("grouped heads", { kvHeads: 2, options: { causal: true } }),
-  define("one key head", { kvHeads: 1 }),
   ...DIMS.map(([headDim, valueDim, outer]) =>
     define(`D ${headDim}, Dv ${valueDim}, C ${outer}`, {
       ...{ headDim, valueDim, outer, width: outer, tokens: 37, tokensK: 75, heads: 4, sharedHeads: 1 },
@@ -105,7 +114,6 @@ export const MIXTURE_CASES: readonly MixtureCase[] = [
     valueDim: 5,
     topK: 3,
   }),
-  define("norm router, all heads", { ...NORM, topK: 6 }),
   define("batches", { batches: 3, tokens: 41, tokensK: 50 }),
   define("many tokens", { tokens: 1100, heads: 4, sharedHeads: 1, topK: 1, options: { causal: true } }),
   define("one token", { tokens: 1, tokensK: 200, options: { causal: true } }),

@@ -4,6 +4,7 @@ import { sumCosts } from "../../src/dispatch/dispatch-budget.js";
 import type { Pass } from "../../src/dispatch/pass.js";
 import type { Shape4, TensorLayout } from "../../src/dispatch/tensor-view.js";
 import { minimumCapabilities } from "../../test/support/capabilities.js";
+import { MIXTURE_CASES } from "./cases.js";
 import { projectionPasses } from "./projection-passes.js";
 import { checkProjection, type HeadProjectionProblem } from "./projection-problem.js";
 import { routerPasses } from "./router-passes.js";
@@ -165,6 +166,16 @@ describe("the projection's form follows the problem", () => {
     ],
   ])("%s", (_name, shape, options, expected) => {
     expect(summary(project(shape, options))).toEqual(expected);
+  });
+
+  it("is listed in the cases that say so", () => {
+    const listed = MIXTURE_CASES.filter(({ name }) => name.startsWith("heads too many"));
+    for (const { batches, tokens, heads, valueDim, sharedHeads, topK } of listed) {
+      const shape: Shape4 = [batches, tokens, heads, valueDim];
+      expect(project(shape, { sharedHeads, topK }).at(-1)!.name).toBe("moh/project, listed");
+      expect(project(shape, { sharedHeads, topK }, cpu).at(-1)!.name).toBe("moh/project, listed");
+    }
+    expect(listed).toHaveLength(3);
   });
 
   it("lets quads share rows on a CPU driver, where rows are whole vec4", () => {
