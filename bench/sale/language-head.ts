@@ -19,14 +19,22 @@ const STRIDE = 256;
 type Weights = ReadonlyMap<string, Float32Array>;
 
 /**
- * One head of `lm-softmax` on the first tokens of Moby-Dick. The model was trained on 512 tokens: each token's channels come from a
+ * One head of `lm-softmax` on a passage of Moby-Dick. The model was trained on 512 tokens: each token's channels come from a
  * window of 512 that it stands in the second half of, and positions are interpolated, i 512 / tokens, so that rotations stay
  * among those that it has seen (arXiv 2306.15595).
+ *
+ * @param first where the passage begins, in characters of the text
  */
-export function languageHead(root: string, tokens: number, layer: number, head: number): HeadInputs {
+export function languageHead(
+  root: string,
+  tokens: number,
+  layer: number,
+  head: number,
+  first = 0,
+): HeadInputs {
   const tokenizer = new Tokenizer(JSON.parse(readFileSync(`${root}/${MODEL}/tokenizer.json`, "utf8")), {});
   const text = readFileSync(`${root}/${TEXT}`, "utf8");
-  const { ids } = tokenizer.encode(text.slice(0, 5 * tokens));
+  const { ids } = tokenizer.encode(text.slice(first, first + 5 * tokens));
   if (ids.length < tokens) throw new Error(`the text has ${ids.length} tokens, not ${tokens}`);
   const weights = readWeights(root);
   const kvHead = Math.floor(head / (HEADS / KV_HEADS));

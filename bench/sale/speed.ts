@@ -1,5 +1,6 @@
 import { calibrateSale, planSaleAttention, type SalePlan } from "../../kernels/sale/index.js";
 import { planSoftmaxAttention, readBlockMask } from "../../kernels/softmax/index.js";
+import type { Pass } from "../../src/dispatch/pass.js";
 import type { AttentionContext } from "../../src/index.js";
 import { median } from "../statistics.js";
 import type { HeadInputs } from "./inputs.js";
@@ -39,8 +40,6 @@ export interface SpeedRow {
   readonly speedup: number;
 }
 
-/** Thresholds that calibration starts with: the published one for the recipe; diffuse heads of a small model want more. */
-const START = { synthetic: 0.008, language: 0.02 };
 /** Error bound as a share of the mean size of a value, L1. */
 const ERROR_SHARE = 0.05;
 
@@ -48,16 +47,12 @@ export async function measureSpeed(
   ctx: AttentionContext,
   head: HeadInputs,
   sample: HeadInputs,
-  {
-    each,
-    rounds,
-    input,
-  }: { readonly each: number; readonly rounds: number; readonly input: keyof typeof START },
+  { each, rounds }: { readonly each: number; readonly rounds: number },
 ): Promise<SpeedRow> {
   const log = (text: string) => console.error(`${head.name}, ${head.tokens} tokens: ${text}`);
   const errorBound = ERROR_SHARE * meanSize(head.v, head.dim);
   const uploaded = upload(ctx, sample);
-  const calibration = await calibrateSale(ctx, [uploaded], { start: START[input], errorBound });
+  const calibration = await calibrateSale(ctx, [uploaded], { errorBound });
   const [threshold] = calibration.layers[0]!.options.thresholds as [number];
   log(
     `calibrated on ${sample.tokens} tokens: threshold ${threshold}, kept ${calibration.layers[0]!.keptFraction}`,
@@ -78,6 +73,14 @@ export async function measureSpeed(
     causal: true,
     ...(each > 1 && { queryRows: rowList(ctx, head.tokens, blocks) }),
   });
+  checkSameKernel(dense.passes, plan.attention.passes);
+  ctx.device.queue.writeBuffer(
+    tensors.out.buffer,
+    0,
+    new Float32Array(head.tokens * head.dim).fill(Number.NaN),
+  );
+  await submit(ctx, [dense], tensors);
+  checkDense(head, blocks, await ctx.read(tensors.out));
   const share = each > 1 ? causalPairs(head.tokens, blocks) / causalPairs(head.tokens) : 1;
   const denseFlops = 4 * head.dim * causalPairs(head.tokens);
   const yardsticks = { int8: await dotRate(ctx, "int8"), f32: await dotRate(ctx, "f32") };
@@ -122,6 +125,40 @@ export async function measureSpeed(
     attentionOverKept: ratios((n) => times.attention[n]! / (quality.keptBlocks * times.dense[n]!)),
     speedup: ratios((n) => times.dense[n]! / (times.selection[n]! + times.attention[n]!)),
   };
+}
+
+/** Dense attention is timed on the kernel, with the tile, that the block mask runs on. */
+function checkSameKernel(dense: readonly Pass[], sparse: readonly Pass[]): void {
+  const tile = ([pass]: readonly Pass[]) => {
+    const { THREADS, ROWS, KEYS, COLUMNS } = pass!.constants;
+    return JSON.stringify([pass!.kernel.name, THREADS, ROWS, KEYS, COLUMNS]);
+  };
+  if (tile(dense) !== tile(sparse))
+    throw new Error(`dense ${tile(dense)}, with a block mask ${tile(sparse)}`);
+}
+
+/** Rows of sampled blocks are right, others were left as they were. */
+function checkDense(head: HeadInputs, blocks: readonly number[], out: Float32Array): void {
+  const { dim, tokens } = head;
+  const row = (n: number) => out.subarray(n * dim, (n + 1) * dim);
+  const sampled = new Set(blocks);
+  const largest = out.reduce(
+    (most, value) => (Number.isNaN(value) ? most : Math.max(most, Math.abs(value))),
+    0,
+  );
+  for (const a of [blocks[0]!, blocks[blocks.length >> 1]!, blocks.at(-1)!]) {
+    const token = Math.min(a * BLOCK_Q + 41, tokens - 1);
+    const { rounding } = rowQuality(head, token, BLOCK_Q, () => true, row(token));
+    if (!(rounding / largest < 1e-5))
+      throw new Error(`dense attention is off by ${rounding / largest} in row ${token}`);
+  }
+  for (let token = 0; token < tokens; token++) {
+    const computed = sampled.has(Math.floor(token / BLOCK_Q));
+    if (row(token).some((value) => Number.isNaN(value) === computed))
+      throw new Error(
+        `dense attention: row ${token} ${computed ? "was not computed" : "was computed though not sampled"}`,
+      );
+  }
 }
 
 /** Mean over rows of the sum over channels of |value|. */
