@@ -84,3 +84,19 @@ test.each(CHOSEN)(
       buffer.destroy();
   },
 );
+
+test("a gate of 0 hides its row where it is not said how many heads are active", async () => {
+  const ctx = await testContext();
+  const [tokens, heads, dim] = [40, 4, 16];
+  const gates = Float32Array.from({ length: tokens * heads }, (_, i) => (i % 3 === 0 ? 0 : 1));
+  const rows = Float32Array.from({ length: tokens * heads * dim }, (_, i) =>
+    gates[Math.floor(i / dim)] === 0 ? Number.NaN : 1,
+  );
+  const weight = ctx.fromArray(new Float32Array(heads * dim * 32).fill(1), [1, 1, heads * dim, 32]);
+  const attended = ctx.fromArray(rows, [1, tokens, heads, dim]);
+  const out = await projectHeads(ctx, attended, ctx.fromArray(gates, [1, tokens, heads, 1]), weight);
+  const active = (token: number) =>
+    gates.subarray(heads * token, heads * (token + 1)).reduce((sum, gate) => sum + gate, 0);
+  const expected = Array.from({ length: tokens * 32 }, (_, i) => dim * active(Math.floor(i / 32)));
+  expect([...(await ctx.read(out))]).toEqual(expected);
+});

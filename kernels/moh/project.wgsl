@@ -16,6 +16,8 @@ import super::project_params::{
 
 const LISTED: bool = false;
 const ORDERED: bool = false;
+/// Gates of the pass's heads may be 0.
+const GATED: bool = false;
 
 /// Threads of a workgroup side by side over columns, and over groups of rows; of these there is one where quads share rows.
 const COLUMN_THREADS: u32 = 16u;
@@ -138,7 +140,7 @@ fn finish_rows(batch: u32, tokens: vec4u, row: u32, count: u32, n: u32, sums: ma
 
 /// What a head that is not active left in its place may be anything, and zero times NaN is NaN.
 fn gated(gate: f32, channels: vec4f) -> vec4f {
-  if (ORDERED) {
+  if (GATED) {
     return select(vec4f(), gate * channels, is_active_gate(gate));
   }
   return gate * channels;

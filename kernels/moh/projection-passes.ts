@@ -103,7 +103,7 @@ function tiled(
   headCount: number,
   device: Device,
 ): Pass[] {
-  const { batches, tokens, valueDim, outer, heads, sharedHeads, topK } = shape;
+  const { batches, tokens, valueDim, outer, heads, sharedHeads, topK, anyActive } = shape;
   const { columnThreads, rowThreads, rows, quads } = tileOf(shape, device.capabilities);
   const tileRows = rows * rowThreads;
   // Each token has topK of the routed heads.
@@ -120,6 +120,7 @@ function tiled(
     conditions: quads ? ["subgroups"] : [],
     constants: {
       ...{ LISTED: form === "listed", ORDERED: form === "ordered" },
+      GATED: form === "ordered" || anyActive,
       ...{ COLUMN_THREADS: columnThreads, ROW_THREADS: rowThreads },
     },
     sources: {

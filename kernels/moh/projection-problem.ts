@@ -30,6 +30,8 @@ export interface ProjectionShape extends HeadChoice {
   readonly weight: TensorLayout;
   readonly bias?: TensorLayout;
   readonly out: TensorLayout;
+  /** It was not said how many heads are active: any gate may be 0. */
+  readonly anyActive: boolean;
 }
 
 const NAMES = ["attended", "gates", "weight", "bias", "out", "sharedHeads", "topK"] as const;
@@ -56,6 +58,7 @@ export function checkProjection(problem: HeadProjectionProblem, capabilities: Ca
   const out = problem.out ?? { dtype: "f32", shape: outShape };
   expectShape("out", out, outShape, ["f32", "f16"]);
   checkBindable({ attended, gates, weight, bias, out }, capabilities);
-  const sizes = { batches, tokens, heads, valueDim, outer, sharedHeads, topK };
+  const anyActive = problem.topK === undefined;
+  const sizes = { batches, tokens, heads, valueDim, outer, sharedHeads, topK, anyActive };
   return { ...sizes, attended, gates, weight, ...(bias && { bias }), out };
 }

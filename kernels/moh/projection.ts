@@ -29,7 +29,7 @@ export type HeadProjectionPlan = CompiledPlan<HeadProjectionTensors>;
 
 /**
  * Plans the gated output projection of mixture-of-head attention: y_t = b + sum over active heads h of gate_th · W_h · o_th. What
- * is not active is neither read nor multiplied. Without `sharedHeads` and `topK` every head is taken to be active.
+ * is not active is neither read nor multiplied. Without `topK` any head may be active: tiles skip none, but a gate of 0 still hides its row.
  *
  * Compiles what it needs; nothing is submitted.
  *
