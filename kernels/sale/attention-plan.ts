@@ -94,7 +94,8 @@ function joined(
   };
   const check = (tensors: SaleTensors): void => {
     ctx.assertUsable();
-    bindTensors(specs, { ...tensors } as Record<string, TensorView | undefined>, ctx.capabilities);
+    const views = { ...tensors } as Record<string, TensorView | undefined>;
+    bindTensors(specs, views, ctx.capabilities, { blockMask: blockMask.buffer });
   };
   const selecting = (segment: PlanSegment<{ q: TensorView; k: TensorView }>): PlanSegment<SaleTensors> => ({
     passes: segment.passes,

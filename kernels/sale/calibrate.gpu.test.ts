@@ -1,4 +1,4 @@
-import { beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test, vi } from "vitest";
 import type { AttentionContext } from "../../src/index.js";
 import { testContext } from "../../test/support/gpu.js";
 import { normalArray, randomSource } from "../../test/support/random.js";
@@ -122,6 +122,27 @@ describe("calibrateSale", () => {
       onProgress,
     });
     await expect(calibrating).rejects.toMatchObject({ code: "aborted" });
+  });
+
+  test("refuses samples that are no numbers", async () => {
+    const one = sample(0);
+    const k = one.data.k.slice();
+    k[70] = Number.NaN;
+    const calibration = calibrateSale(ctx, [{ ...one, k: ctx.fromArray(k, one.k.shape) }], SELECTION);
+    await expect(calibration).rejects.toMatchObject({
+      code: "shape",
+      message: expect.stringMatching(/samples: expected finite/),
+    });
+  });
+
+  test("asks for no sample once the signal has fired", async () => {
+    const asked = vi.fn(() => sample(0));
+    function* samples() {
+      yield asked();
+    }
+    const calibration = calibrateSale(ctx, samples(), { ...SELECTION, signal: AbortSignal.abort() });
+    await expect(calibration).rejects.toMatchObject({ code: "aborted" });
+    expect(asked).not.toHaveBeenCalled();
   });
 
   test("refuses a layer whose heads change", async () => {

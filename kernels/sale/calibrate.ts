@@ -106,6 +106,7 @@ export async function calibrateSale(
   const total = options.total ?? (Array.isArray(samples) ? samples.length : undefined);
   const layers = new Map<number, LayerState>();
   let done = 0;
+  checkAborted(signal);
   for await (const sample of samples) {
     checkAborted(signal);
     const { layer = 0, q, k, v } = sample;
@@ -152,6 +153,15 @@ async function settle(
 ): Promise<void> {
   for (;;) {
     const { error, kept } = await plan.run(state.thresholds);
+    const wrong = error.findIndex((value) => !Number.isFinite(value));
+    if (wrong >= 0)
+      fail(
+        "shape",
+        "samples",
+        "finite numbers in q, k and v",
+        `an output of head ${wrong} that is none`,
+        "Leave out what lies behind the end of a prompt.",
+      );
     const failing = (h: number) => state.thresholds[h]! > 0 && error[h]! >= rule.errorBound;
     if (!state.thresholds.some((_, h) => failing(h))) {
       state.samples++;

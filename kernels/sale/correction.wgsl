@@ -51,5 +51,5 @@ fn main(
   }
   let scale = k_scales[(kv_head * (params.rows / BLOCK_K) + token / BLOCK_K) * 4u + token % 8u / 2u];
   // Keys of no size score nothing.
-  corrections[index] = select(score / scale, 0.0, scale == 0.0);
+  corrections[index] = select(score / select(scale, 1.0, scale == 0.0), 0.0, scale == 0.0);
 }

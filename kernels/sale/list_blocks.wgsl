@@ -2,7 +2,7 @@
 // candidates, the local blocks. A thread takes a query block.
 import package::_shared::workgroup_index::workgroup_index;
 import super::blocks::{ candidate_blocks, causal_blocks };
-import super::params::{ BLOCK_K, BLOCK_Q, DENSE_BELOW, THREADS, params, query_blocks };
+import super::params::{ BLOCK_K, BLOCK_Q, THREADS, is_dense, params, query_blocks };
 
 @group(0) @binding(1) var<storage, read> thresholds: array<f32>;
 /// [query heads, query blocks, hit_words]
@@ -30,7 +30,7 @@ fn main(
   let head = index / query_blocks();
   let head_entries = entries_before(query_blocks() - 1u) + causal_blocks(query_blocks() - 1u);
   let first = 2u * rows + head * head_entries + entries_before(query_block);
-  let dense = thresholds[head % params.heads] < DENSE_BELOW;
+  let dense = is_dense(thresholds[head % params.heads]);
   let candidates = select(candidate_blocks(query_block), 0u, dense);
 
   var next = first;

@@ -8,7 +8,7 @@ import package::_shared::storage::{ Word, word_of };
 import package::_shared::workgroup_index::workgroup_index;
 import super::blocks::{ candidate_blocks, causal_blocks };
 import super::params::{
-  BLOCK_K, BLOCK_Q, DENSE_BELOW, HEAD_DIM, HEAD_DIM4, key_head, key_row, mean_of_key, params, query_blocks, query_row
+  BLOCK_K, BLOCK_Q, HEAD_DIM, HEAD_DIM4, NEVER, is_dense, key_head, key_row, mean_of_key, params, query_blocks, query_row
 };
 
 /// Query rows of a thread; it divides BLOCK_Q.
@@ -17,9 +17,6 @@ const ROWS: u32 = 8u;
 const KEYS: u32 = 8u;
 
 const ROW_THREADS = BLOCK_Q / ROWS;
-
-/// What no score reaches: rows past the last token accept no block.
-const NEVER = 3.0e38;
 
 @group(0) @binding(1) var<storage, read> thresholds: array<f32>;
 @group(0) @binding(2) var<storage, read> q: array<Word>;
@@ -59,7 +56,7 @@ const NEVER = 3.0e38;
 
 /// 1 / scale, for rows of no size a number so large that their scores are the correction's alone.
 fn inverse_scale(scale: f32) -> f32 {
-  return select(min(1.0 / scale, 1e30), 1e20, scale == 0.0);
+  return select(min(1.0 / select(scale, 1.0, scale == 0.0), 1e30), 1e20, scale == 0.0);
 }
 
 @compute @workgroup_size(ROW_THREADS)
@@ -76,7 +73,7 @@ fn main(
   let head = index / query_blocks();
   let limit = thresholds[head % params.heads];
   // A dense head takes every block.
-  if (limit < DENSE_BELOW) {
+  if (is_dense(limit)) {
     return;
   }
   let kv_head = key_head(head);

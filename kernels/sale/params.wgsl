@@ -21,6 +21,16 @@ const THREADS = 64u;
 /// A threshold below this keeps every block of its head.
 const DENSE_BELOW = 1e-5;
 
+/// The limit of a row that no score exceeds: one past the end.
+const NEVER = 3e38;
+
+/// Whether a head keeps every block: by its threshold, or because that is no number. As bits, since compilers may take for granted
+/// that all numbers are finite.
+fn is_dense(threshold: f32) -> bool {
+  let bits = bitcast<u32>(threshold);
+  return (bits >= 0x7f800000u) | (threshold < DENSE_BELOW);
+}
+
 struct Params {
   // [batch, tokens, heads, dim], in elements
   strides_q: vec4u,

@@ -55,6 +55,7 @@ describe("wrong problems are refused before any GPU call", () => {
     ],
     ["no thresholds", { thresholds: undefined }, "shape", /thresholds/],
     ["a negative threshold", { thresholds: [0.1, -1, 0.1, 0.1] }, "shape", /thresholds\[1\]/],
+    ["a threshold that f32 cannot hold", { thresholds: 1e39 }, "shape", /thresholds\[0\]/],
     ["a threshold that is no number", { thresholds: Number.NaN }, "shape", /thresholds\[0\]/],
   ])("%s", async (_name, changes, code, message) => {
     const planned = planSaleAttention(ctx, any({ ...plain, ...changes }));

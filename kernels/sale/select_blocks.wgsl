@@ -9,7 +9,7 @@
 import package::_shared::workgroup_index::{ ceil_div, workgroup_index };
 import super::blocks::candidate_blocks;
 import super::params::{
-  BLOCK_K, BLOCK_Q, DENSE_BELOW, WORDS, WORD_STRIDE, key_head, params, query_blocks
+  BLOCK_K, BLOCK_Q, NEVER, WORDS, WORD_STRIDE, is_dense, key_head, params, query_blocks
 };
 
 /// Rows of a thread: 8 or 16.
@@ -77,7 +77,7 @@ fn main(
   let head = index / (params.hit_words * sets);
   let last_query_block = min(first_query_block + QUERY_BLOCKS, query_blocks()) - 1u;
   let most_candidates = candidate_blocks(last_query_block);
-  if (first_block > most_candidates || thresholds[head % params.heads] < DENSE_BELOW) {
+  if (first_block > most_candidates || is_dense(thresholds[head % params.heads])) {
     return;
   }
   let kv_head = key_head(head);
@@ -92,7 +92,9 @@ fn main(
   for (var r = 0u; r < ROWS; r++) {
     let row = min(row_in_head + own_row(row_thread, r), params.rows - 1u);
     let state = states[first_row + row];
-    limits[r] = state.z * state.w;
+    // Not past what f32 holds: compilers may take for granted that there are no infinities.
+    let never = state.z >= NEVER;
+    limits[r] = select(select(state.z, 0.0, never) * state.w, NEVER, never);
     inverses[r % PAIRS] = state.w;
   }
   var words = array<u32, ROWS * WORDS>(); // [ROWS, WORDS]

@@ -42,19 +42,25 @@ export async function compileSelection(
   const { capabilities } = ctx;
   const bytes = memoryBytes(shape, capabilities);
   const maxDispatchFlops = options.maxDispatchFlops ?? dispatchFlops(capabilities, ctx.maxDispatchMs);
-  const buffers = Object.fromEntries(
-    HELD.map((name) => [name, ctx.scratch.hold(bytes[name])]),
-  ) as SelectionBuffers;
+  const taken: GPUBuffer[] = [];
   const release = () => {
-    for (const buffer of Object.values(buffers)) ctx.scratch.release(buffer);
+    for (const buffer of taken) ctx.scratch.release(buffer);
   };
-  const held = Object.entries(buffers).map(([name, buffer]) => [name, { buffer }] as [string, BindingSource]);
-  const memory = {
-    ...Object.fromEntries(held),
-    sums: { scratch: 0, bytes: bytes.sums },
-    hits: { scratch: 1, bytes: bytes.hits },
-  } as Memory;
+  const hold = (name: (typeof HELD)[number]): GPUBuffer => {
+    const buffer = ctx.scratch.hold(bytes[name]);
+    taken.push(buffer);
+    return buffer;
+  };
   try {
+    const buffers = Object.fromEntries(HELD.map((name) => [name, hold(name)])) as SelectionBuffers;
+    const held = Object.entries(buffers).map(
+      ([name, buffer]) => [name, { buffer }] as [string, BindingSource],
+    );
+    const memory = {
+      ...Object.fromEntries(held),
+      sums: { scratch: 0, bytes: bytes.sums },
+      hits: { scratch: 1, bytes: bytes.hits },
+    } as Memory;
     const plan = await compilePlan<{ readonly q: TensorView; readonly k: TensorView }>(ctx, {
       passes: planSelection(shape, capabilities, memory, { ...options, maxDispatchFlops }),
       specs: { q: { layout: shape.q }, k: { layout: shape.k } },

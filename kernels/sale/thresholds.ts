@@ -19,7 +19,7 @@ export function thresholdsTable(heads: number, thresholds: SaleOptions["threshol
 }
 
 function checked(value: number, head: number): number {
-  if (typeof value === "number" && value >= 0 && Number.isFinite(value)) return value;
+  if (typeof value === "number" && value >= 0 && Number.isFinite(Math.fround(value))) return value;
   const fix = "A threshold is a softmax weight; 0 keeps every block of its head.";
-  return fail("shape", `thresholds[${head}]`, "a finite number of at least 0", value, fix);
+  return fail("shape", `thresholds[${head}]`, "a number of at least 0 that f32 can hold", value, fix);
 }
