@@ -39,6 +39,7 @@ export function qualityPlot(title: string, curves: readonly QualityCurve[]): str
       `<line x1="${MARGIN.left}" x2="${WIDTH - MARGIN.right}" y1="${y(error)}" y2="${y(error)}" stroke="#ddd"/><text x="${MARGIN.left - 8}" y="${y(error) + 4}" text-anchor="end">${error.toExponential(0)}</text>`,
   );
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" width="${WIDTH}" height="${HEIGHT}" font-family="sans-serif" font-size="12">
+<title>Error against kept fraction: ${title}</title>
 <rect width="${WIDTH}" height="${HEIGHT}" fill="white"/>
 <text x="${WIDTH / 2}" y="20" text-anchor="middle" font-size="14">${title}</text>
 ${xTicks.join("")}${yTicks.join("")}
