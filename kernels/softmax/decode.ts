@@ -17,6 +17,7 @@ import {
   storageConditions,
 } from "./pass-parts.js";
 import type { SoftmaxShape } from "./problem.js";
+import { mostRangeKeys } from "./rounds.js";
 import { blockRows, decodeBlocks, workgroupThreads } from "./sizes.js";
 import split from "./split.wgsl";
 import strips from "./strips.wgsl";
@@ -28,9 +29,10 @@ type DecodeConfiguration = SplitConfiguration | StripsConfiguration;
 function cuts(
   shape: SoftmaxShape,
   configuration: DecodeConfiguration,
-  { limits }: Capabilities,
+  capabilities: Capabilities,
   maxDispatchFlops: number,
 ) {
+  const { limits } = capabilities;
   const { batches, heads, tokensQ, tokensK, headDim, valueDim } = shape;
   const rows = blockRows(shape);
   const { columnParts, keyTile } = decodeKernel(shape, configuration);
@@ -39,7 +41,11 @@ function cuts(
   const together = configuration.kernel === "strips" ? configuration.threads : 1;
   const allRows = batches * heads * tokensQ;
   const splitBytes = 16 * allRows * Math.ceil(valueDim / 4) * together;
-  const wanted = Math.ceil(tokensK / configuration.keysPerSplit / together);
+  const keysPerSplit = Math.min(
+    configuration.keysPerSplit,
+    mostRangeKeys(configuration, shape, capabilities),
+  );
+  const wanted = Math.ceil(tokensK / keysPerSplit / together);
   // More cuts than a binding holds are no better; but those that the bound of a dispatch demands are needed.
   const held = Math.max(Math.floor(limits.maxStorageBufferBindingSize / splitBytes), 1);
   const keys = longestRange(shape, rows);

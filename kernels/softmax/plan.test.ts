@@ -128,10 +128,45 @@ describe("the planner", () => {
       const { causal, window } = problem.options;
       const options = { ...(causal && { causal }), ...(window && { window }) };
       for (const pass of plan({ q: layout(...q), k: layout(...k), v: layout(...v), ...options })) {
-        expect(
-          pass.kernel.variants[pass.variant]!.bindings.filter(({ type }) => type !== "uniform").length,
-        ).toBeLessThanOrEqual(8);
+        const used = pass.kernel.variants[pass.variant]!.bindings.filter(
+          ({ name, type }) => type !== "uniform" && !("unused" in pass.bindings[name]!),
+        );
+        expect(used.length).toBeLessThanOrEqual(8);
       }
     }
+  });
+
+  test("takes no more rounds of loops than llvmpipe lets an invocation", () => {
+    const cpu = { ...capabilities, adapter: { ...capabilities.adapter, architecture: "llvmpipe" } };
+    const keys = layout(1, 40_000, 1, 64);
+    const long = checkProblem({ q: layout(1, 64, 1, 64), k: keys, v: keys }, cpu);
+    expect(planSoftmax(long, cpu)[0]!.unroll).toMatchObject({ HEAD_DIM4: 16 });
+    const short = checkProblem(
+      { q: layout(1, 64, 1, 64), k: layout(1, 20_000, 1, 64), v: layout(1, 20_000, 1, 64) },
+      cpu,
+    );
+    expect(planSoftmax(short, cpu)[0]!.unroll).not.toHaveProperty("HEAD_DIM4");
+    const rolled = {
+      kernel: "rows",
+      threads: 4,
+      rows: 2,
+      keys: 8,
+      columns: 16,
+      subgroups: false,
+      unroll: false,
+      f16: false,
+    } as const;
+    expect(planSoftmax(long, cpu, { configuration: rolled }).map(({ name }) => name)).toEqual([
+      "softmax/strips",
+      "softmax/merge",
+    ]);
+
+    const wide = layout(1, 40_000, 1, 256);
+    const q = layout(1, 64, 1, 256);
+    const queryRows = { size: 4 * 65, usage: 0x80 } as GPUBuffer;
+    expect(planSoftmax(checkProblem({ q, k: wide, v: wide }, cpu), cpu)[0]!.name).toBe("softmax/strips");
+    expect(() => planSoftmax(checkProblem({ q, k: wide, v: wide, queryRows }, cpu), cpu)).toThrow(
+      /65,535 rounds/,
+    );
   });
 });

@@ -1,9 +1,11 @@
 import type { Capabilities } from "../../src/dispatch/capabilities.js";
+import { fail } from "../../src/dispatch/check.js";
 import type { Pass } from "../../src/dispatch/pass.js";
 import type { RowsConfiguration, SoftmaxConfiguration } from "./configuration.js";
 import { decodeFits, planDecode } from "./decode.js";
 import { longestTile, planPrefill } from "./prefill.js";
 import type { SoftmaxShape } from "./problem.js";
+import { exceedsRounds } from "./rounds.js";
 import { ownsRows, rowConfiguration } from "./row-configuration.js";
 import { DECODE_TOKENS } from "./sizes.js";
 import { tableConfiguration } from "./table.js";
@@ -30,7 +32,8 @@ export function planSoftmax(
 
   const smaller = chosen.kernel === "rows" ? shrunk(chosen, shape, maxDispatchFlops) : chosen;
   const configuration = ownsRows(shape) ? rowConfiguration(smaller, shape, capabilities) : smaller;
-  if (longestTile(shape, configuration) > maxDispatchFlops && !ownsRows(shape)) {
+  const endless = exceedsRounds(configuration, shape, capabilities);
+  if (!ownsRows(shape) && (endless || longestTile(shape, configuration) > maxDispatchFlops)) {
     // A tile of rows that is too long for one dispatch is cut along the keys, as decoding always is. Where the partial sums of
     // that would not fit in a binding, a workgroup a dispatch is the finest cut there is.
     const fewer = { ...shape, tokensQ: Math.min(shape.tokensQ, DECODE_TOKENS) };
@@ -41,6 +44,14 @@ export function planSoftmax(
     )
       return planDecode(shape, capabilities, { ...cut, keysPerSplit: shape.tokensK }, maxDispatchFlops);
   }
+  if (endless)
+    fail(
+      "limit",
+      "keys of a tile of query rows",
+      "so few that this driver does not end the loop over them (llvmpipe ends loops after 65,535 rounds)",
+      `up to ${shape.tokensK} keys of ${shape.headDim} channels`,
+      "Give the block mask its counts, use another driver, or split the keys and merge by log-sum-exp.",
+    );
   return planPrefill(shape, capabilities, configuration, maxDispatchFlops);
 }
 

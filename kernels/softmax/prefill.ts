@@ -14,6 +14,7 @@ import {
   storageConditions,
 } from "./pass-parts.js";
 import type { SoftmaxShape } from "./problem.js";
+import { unrollsChannels } from "./rounds.js";
 import { type PrefillConfiguration, tileSizes } from "./row-configuration.js";
 import { rowTiles } from "./row-tiles.js";
 import rows from "./rows.wgsl";
@@ -37,7 +38,10 @@ export function planPrefill(
     ]),
     constants: { ...problemConstants(shape, kernel), ...constants },
     ...scoreSlots(shape),
-    unroll,
+    unroll: {
+      ...unroll,
+      ...(unrollsChannels(configuration, shape, capabilities) && { HEAD_DIM4: Math.ceil(shape.headDim / 4) }),
+    },
     bindings: {
       q: { tensor: "q" },
       k: { tensor: "k" },

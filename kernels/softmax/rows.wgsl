@@ -78,7 +78,9 @@ fn main(
   if (ROTARY) {
     for (var c = 0u; c < HEAD_DIM4; c++) {
       for (var r = 0u; r < ROWS; r++) {
-        held_queries[c * ROWS + r] = query_channels(q_rows[r], c, query_position(batch, tokens[r]));
+        // Clamped for where the loop is unrolled and there are none: a constant index has to lie inside.
+        held_queries[min(c * ROWS + r, HELD_QUERIES - 1u)] =
+          query_channels(q_rows[r], c, query_position(batch, tokens[r]));
       }
     }
   }
