@@ -73,7 +73,8 @@ export interface SoftmaxOptions {
   readonly keyOffsets?: ArrayLike<number> | GPUBuffer;
 }
 
-export const OPTION_NAMES = [
+/** Options that are numbers, flags and lists of them. */
+export const VALUE_OPTION_NAMES = [
   "causal",
   "queryOffset",
   "window",
@@ -86,6 +87,11 @@ export const OPTION_NAMES = [
   "keyMask",
   "sinkLogits",
   "rope",
+] as const satisfies readonly (keyof SoftmaxOptions)[];
+
+/** All of them; the others are WGSL of the application's, or say what is computed at all. */
+export const OPTION_NAMES = [
+  ...VALUE_OPTION_NAMES,
   "scoreMod",
   "maskMod",
   "blockMask",

@@ -4,7 +4,7 @@ import { NORMAL_SOURCE, normalSource } from "../_playground/normal-source.js";
 import { fieldsOf, filledIn } from "../_playground/values.js";
 import { makeCaseInputs } from "./case-inputs.js";
 import { SOFTMAX_CASES } from "./cases.js";
-import { OPTION_NAMES } from "./options.js";
+import { VALUE_OPTION_NAMES } from "./options.js";
 import { checkCase, fieldOfSubject } from "./playground/check-values.js";
 import { type PlaygroundCase, readValues, valuesOf } from "./playground/read-values.js";
 import { verifyRun } from "./playground/verify-run.js";
@@ -39,7 +39,7 @@ describe("the fields", () => {
     expect(() => playground.check(initial, capabilities)).not.toThrow();
   });
 
-  it.each(OPTION_NAMES)("include one for the option %s", (option) => {
+  it.each(VALUE_OPTION_NAMES)("include one for the option %s", (option) => {
     expect(fields.map(({ name }) => name.split(".")[0])).toContain(option);
   });
 
@@ -174,7 +174,7 @@ describe("the program", () => {
   it("says nothing of options that are not set", () => {
     const plain = playground.snippet(initial, { name: "table", label: "" });
     expect(plain).toContain("await softmaxAttention(ctx, q, k, v);");
-    for (const option of OPTION_NAMES) expect(plain).not.toContain(option);
+    for (const option of VALUE_OPTION_NAMES) expect(plain).not.toContain(option);
   });
 
   it("names every option that is set", () => {
@@ -182,7 +182,7 @@ describe("the program", () => {
       { ...initial, ...Object.fromEntries(richValues()) },
       { name: "table", label: "" },
     );
-    for (const option of OPTION_NAMES) expect(snippet).toMatch(new RegExp(`^  ${option}(:|,)`, "m"));
+    for (const option of VALUE_OPTION_NAMES) expect(snippet).toMatch(new RegExp(`^  ${option}(:|,)`, "m"));
   });
 
   it("checks as the page does", () => {

@@ -14,7 +14,7 @@ import type { SoftmaxShape } from "./problem.js";
 export function softmaxTables(shape: SoftmaxShape, options: SoftmaxOptions): Record<string, Table> {
   return {
     terms: termsTable(shape, options),
-    ...(shape.keyMask && { key_mask: keyMaskTable(shape, options.keyMask!) }),
+    ...(options.keyMask !== undefined && { key_mask: keyMaskTable(shape, options.keyMask) }),
     ...shape.mods?.tables,
   };
 }
