@@ -186,7 +186,8 @@ describe("search page", () => {
 
   it("opens the device anew after it was lost", async () => {
     await onPage(async (page) => {
-      await expect.poll(() => page.locator("#adapter").textContent()).not.toBe("…");
+      // On a busy machine the page's kernels take seconds to be linked.
+      await expect.poll(() => page.locator("#adapter").textContent(), { timeout: 30_000 }).not.toBe("…");
       const session = await browser.newBrowserCDPSession();
       await session.send("Browser.crashGpuProcess");
       await page.getByRole("alert").filter({ hasText: "The graphics device was lost" }).waitFor();
