@@ -74,7 +74,7 @@ describe("tuning softmax attention", () => {
 
   test("finds out a candidate that writes nothing, though the one before was right", async () => {
     breakKernels(device, "const KEYS: u32 = 8u", (code) =>
-      code.replace("if (token <= last_token)", "if (token > 99999u)"),
+      code.replace("if (i32(own_row + r) <= rows.last)", "if (own_row > 99999u)"),
     );
     const ctx = await AttentionContext.create(device);
     const { dropped } = await tuneSoftmaxAttention(ctx, PROBLEM, { candidates: CANDIDATES });
@@ -102,7 +102,7 @@ describe("tuning softmax attention", () => {
       code.includes("const KEYS: u32 = 8u")
         ? code.replace("1.0 / row_sum", "1.001 / row_sum")
         : code.includes("const KEYS: u32 = 12u")
-          ? code.replace("if (token <= last_token)", "if (token > 99999u)")
+          ? code.replace("if (i32(own_row + r) <= rows.last)", "if (own_row > 99999u)")
           : code,
     );
     const ctx = await AttentionContext.create(device);
