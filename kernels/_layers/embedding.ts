@@ -122,7 +122,7 @@ function embeddingPass(shape: EmbeddingShape, capabilities: Capabilities): Pass 
     bindings: {
       ids: { tensor: "ids" },
       table: { tensor: "table" },
-      positions: positions ? { tensor: "positions" } : { unused: "read" },
+      positions: positions ? { tensor: "positions" } : { unused: true },
       out: { tensor: "out" },
     },
     uniforms: {

@@ -4,7 +4,7 @@ import type { AttentionContext } from "../../src/dispatch/context.js";
 import { cutWorkgroups } from "../../src/dispatch/cut-workgroups.js";
 import { dispatchFlops } from "../../src/dispatch/dispatch-budget.js";
 import { AttentionError } from "../../src/dispatch/errors.js";
-import { bytesOf, checkBindable, isVec4 } from "../../src/dispatch/layout.js";
+import { bytesOf, checkBindable, isVec4, transposed } from "../../src/dispatch/layout.js";
 import type { Pass } from "../../src/dispatch/pass.js";
 import { runPasses } from "../../src/dispatch/run-passes.js";
 import { variantKey } from "../../src/dispatch/specialise.js";
@@ -162,8 +162,8 @@ export function linearPasses(
       bindings: {
         x: { tensor: "x" },
         weight: { tensor: "weight" },
-        bias: bias ? { tensor: "bias" } : { unused: "read" },
-        residual: residual ? { tensor: "residual" } : { unused: "read" },
+        bias: bias ? { tensor: "bias" } : { unused: true },
+        residual: residual ? { tensor: "residual" } : { unused: true },
         out: { tensor: "out" },
       },
     },
@@ -172,9 +172,4 @@ export function linearPasses(
     cutWorkgroups([{ work, flops: flops / groups }], groups, maxDispatchFlops),
     bytesOf(x, weight, bias, residual, out),
   );
-}
-
-function transposed({ dtype, shape, offset, ...rest }: TensorLayout): TensorLayout {
-  const [b, t, i, o] = stridesOf({ dtype, shape, ...rest });
-  return { dtype, shape: [shape[0], shape[1], shape[3], shape[2]], strides: [b, t, o, i], offset };
 }

@@ -71,7 +71,7 @@ function rmsNormPass({ x, scale, out, epsilon }: RmsNormShape, capabilities: Cap
     workgroups: spreadWorkgroups(batches * tokens, capabilities.limits.maxComputeWorkgroupsPerDimension),
     bindings: {
       x: { tensor: "x" },
-      scale: scale ? { tensor: "scale" } : { unused: "read" },
+      scale: scale ? { tensor: "scale" } : { unused: true },
       out: { tensor: "out" },
     },
     uniforms: {

@@ -112,7 +112,7 @@ function aggregatePasses(
       k: { tensor: "k" },
       v: { tensor: "v" },
       agents: scratch.agents,
-      agent_bias: agentBias ? { tensor: "agentBias" } : { unused: "read" },
+      agent_bias: agentBias ? { tensor: "agentBias" } : { unused: true },
       partial_out: scratch.partialOut,
       partial_state: scratch.partialState,
     } satisfies Bindings<"aggregate">,
@@ -183,7 +183,7 @@ function tapsPass(shape: AgentShape, capabilities: Capabilities, scratch: Scratc
     workgroups: spreadWorkgroups(count, capabilities.limits.maxComputeWorkgroupsPerDimension),
     bindings: {
       weight: { tensor: "depthwiseWeight" },
-      bias: bias ? { tensor: "depthwiseBias" } : { unused: "read" },
+      bias: bias ? { tensor: "depthwiseBias" } : { unused: true },
       taps: scratch.taps,
     } satisfies Bindings<"taps">,
     uniforms: {
@@ -234,12 +234,12 @@ function broadcastPasses(
     },
     bindings: {
       q: { tensor: "q" },
-      v: readsV ? { tensor: "v" } : { unused: "read" },
+      v: readsV ? { tensor: "v" } : { unused: true },
       out: { tensor: "out" },
       agents: scratch.agents,
       agent_values: scratch.agentValues,
-      query_bias: queryBias ? { tensor: "queryBias" } : { unused: "read" },
-      taps: depthwise ? scratch.taps : { unused: "read" },
+      query_bias: queryBias ? { tensor: "queryBias" } : { unused: true },
+      taps: depthwise ? scratch.taps : { unused: true },
     } satisfies Bindings<"broadcast">,
   };
   const [lines, line] = queryLines(shape);

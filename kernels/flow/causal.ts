@@ -76,11 +76,11 @@ export function planStep(shape: FlowShape, device: Device): Pass[] {
 }
 
 function stateBinding({ state }: FlowShape): BindingSource {
-  return state ? { tensor: "state" } : { unused: "read" };
+  return state ? { tensor: "state" } : { unused: true };
 }
 
 function stateOutBinding({ stateOut }: FlowShape): BindingSource {
-  return stateOut ? { tensor: "stateOut" } : { unused: "write" };
+  return stateOut ? { tensor: "stateOut" } : { unused: true };
 }
 
 function flowPass(shape: FlowShape, cut: Cut, scratch: Scratch): Draft {

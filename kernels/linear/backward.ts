@@ -1,9 +1,10 @@
 import { type CompiledPlan, compilePlan } from "../../src/dispatch/compiled-plan.js";
 import type { AttentionContext } from "../../src/dispatch/context.js";
 import { dispatchFlops } from "../../src/dispatch/dispatch-budget.js";
+import { transposed } from "../../src/dispatch/layout.js";
 import { runOnce } from "../../src/dispatch/run-once.js";
 import type { TensorSpec } from "../../src/dispatch/tensor-set.js";
-import { stridesOf, type TensorLayout, type TensorView } from "../../src/dispatch/tensor-view.js";
+import type { TensorLayout, TensorView } from "../../src/dispatch/tensor-view.js";
 import { checkBuffer, checkOptions } from "../../src/dispatch/validate.js";
 import { type LinearCore, type NamedState, powersTable } from "./core.js";
 import type { LinearOptions } from "./options.js";
@@ -172,11 +173,4 @@ export function backwardCores(shape: LinearBackwardShape): LinearCore[] {
 
 function named(s: string, layout: TensorLayout): NamedState {
   return { names: { s }, layout: { s: layout } };
-}
-
-/** The same state with rows and columns exchanged. */
-function transposed(layout: TensorLayout): TensorLayout {
-  const [b, h, d, e] = layout.shape;
-  const [sb, sh, sd, se] = stridesOf(layout);
-  return { ...layout, shape: [b, h, e, d], strides: [sb, sh, se, sd] };
 }

@@ -117,19 +117,19 @@ export function coreBindings({
   initial,
   final,
 }: LinearCore): Record<string, BindingSource> {
-  const state = (name: string | undefined, access: "read" | "write"): BindingSource =>
-    name === undefined ? { unused: access } : { tensor: name };
+  const state = (name: string | undefined): BindingSource =>
+    name === undefined ? { unused: true } : { tensor: name };
   return {
     q: { tensor: q.name },
     k: { tensor: k.name },
     v: { tensor: v.name },
     out: { tensor: out.name },
-    raw: state(raw?.name, "read"),
+    raw: state(raw?.name),
     powers: { table: "powers" },
-    initial_s: state(initial?.names.s, "read"),
-    initial_z: state(initial?.names.z, "read"),
-    final_s: state(final?.names.s, "write"),
-    final_z: state(final?.names.z, "write"),
+    initial_s: state(initial?.names.s),
+    initial_z: state(initial?.names.z),
+    final_s: state(final?.names.s),
+    final_z: state(final?.names.z),
   };
 }
 

@@ -65,7 +65,7 @@ export function projectPasses(draft: ProjectDraft, shape: ProjectionShape, devic
     gates: { tensor: "gates" },
     heads: { tensor: "attended" },
     weight: { tensor: "weight" },
-    bias: hasBias ? { tensor: "bias" } : { unused: "read" },
+    bias: hasBias ? { tensor: "bias" } : { unused: true },
     out: target,
   } satisfies Bindings<"project_rows">;
   return runPasses(

@@ -1,8 +1,7 @@
 import type { Capabilities } from "../../src/dispatch/capabilities.js";
-import { isVec4 } from "../../src/dispatch/layout.js";
+import { isVec4, transposed } from "../../src/dispatch/layout.js";
 import { stridesOf, type TensorLayout } from "../../src/dispatch/tensor-view.js";
 import { allActive } from "./head-choice.js";
-import { transposed } from "./matrices.js";
 import type { ProjectionShape } from "./projection-problem.js";
 
 /**

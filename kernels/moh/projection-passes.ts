@@ -113,7 +113,7 @@ function tiled(
     listed: topK / (heads - sharedHeads),
   }[form];
   const { order: orderSource, tileHeads } = orderSources(shape, rows);
-  const none = { unused: "read" } as const;
+  const none = { unused: true } as const;
   const draft = {
     name: form === "dense" ? "moh/project" : `moh/project, ${form}`,
     kernel: project,

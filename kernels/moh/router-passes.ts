@@ -1,7 +1,7 @@
 import type { Capabilities } from "../../src/dispatch/capabilities.js";
 import { cutWorkgroups } from "../../src/dispatch/cut-workgroups.js";
 import type { ConstantValues, KernelModule } from "../../src/dispatch/kernel-module.js";
-import { bytesOf, isVec4 } from "../../src/dispatch/layout.js";
+import { bytesOf, isVec4, transposed } from "../../src/dispatch/layout.js";
 import type { BindingSource, KernelBindings, Pass } from "../../src/dispatch/pass.js";
 import { runPasses } from "../../src/dispatch/run-passes.js";
 import { knownConstants, variantKey } from "../../src/dispatch/specialise.js";
@@ -13,7 +13,6 @@ import gates from "./gates.wgsl";
 import lists from "./lists.wgsl";
 import logits from "./logits.wgsl";
 import loss from "./loss.wgsl";
-import { transposed } from "./matrices.js";
 import norms from "./norms.wgsl";
 import type { RouterMatrix, RouterShape } from "./router-problem.js";
 
@@ -137,9 +136,9 @@ function gatesPass(shape: RouterShape): Draft {
       WRITE_PROBABILITIES: shape.loss !== undefined,
     },
     bindings: {
-      scores: scoreWidth > 0 ? scoresSource(shape) : { unused: "read" },
+      scores: scoreWidth > 0 ? scoresSource(shape) : { unused: true },
       gates: { tensor: "gates" },
-      probabilities: shape.loss ? probabilitiesSource(shape) : { unused: "write" },
+      probabilities: shape.loss ? probabilitiesSource(shape) : { unused: true },
     } satisfies Bindings<"gates">,
     groups: Math.ceil((batches * tokens) / THREADS),
     work: THREADS * (scoreWidth + 12) * scoreWidth,
@@ -156,8 +155,8 @@ function listsPass(shape: RouterShape, capabilities: Capabilities): Draft {
     bindings: {
       gates: { tensor: "gates" },
       lists: { tensor: "lists" },
-      probabilities: shape.loss ? probabilitiesSource(shape) : { unused: "read" },
-      shares: shape.loss ? sharesSource(shape) : { unused: "write" },
+      probabilities: shape.loss ? probabilitiesSource(shape) : { unused: true },
+      shares: shape.loss ? sharesSource(shape) : { unused: true },
     } satisfies Bindings<"lists">,
     groups: batches * heads,
     work: 2 * tokens,

@@ -1,7 +1,7 @@
 import { checkNumber, fail } from "../../src/dispatch/check.js";
 import type { AttentionContext } from "../../src/dispatch/context.js";
-import { AttentionError } from "../../src/dispatch/errors.js";
 import type { TensorView } from "../../src/dispatch/tensor-view.js";
+import { throwIfAborted } from "../../src/dispatch/tuning/abort.js";
 import { checkOptions } from "../../src/dispatch/validate.js";
 import type { SaleOptions } from "./options.js";
 import { checkProblem } from "./problem.js";
@@ -70,6 +70,11 @@ export interface SaleCalibration {
   readonly layers: readonly SaleLayerCalibration[];
 }
 
+const ENDED = {
+  subject: "calibrateSale",
+  fix: "Call it again; thresholds found so far were given to onProgress.",
+};
+
 /** How a layer stands while samples come in. */
 interface LayerState {
   thresholds: number[];
@@ -106,9 +111,9 @@ export async function calibrateSale(
   const total = options.total ?? (Array.isArray(samples) ? samples.length : undefined);
   const layers = new Map<number, LayerState>();
   let done = 0;
-  checkAborted(signal);
+  throwIfAborted(signal, ENDED);
   for await (const sample of samples) {
-    checkAborted(signal);
+    throwIfAborted(signal, ENDED);
     const { layer = 0, q, k, v } = sample;
     if (!Number.isInteger(layer)) fail("shape", "layer", "an integer", layer, "Leave it out for 0.");
     const shape = checkProblem({ q, k, v, ...selection, thresholds: start }, ctx.capabilities);
@@ -121,7 +126,7 @@ export async function calibrateSale(
     };
     layers.set(layer, state);
     checkHeads(layer, heads, state);
-    const plan = await planSample(ctx, sample, selection, shape, () => checkAborted(signal));
+    const plan = await planSample(ctx, sample, selection, shape, () => throwIfAborted(signal, ENDED));
     try {
       await settle(plan, state, { floor, errorBound });
     } finally {
@@ -182,15 +187,4 @@ function checkHeads(layer: number, heads: number, { thresholds }: LayerState): v
   if (heads === thresholds.length) return;
   const fix = "All samples of a layer have the same query heads.";
   fail("shape", `q.shape[2] (heads) of layer ${layer}`, `${thresholds.length}, as before`, heads, fix);
-}
-
-function checkAborted(signal: AbortSignal | undefined): void {
-  if (!signal?.aborted) return;
-  throw new AttentionError("aborted", {
-    subject: "calibrateSale",
-    expected: "to finish",
-    got: "an AbortSignal that fired",
-    fix: "Call it again; thresholds found so far were given to onProgress.",
-    cause: signal.reason,
-  });
 }

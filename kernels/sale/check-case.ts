@@ -1,6 +1,6 @@
 import type { AttentionContext } from "../../src/dispatch/context.js";
 import { asStored } from "../../src/dispatch/float16.js";
-import { readWords } from "../../src/dispatch/read-words.js";
+import { readWords } from "../../src/dispatch/read-back.js";
 import { elementCount, type Shape4, type TensorView } from "../../src/dispatch/tensor-view.js";
 import { difference } from "../../test/support/compare.js";
 import { normalArray, randomSource } from "../../test/support/random.js";

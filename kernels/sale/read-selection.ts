@@ -1,5 +1,5 @@
 import type { AttentionContext } from "../../src/dispatch/context.js";
-import { readWords } from "../../src/dispatch/read-words.js";
+import { readWords } from "../../src/dispatch/read-back.js";
 import { rowsOf } from "./memory.js";
 import type { SaleShape } from "./problem.js";
 import type { SelectionPlan } from "./selection.js";

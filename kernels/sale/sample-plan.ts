@@ -1,7 +1,7 @@
 import { BufferUsage } from "../../src/dispatch/buffer-usage.js";
 import type { CompiledPlan } from "../../src/dispatch/compiled-plan.js";
 import type { AttentionContext } from "../../src/dispatch/context.js";
-import { readWords } from "../../src/dispatch/read-words.js";
+import { readWords } from "../../src/dispatch/read-back.js";
 import { planSoftmaxAttention } from "../softmax/index.js";
 import { planSaleAttention } from "./attention-plan.js";
 import type { SaleSample } from "./calibrate.js";

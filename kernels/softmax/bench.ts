@@ -1,77 +1,24 @@
 import type { AttentionContext } from "../../src/dispatch/context.js";
-import type { Shape4 } from "../../src/dispatch/tensor-view.js";
-import { normalArray, randomSource } from "../../test/support/random.js";
 import type { BenchEntry, BenchRow, MechanismBench } from "../_bench/mechanism-bench.js";
-import { planEntry, recorded } from "../_bench/plan-entry.js";
-import {
-  causalMask,
-  createBlockMask,
-  documentMask,
-  type MaskMod,
-  planSoftmaxAttention,
-  type SoftmaxOptions,
-} from "./index.js";
-import { softmaxAttentionReference } from "./reference.js";
+import { type BenchOptions, maskedSoftmaxEntry } from "../_bench/softmax-entry.js";
+import { causalMask, createBlockMask, documentMask, type MaskMod } from "./index.js";
 
 const [HEADS, DIM] = [8, 64];
-const TOLERANCE = 1e-5;
-const CHECKED_ROWS = 4;
 
-interface Masked {
-  readonly options: Omit<SoftmaxOptions, "bias">;
-  readonly buffers: readonly GPUBuffer[];
-}
-
-/** Softmax attention under a mask; a few query rows are checked. `sees` is what the options mean. */
 function masked(
   name: string,
   tokens: number,
-  make: (ctx: AttentionContext) => Promise<Masked>,
+  make: (ctx: AttentionContext) => Promise<BenchOptions>,
   sees: (i: number, j: number) => boolean,
 ): BenchEntry {
-  return {
-    name,
-    rows: tokens * HEADS,
-    async prepare(ctx) {
-      const shape: Shape4 = [1, tokens, HEADS, DIM];
-      const random = randomSource(1);
-      const data = () => normalArray(tokens * HEADS * DIM, random);
-      const [q, k, v] = [data(), data(), data()];
-      const { options, buffers } = await make(ctx);
-      const tensors = {
-        q: ctx.fromArray(q, shape),
-        k: ctx.fromArray(k, shape),
-        v: ctx.fromArray(v, shape),
-        out: ctx.empty(shape),
-      };
-      const plan = await planSoftmaxAttention(ctx, { ...tensors, ...options });
-      const width = HEADS * DIM;
-      const rows = Array.from({ length: CHECKED_ROWS }, (_, n) =>
-        Math.round((n * (tokens - 1)) / (CHECKED_ROWS - 1)),
-      );
-      const expected = () => {
-        const values = rows.flatMap((row) => [
-          ...softmaxAttentionReference({
-            q: { data: q.subarray(row * width, (row + 1) * width), shape: [1, 1, HEADS, DIM] },
-            k: { data: k, shape },
-            v: { data: v, shape },
-            maskMod: (_b, _h, _i, j) => sees(row, j),
-          }).out,
-        ]);
-        const places = rows.flatMap((row) => Array.from({ length: width }, (_, n) => row * width + n));
-        return [{ view: tensors.out, places, values }];
-      };
-      const all = [...Object.values(tensors).map(({ buffer }) => buffer), ...buffers];
-      return planEntry(ctx, [recorded(plan, tensors)], [tensors.out], expected, TOLERANCE, all);
-    },
-  };
+  return maskedSoftmaxEntry({ name, tokens, heads: HEADS, dim: DIM, make, sees });
 }
 
-const built = (options: Masked["options"]) => async () => ({ options, buffers: [] });
+const built = (options: BenchOptions["options"]) => async () => ({ options });
 
 /** A mask of the application's, with the block mask made of it. */
 function withBlocks(maskMod: MaskMod, tokens: number) {
-  return async (ctx: AttentionContext): Promise<Masked> => {
+  return async (ctx: AttentionContext): Promise<BenchOptions> => {
     const blockMask = await createBlockMask(ctx, maskMod, { shape: [1, 1, tokens, tokens] });
     return { options: { maskMod, blockMask }, buffers: [blockMask.buffer] };
   };

@@ -1,5 +1,4 @@
-import { BufferUsage } from "../../src/dispatch/buffer-usage.js";
-import { checkLength, fail, isBuffer } from "../../src/dispatch/check.js";
+import { checkLength, checkUsage, fail, isBuffer } from "../../src/dispatch/check.js";
 import type { Shape4 } from "../../src/dispatch/tensor-view.js";
 import type { MaskMod } from "./mod-types.js";
 
@@ -76,14 +75,7 @@ export function checkBlockMask(
     );
   checkBlockSize("blockMask.blockQ", blockQ, 32);
   checkBlockSize("blockMask.blockK", blockK, 16);
-  if (!(buffer.usage & BufferUsage.STORAGE))
-    fail(
-      "unsupported",
-      "blockMask.buffer usage",
-      "GPUBufferUsage.STORAGE",
-      `usage ${buffer.usage}`,
-      "Create it with that usage.",
-    );
+  checkUsage("blockMask.buffer usage", buffer, "STORAGE");
   const [b, h, rows] = blockGrid(mask);
   const bytes = 8 * b * h * rows;
   if (buffer.size < bytes)

@@ -6,7 +6,7 @@ import { cutWorkgroups } from "../../src/dispatch/cut-workgroups.js";
 import { dispatchFlops } from "../../src/dispatch/dispatch-budget.js";
 import { AttentionError } from "../../src/dispatch/errors.js";
 import { type Pass, spreadWorkgroups } from "../../src/dispatch/pass.js";
-import { readWords } from "../../src/dispatch/read-words.js";
+import { readWords } from "../../src/dispatch/read-back.js";
 import { runPasses } from "../../src/dispatch/run-passes.js";
 import type { Shape4 } from "../../src/dispatch/tensor-view.js";
 import { checkOptions } from "../../src/dispatch/validate.js";

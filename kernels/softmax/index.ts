@@ -151,7 +151,7 @@ export async function softmaxAttention(
 ): Promise<{ out: TensorView; lse?: TensorView }> {
   checkOptions("softmaxAttention", options, [...OPTION_NAMES, "out", "lse"]);
   const problem: SoftmaxProblem = { ...options, q, k, v };
-  const shape = checkProblem(problem, ctx.capabilities, await loadMods(problem));
+  const shape = checkProblem(problem, ctx.capabilities);
   for (const [name, view] of Object.entries({ q, k, v, ...(options.bias && { bias: options.bias }) })) {
     checkBuffer(name, view, ctx.capabilities);
   }

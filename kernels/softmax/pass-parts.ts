@@ -112,8 +112,8 @@ export function rowBindings({
   queryRows,
 }: SoftmaxShape): Record<"block_list" | "query_rows", BindingSource> {
   return {
-    block_list: blockMask ? { buffer: blockMask.buffer } : { unused: "read" },
-    query_rows: queryRows ? { buffer: queryRows } : { unused: "read" },
+    block_list: blockMask ? { buffer: blockMask.buffer } : { unused: true },
+    query_rows: queryRows ? { buffer: queryRows } : { unused: true },
   };
 }
 
@@ -121,13 +121,13 @@ export function maskBindings(shape: SoftmaxShape): Record<"terms" | "key_mask" |
   return {
     ...shape.mods?.bindings,
     terms: { table: "terms" },
-    key_mask: shape.keyMask ? { table: "key_mask" } : { unused: "read" },
-    bias: shape.bias ? { tensor: "bias" } : { unused: "read" },
+    key_mask: shape.keyMask ? { table: "key_mask" } : { unused: true },
+    bias: shape.bias ? { tensor: "bias" } : { unused: true },
   };
 }
 
 export function lseBinding(shape: SoftmaxShape): BindingSource {
-  return shape.lse ? { tensor: "lse" } : { unused: "write" };
+  return shape.lse ? { tensor: "lse" } : { unused: true };
 }
 
 /**

@@ -169,4 +169,30 @@ describe("the planner", () => {
       /65,535 rounds/,
     );
   });
+
+  test("keeps a given tile, and chooses that of packed sequences by the longest", () => {
+    const q = layout(1, 512, 1, 64);
+    const queryRows = { size: 4 * 513, usage: 0x80 } as GPUBuffer;
+    const few = layout(1, 40, 1, 64);
+    const listed = checkProblem({ q: few, k: few, v: few, queryRows }, capabilities);
+    const given = {
+      kernel: "tiled",
+      groups: 16,
+      lanes: 4,
+      rows: 4,
+      keys: 4,
+      staged: false,
+      f16: false,
+    } as const;
+    expect(planSoftmax(listed, capabilities, { configuration: given })[0]!.constants).toMatchObject({
+      GROUPS: 16,
+      ROWS: 4,
+    });
+    const offsets = Array.from({ length: 129 }, (_, n) => 4 * n);
+    const packed = checkProblem({ q, k: q, v: q, queryOffsets: offsets, keyOffsets: offsets }, capabilities);
+    const plain = checkProblem({ q, k: q, v: q }, capabilities);
+    const rowsOf = (shape: typeof plain) => planSoftmax(shape, capabilities)[0]!.constants.ROWS;
+    expect(rowsOf(packed)).toBe(2);
+    expect(rowsOf(plain)).toBe(4);
+  });
 });

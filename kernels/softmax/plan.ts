@@ -6,7 +6,7 @@ import { decodeFits, planDecode } from "./decode.js";
 import { longestTile, planPrefill } from "./prefill.js";
 import type { SoftmaxShape } from "./problem.js";
 import { exceedsRounds } from "./rounds.js";
-import { ownsRows, rowConfiguration } from "./row-configuration.js";
+import { ownsRows, rowConfiguration, rowSizes } from "./row-configuration.js";
 import { DECODE_TOKENS } from "./sizes.js";
 import { tableConfiguration } from "./table.js";
 
@@ -25,7 +25,8 @@ export function planSoftmax(
   options: PlanOptions = {},
 ): Pass[] {
   const { maxDispatchFlops = Number.POSITIVE_INFINITY } = options;
-  const wished = options.configuration ?? tableConfiguration(shape, capabilities);
+  const sizes = ownsRows(shape) ? rowSizes(shape) : shape;
+  const wished = options.configuration ?? tableConfiguration(sizes, capabilities);
   const chosen = ownsRows(shape) ? rowConfiguration(wished, shape, capabilities) : wished;
   if (chosen.kernel === "split" || chosen.kernel === "strips")
     return planDecode(shape, capabilities, chosen, maxDispatchFlops);

@@ -1,5 +1,4 @@
-import { BufferUsage } from "../../src/dispatch/buffer-usage.js";
-import { fail, isBuffer } from "../../src/dispatch/check.js";
+import { checkUsage, fail, isBuffer } from "../../src/dispatch/check.js";
 import type { Shape4 } from "../../src/dispatch/tensor-view.js";
 
 /** @throws AttentionError "shape" or "unsupported" for a list of query rows that cannot be one */
@@ -16,14 +15,7 @@ export function checkQueryRows(
       buffer,
       "Leave it out to compute all rows.",
     );
-  if (!(buffer.usage & BufferUsage.STORAGE))
-    fail(
-      "unsupported",
-      "queryRows usage",
-      "GPUBufferUsage.STORAGE",
-      `usage ${buffer.usage}`,
-      "Create it with that usage.",
-    );
+  checkUsage("queryRows usage", buffer, "STORAGE");
   const bytes = 4 * batches * heads * (1 + tokensQ);
   if (buffer.size < bytes)
     fail(

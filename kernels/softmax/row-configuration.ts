@@ -3,7 +3,7 @@ import { fail } from "../../src/dispatch/check.js";
 import type { RowsConfiguration, SoftmaxConfiguration, TiledConfiguration } from "./configuration.js";
 import { longestSequence } from "./packed.js";
 import type { SoftmaxShape } from "./problem.js";
-import { DECODE_TOKENS } from "./sizes.js";
+import { DECODE_TOKENS, type Sizes } from "./sizes.js";
 import { tableConfiguration } from "./table.js";
 
 export type PrefillConfiguration = TiledConfiguration | RowsConfiguration;
@@ -13,18 +13,22 @@ export function ownsRows({ blockMask, queryRows, packed }: SoftmaxShape): boolea
   return blockMask !== undefined || queryRows !== undefined || packed !== undefined;
 }
 
+/**
+ * Sizes to choose a kernel by that owns rows: never a decode kernel's, and for packed sequences those of the longest, since tiles for
+ * all rows of many short ones would be empty for the most part.
+ */
+export function rowSizes(shape: SoftmaxShape): Sizes {
+  const longest = shape.packed ? Math.min(longestSequence(shape.packed), shape.tokensQ) : shape.tokensQ;
+  return { ...shape, tokensQ: Math.max(longest, DECODE_TOKENS + 1) };
+}
+
 /** The configuration, or the table's where it cuts keys; with tiles that divide the blocks of a block mask. */
 export function rowConfiguration(
   chosen: SoftmaxConfiguration,
   shape: SoftmaxShape,
   capabilities: Capabilities,
 ): PrefillConfiguration {
-  const longest = shape.packed ? Math.min(longestSequence(shape.packed), shape.tokensQ) : shape.tokensQ;
-  // Many short sequences: tiles for all of their rows together would be empty for the most part.
-  const own =
-    cutsKeys(chosen) || longest < tileSizes(chosen as PrefillConfiguration)[0]
-      ? tableConfiguration({ ...shape, tokensQ: Math.max(longest, DECODE_TOKENS + 1) }, capabilities)
-      : chosen;
+  const own = cutsKeys(chosen) ? tableConfiguration(rowSizes(shape), capabilities) : chosen;
   const prefill = own as PrefillConfiguration;
   return shape.blockMask ? dividing(prefill, shape.blockMask) : prefill;
 }

@@ -1,5 +1,4 @@
-import { BufferUsage } from "../../src/dispatch/buffer-usage.js";
-import { fail, isBuffer } from "../../src/dispatch/check.js";
+import { checkUsage, fail, isBuffer } from "../../src/dispatch/check.js";
 import { checkOptions } from "../../src/dispatch/validate.js";
 import type { MaskFunction, MaskMod, ModSource } from "./mod-types.js";
 
@@ -114,14 +113,7 @@ function checkBinding(subject: string, type: unknown, data: unknown): void {
         type,
         "Name the type of its elements.",
       );
-    if (!(data.usage & BufferUsage.STORAGE))
-      fail(
-        "unsupported",
-        `${subject} buffer usage`,
-        "GPUBufferUsage.STORAGE",
-        `usage ${data.usage}`,
-        "Create it with that usage.",
-      );
+    checkUsage(`${subject} buffer usage`, data, "STORAGE");
     if (data.size < elementBytes(type))
       fail(
         "shape",

@@ -1,3 +1,4 @@
+import { BufferUsage } from "./buffer-usage.js";
 import { AttentionError, type AttentionErrorCode } from "./errors.js";
 
 /** Throws an `AttentionError`; the parts in the order in which its message says them. */
@@ -41,6 +42,18 @@ export function checkLength(name: string, values: ArrayLike<unknown>, length: nu
     `${length} values, ${meaning}`,
     String(values?.length ?? values),
     "Give one value for each.",
+  );
+}
+
+/** @throws AttentionError "unsupported" for a buffer that was not created for this use */
+export function checkUsage(subject: string, buffer: GPUBuffer, use: "STORAGE" | "COPY_SRC"): void {
+  if (buffer.usage & BufferUsage[use]) return;
+  fail(
+    "unsupported",
+    subject,
+    `GPUBufferUsage.${use} (${BufferUsage[use]})`,
+    `usage ${buffer.usage}`,
+    `Create the buffer with GPUBufferUsage.${use} added to its usage.`,
   );
 }
 

@@ -1,9 +1,11 @@
 import { BufferUsage } from "./buffer-usage.js";
 import { type Capabilities, capabilitiesOf, deviceRequirements } from "./capabilities.js";
+import { checkUsage } from "./check.js";
 import { AttentionError } from "./errors.js";
 import { float16Words, float32FromHalves, float32Words } from "./float16.js";
 import { PipelineCache } from "./pipeline-cache.js";
 import { Profiler } from "./profiler.js";
+import { readBack } from "./read-back.js";
 import { ScratchArena } from "./scratch.js";
 import {
   bytesPerElement,
@@ -156,14 +158,7 @@ export class AttentionContext {
   async read(view: TensorView): Promise<Float32Array<ArrayBuffer>> {
     await this.assertAlive();
     checkLayout("view", view, ["f32", "f16"]);
-    if (!(view.buffer.usage & BufferUsage.COPY_SRC)) {
-      throw new AttentionError("unsupported", {
-        subject: "read view.buffer.usage",
-        expected: `GPUBufferUsage.COPY_SRC (${BufferUsage.COPY_SRC})`,
-        got: `usage ${view.buffer.usage}`,
-        fix: "Create the buffer with GPUBufferUsage.COPY_SRC added to its usage.",
-      });
-    }
+    checkUsage("read view.buffer.usage", view.buffer, "COPY_SRC");
     const needed = Math.ceil((bytesPerElement(view.dtype) * extentOf(view).end) / 4) * 4;
     if (needed > view.buffer.size) {
       throw new AttentionError("shape", {
@@ -174,24 +169,13 @@ export class AttentionContext {
       });
     }
     const { offset, size, base } = bindingRange(view, this.capabilities);
-    const readable = this.device.createBuffer({ size, usage: BufferUsage.MAP_READ | BufferUsage.COPY_DST });
-    try {
-      await this.submitChecked((encoder) =>
-        encoder.copyBufferToBuffer(view.buffer, offset, readable, 0, size),
-      );
-      await readable.mapAsync(1 /* READ */);
-      const bytes = readable.getMappedRange();
-      return gather(
+    return readBack(this, "read view.buffer.usage", { buffer: view.buffer, offset, size }, (bytes) =>
+      gather(
         view.dtype === "f16" ? float32FromHalves(new Uint16Array(bytes)) : new Float32Array(bytes),
         view,
         base,
-      );
-    } catch (error) {
-      await this.assertAlive();
-      throw error;
-    } finally {
-      readable.destroy();
-    }
+      ),
+    );
   }
 
   /** Times passes on the GPU; see `Profiler`. The caller destroys it. */

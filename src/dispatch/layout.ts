@@ -92,6 +92,13 @@ export function broadcastLayout(
   return { dtype: "f32", shape, strides: strides as unknown as Shape4, offset };
 }
 
+/** The same elements with the last two axes exchanged. */
+export function transposed(layout: TensorLayout): TensorLayout {
+  const [a, b, rows, columns] = layout.shape;
+  const [strideA, strideB, strideRows, strideColumns] = stridesOf(layout);
+  return { ...layout, shape: [a, b, columns, rows], strides: [strideA, strideB, strideColumns, strideRows] };
+}
+
 /** `strides_NAME` and `base_NAME`, as kernels' uniforms have them, for each layout. */
 export function layoutUniforms(
   layouts: Readonly<Record<string, TensorLayout>>,

@@ -12,7 +12,7 @@ export type BindingSource =
   /** A buffer that is known when planning and stays the same: the application's, or of another plan. */
   | { readonly buffer: GPUBuffer }
   /** A binding that this problem does not use: it is left out of the program. */
-  | { readonly unused: "read" | "write" };
+  | { readonly unused: true };
 
 /** One dispatch as pure data: mechanisms plan in these, tests compare them as tables. */
 export interface Pass extends Omit<PipelineRequest, "unused"> {

@@ -1,5 +1,4 @@
-import { BufferUsage } from "./buffer-usage.js";
-import { checkLength, fail } from "./check.js";
+import { checkLength, checkUsage, fail } from "./check.js";
 import type { Table } from "./compiled-passes.js";
 
 /** Integers per batch entry: values, or a u32 buffer of [batch] with COPY_SRC usage that is read at every `record`. */
@@ -13,15 +12,7 @@ export type TableCopy = NonNullable<Table["copies"]>[number];
  * @throws AttentionError "unsupported" without COPY_SRC usage, "shape" for a buffer that is too small
  */
 export function tableCopy(name: string, buffer: GPUBuffer, to: number, count: number, first = 0): TableCopy {
-  if (!(buffer.usage & BufferUsage.COPY_SRC)) {
-    fail(
-      "unsupported",
-      `${name} buffer usage`,
-      `GPUBufferUsage.COPY_SRC (${BufferUsage.COPY_SRC})`,
-      `usage ${buffer.usage}`,
-      "Create the buffer with GPUBufferUsage.COPY_SRC added to its usage.",
-    );
-  }
+  checkUsage(`${name} buffer usage`, buffer, "COPY_SRC");
   if (buffer.size < 4 * (first + count)) {
     fail(
       "shape",

@@ -1,5 +1,5 @@
-import { BufferUsage } from "./buffer-usage.js";
 import type { Capabilities } from "./capabilities.js";
+import { checkUsage, fail } from "./check.js";
 import { AttentionError } from "./errors.js";
 import {
   bytesPerElement,
@@ -134,15 +134,7 @@ export function checkBuffer(name: string, view: TensorView, capabilities: Capabi
       "Make the buffer larger or correct shape, strides and offset (all in elements).",
     );
   }
-  if (!(buffer.usage & BufferUsage.STORAGE)) {
-    fail(
-      "unsupported",
-      `${name}.buffer.usage`,
-      `GPUBufferUsage.STORAGE (${BufferUsage.STORAGE})`,
-      `usage ${buffer.usage}`,
-      "Create the buffer with GPUBufferUsage.STORAGE added to its usage.",
-    );
-  }
+  checkUsage(`${name}.buffer.usage`, buffer, "STORAGE");
   if (buffer.mapState !== undefined && buffer.mapState !== "unmapped") {
     fail(
       "unsupported",
@@ -231,14 +223,4 @@ function show(value: unknown): string {
   if (typeof value === "string") return `"${value}"`;
   if (Array.isArray(value)) return `[${value.join(", ")}]`;
   return String(value);
-}
-
-function fail(
-  code: AttentionError["code"],
-  subject: string,
-  expected: string,
-  got: string,
-  fix: string,
-): never {
-  throw new AttentionError(code, { subject, expected, got, fix });
 }

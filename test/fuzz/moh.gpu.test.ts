@@ -1,6 +1,5 @@
 /** Random shapes, layouts and choices of heads against the float64 reference; FUZZ_SEED and FUZZ_RUNS as in softmax's. */
 import fc from "fast-check";
-import { expect, test } from "vitest";
 import {
   type Dense,
   type MixtureInputs,
@@ -13,27 +12,13 @@ import { planMixtureOfHeadAttention } from "../../kernels/moh/index.js";
 import { mixtureOfHeadReference, projectionReference } from "../../kernels/moh/reference.js";
 import type { Shape4, TensorView } from "../../src/dispatch/tensor-view.js";
 import { difference } from "../support/compare.js";
-import { testContext } from "../support/gpu.js";
 import { normalArray, randomSource } from "../support/random.js";
 import { expectWritten } from "./expect-written.js";
-import { type PlacedLayout, type Placement, placedData, placedLayout, placedSize } from "./placement.js";
+import { fuzz } from "./fuzz.js";
+import { type PlacedLayout, placedData, placedLayout, placedSize } from "./placement.js";
+import { integer, placement } from "./placement-arbitrary.js";
 
-const env: Record<string, string | undefined> = typeof process === "undefined" ? {} : process.env;
-const seed = Number(env.FUZZ_SEED ?? 1);
-const numRuns = Number(env.FUZZ_RUNS ?? 8);
-const SECONDS_PER_RUN = 12;
-const SECONDS_TO_SHRINK = 60;
-
-const integer = (min: number, max: number) => fc.integer({ min, max });
 const storage = fc.constantFrom<"f32" | "f16">("f32", "f16");
-
-const placement: fc.Arbitrary<Placement> = fc.record({
-  order: fc.shuffledSubarray([0, 1, 2, 3], { minLength: 4 }),
-  padding: fc.tuple(integer(0, 3), integer(0, 3), integer(0, 3), integer(0, 3)),
-  offset: integer(0, 9),
-});
-const aligned: Placement = { order: [0, 1, 2, 3], padding: [0, 0, 0, 0], offset: 0 };
-const places = fc.oneof(fc.constant(aligned), placement);
 
 const mixtureCase: fc.Arbitrary<MixtureCase> = fc
   .record({
@@ -73,17 +58,24 @@ const mixtureCase: fc.Arbitrary<MixtureCase> = fc
 
 const fuzzCase = fc.record({
   problem: mixtureCase,
-  placements: fc.record({ x: places, q: places, k: places, v: places, out: places, gates: places }),
+  placements: fc.record({
+    x: placement,
+    q: placement,
+    k: placement,
+    v: placement,
+    out: placement,
+    gates: placement,
+  }),
   dataSeed: integer(0, 999),
   /** q, k and v are made of x, where they can be. */
   projected: fc.boolean(),
 });
 
-test(`mixture-of-head attention agrees with the reference, ${numRuns} runs from seed ${seed}`, {
-  timeout: (numRuns * SECONDS_PER_RUN + SECONDS_TO_SHRINK) * 1000,
-}, async () => {
-  const ctx = await testContext();
-  const property = fc.asyncProperty(fuzzCase, async ({ problem, placements, dataSeed, projected }) => {
+fuzz(
+  "mixture-of-head attention agrees with the reference",
+  fuzzCase,
+  { runs: 8, secondsPerRun: 12 },
+  async (ctx, { problem, placements, dataSeed, projected }) => {
     const given = makeCaseInputs(problem, dataSeed);
     const inputMatrices = projected ? projectionsOf(problem, dataSeed) : undefined;
     const inputs = inputMatrices ? projectedInputs(problem, given, inputMatrices) : given;
@@ -149,16 +141,8 @@ test(`mixture-of-head attention agrees with the reference, ${numRuns} runs from 
     } finally {
       for (const buffer of buffers) buffer.destroy();
     }
-  });
-  const interruptAfterTimeLimit = numRuns * SECONDS_PER_RUN * 1000;
-  const found = await fc.check(property, {
-    seed,
-    numRuns,
-    interruptAfterTimeLimit,
-    includeErrorInReport: true,
-  });
-  expect(found.failed, fc.defaultReportMessage(found) ?? "").toBe(false);
-});
+  },
+);
 
 /** Matrices that make q, k and v of x; none where the problem's cannot be made of it, or their norms decide. */
 function projectionsOf(

@@ -3,28 +3,13 @@
  * leaves no choice, outputs. FUZZ_SEED and FUZZ_RUNS as in softmax's.
  */
 import fc from "fast-check";
-import { expect, test } from "vitest";
 import { type SaleCase, shapesOf } from "../../kernels/sale/cases.js";
 import { checkRun, makeCaseInputs } from "../../kernels/sale/check-case.js";
 import { planSaleAttention } from "../../kernels/sale/index.js";
 import type { Shape4 } from "../../src/dispatch/tensor-view.js";
-import { testContext } from "../support/gpu.js";
-import { type Placement, placedData, placedLayout, placedSize, places } from "./placement.js";
-
-const env: Record<string, string | undefined> = typeof process === "undefined" ? {} : process.env;
-const seed = Number(env.FUZZ_SEED ?? 1);
-const numRuns = Number(env.FUZZ_RUNS ?? 8);
-const SECONDS_PER_RUN = 12;
-const SECONDS_TO_SHRINK = 60;
-
-const integer = (min: number, max: number) => fc.integer({ min, max });
-
-const placement: fc.Arbitrary<Placement> = fc.record({
-  order: fc.shuffledSubarray([0, 1, 2, 3], { minLength: 4 }),
-  padding: fc.tuple(integer(0, 3), integer(0, 3), integer(0, 3), integer(0, 3)),
-  offset: integer(0, 9),
-});
-const aligned: Placement = { order: [0, 1, 2, 3], padding: [0, 0, 0, 0], offset: 0 };
+import { fuzz } from "./fuzz.js";
+import { placedData, placedLayout, placedSize, places } from "./placement.js";
+import { integer, placement } from "./placement-arbitrary.js";
 
 /** Widths come from a few: each costs a compilation of every kernel. */
 const saleCase: fc.Arbitrary<SaleCase> = fc
@@ -57,15 +42,15 @@ const saleCase: fc.Arbitrary<SaleCase> = fc
 
 const fuzzCase = fc.record({
   problem: saleCase,
-  placements: fc.tuple(...Array.from({ length: 4 }, () => fc.oneof(fc.constant(aligned), placement))),
+  placements: fc.tuple(...Array.from({ length: 4 }, () => placement)),
   dataSeed: integer(0, 10_000),
 });
 
-test(`SALE agrees with the reference, ${numRuns} runs from seed ${seed}`, {
-  timeout: (numRuns * SECONDS_PER_RUN + SECONDS_TO_SHRINK) * 1000,
-}, async () => {
-  const ctx = await testContext();
-  const property = fc.asyncProperty(fuzzCase, async ({ problem, placements, dataSeed }) => {
+fuzz(
+  "SALE agrees with the reference",
+  fuzzCase,
+  { runs: 8, secondsPerRun: 12 },
+  async (ctx, { problem, placements, dataSeed }) => {
     const inputs = makeCaseInputs(problem, dataSeed);
     const { dtype, thresholds, blockK, segment, localWindow } = problem;
     const buffers: GPUBuffer[] = [];
@@ -98,13 +83,5 @@ test(`SALE agrees with the reference, ${numRuns} runs from seed ${seed}`, {
       plan.destroy();
       for (const buffer of buffers) buffer.destroy();
     }
-  });
-  const interruptAfterTimeLimit = numRuns * SECONDS_PER_RUN * 1000;
-  const found = await fc.check(property, {
-    seed,
-    numRuns,
-    interruptAfterTimeLimit,
-    includeErrorInReport: true,
-  });
-  expect(found.failed, fc.defaultReportMessage(found) ?? "").toBe(false);
-});
+  },
+);

@@ -3,19 +3,12 @@
  * reference. FUZZ_SEED and FUZZ_RUNS look elsewhere, as for `softmax.gpu.test.ts`.
  */
 import fc from "fast-check";
-import { expect, test } from "vitest";
 import { createBlockMask, type MaskMod, type SoftmaxOptions } from "../../kernels/softmax/index.js";
 import type { AttentionContext } from "../../src/dispatch/context.js";
 import { expectSoftmax } from "../support/expect-softmax.js";
-import { testContext } from "../support/gpu.js";
 import { randomSource } from "../support/random.js";
 import { type SoftmaxRun, wordBuffer } from "../support/softmax-run.js";
-
-const env: Record<string, string | undefined> = typeof process === "undefined" ? {} : process.env;
-const seed = Number(env.FUZZ_SEED ?? 1);
-const numRuns = Number(env.FUZZ_RUNS ?? 24);
-const SECONDS_PER_RUN = 8;
-const SECONDS_TO_SHRINK = 60;
+import { fuzz } from "./fuzz.js";
 
 /** Numbers of masks that leave whole blocks empty, whole and in part: stripes along a diagonal, each `period` wide. */
 const stripes = fc.record({
@@ -137,17 +130,9 @@ async function check(ctx: AttentionContext, chosen: Problem): Promise<void> {
   }
 }
 
-test(`masks, block masks, listed rows and packed sequences agree with the reference, ${numRuns} runs from seed ${seed}`, {
-  timeout: (numRuns * SECONDS_PER_RUN + SECONDS_TO_SHRINK) * 1000,
-}, async () => {
-  const ctx = await testContext();
-  const property = fc.asyncProperty(problem, (chosen) => check(ctx, chosen));
-  const interruptAfterTimeLimit = numRuns * SECONDS_PER_RUN * 1000;
-  const found = await fc.check(property, {
-    seed,
-    numRuns,
-    interruptAfterTimeLimit,
-    includeErrorInReport: true,
-  });
-  expect(found.failed, fc.defaultReportMessage(found) ?? "").toBe(false);
-});
+fuzz(
+  "masks, block masks, listed rows and packed sequences agree with the reference",
+  problem,
+  { runs: 24, secondsPerRun: 8 },
+  check,
+);

@@ -1,7 +1,6 @@
 import { AGENT_CASES } from "../../kernels/agent/cases.js";
 import { checkCase } from "../../kernels/agent/check-case.js";
-import { AttentionContext } from "../../src/index.js";
-import type { CaseChecks } from "./linear-checks.js";
+import { attempts, beyond, type CaseChecks } from "./attempts.js";
 
 /** Each term, each storage, odd widths: most of a check's second is LLVM compiling it. */
 const NAMES = [
@@ -23,20 +22,13 @@ const NAMES = [
   "f16 image, odd sizes, pooled",
 ];
 
-export async function checkAgent(device: GPUDevice): Promise<CaseChecks> {
-  const ctx = await AttentionContext.create(device);
-  ctx.fillScratch(Number.NaN);
-  const failures: string[] = [];
-  let passed = 0;
-  for (const problem of AGENT_CASES.filter(({ name }) => NAMES.includes(name))) {
-    try {
-      const { error, tolerance } = await checkCase(ctx, problem);
-      if (error <= tolerance) passed++;
-      else failures.push(`${problem.name}: ${error} of ${tolerance}`);
-    } catch (error) {
-      failures.push(`${problem.name}: ${error}`);
+export function checkAgent(device: GPUDevice): Promise<CaseChecks> {
+  return attempts(device, async (ctx, attempt) => {
+    for (const problem of AGENT_CASES.filter(({ name }) => NAMES.includes(name))) {
+      await attempt(problem.name, async () => {
+        const { error, tolerance } = await checkCase(ctx, problem);
+        return beyond(error, tolerance);
+      });
     }
-  }
-  ctx.destroy();
-  return { passed, failures };
+  });
 }

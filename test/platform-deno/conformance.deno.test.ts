@@ -7,7 +7,7 @@ import { build } from "vite";
 import { afterAll, beforeAll, describe, expect, it, type TestContext } from "vitest";
 import { kernelPlugin } from "../../src/build/kernel-plugin.js";
 import { findVulkanCpuDriver } from "../support/vulkan-driver.js";
-import type { CaseChecks } from "./linear-checks.js";
+import type { CaseChecks } from "./attempts.js";
 import type { Part, Report } from "./runner.js";
 import type { Family, SoftmaxChecks } from "./softmax-checks.js";
 import type { TuningCheck } from "./tuning-check.js";

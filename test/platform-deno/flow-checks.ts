@@ -1,6 +1,6 @@
 import { FLOW_CASES } from "../../kernels/flow/cases.js";
 import { checkCase } from "../../kernels/flow/check-case.js";
-import { AttentionContext } from "../../src/index.js";
+import { attempts, beyond, type CaseChecks } from "./attempts.js";
 
 /** Each form of flow attention, each storage, odd widths: most of a check's second is LLVM compiling it. */
 const NAMES = [
@@ -24,20 +24,13 @@ const NAMES = [
   ]),
 ];
 
-export async function checkFlow(device: GPUDevice): Promise<{ passed: number; failures: string[] }> {
-  const ctx = await AttentionContext.create(device);
-  ctx.fillScratch(Number.NaN);
-  const failures: string[] = [];
-  let passed = 0;
-  for (const problem of FLOW_CASES.filter(({ name }) => NAMES.includes(name))) {
-    try {
-      const { error, tolerance } = await checkCase(ctx, problem);
-      if (error <= tolerance) passed++;
-      else failures.push(`${problem.name}: ${error} of ${tolerance}`);
-    } catch (error) {
-      failures.push(`${problem.name}: ${error}`);
+export function checkFlow(device: GPUDevice): Promise<CaseChecks> {
+  return attempts(device, async (ctx, attempt) => {
+    for (const problem of FLOW_CASES.filter(({ name }) => NAMES.includes(name))) {
+      await attempt(problem.name, async () => {
+        const { error, tolerance } = await checkCase(ctx, problem);
+        return beyond(error, tolerance);
+      });
     }
-  }
-  ctx.destroy();
-  return { passed, failures };
+  });
 }

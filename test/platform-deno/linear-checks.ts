@@ -1,12 +1,7 @@
 import { LINEAR_CASES } from "../../kernels/linear/cases.js";
 import { checkLinearCase } from "../../kernels/linear/check-case.js";
 import { serialPasses } from "../../kernels/linear/plan.js";
-import { AttentionContext } from "../../src/index.js";
-
-export interface CaseChecks {
-  readonly passed: number;
-  readonly failures: readonly string[];
-}
+import { attempts, type CaseChecks } from "./attempts.js";
 
 /** Each form of linear attention, each storage, odd widths: most of a check's second is LLVM compiling it. */
 const NAMES = [
@@ -24,27 +19,20 @@ const NAMES = [
   "f16, few tokens",
 ];
 
-export async function checkLinear(device: GPUDevice): Promise<CaseChecks> {
-  const ctx = await AttentionContext.create(device);
-  ctx.fillScratch(Number.NaN);
-  const failures: string[] = [];
-  let passed = 0;
-  for (const problem of LINEAR_CASES.filter(({ name }) => NAMES.includes(name))) {
-    const serial =
-      problem.causal === false
-        ? []
-        : [(core: Parameters<typeof serialPasses>[0]) => serialPasses(core, ctx.capabilities, 1e12)];
-    for (const passesOf of [undefined, ...serial]) {
-      const form = passesOf ? "serial" : "as planned";
-      try {
-        const { out, outTolerance, s = 0, z = 0 } = await checkLinearCase(ctx, problem, passesOf);
-        if (out <= outTolerance && s <= 1e-5 && z <= 1e-5) passed++;
-        else failures.push(`${problem.name}, ${form}: out ${out} of ${outTolerance}, s ${s}, z ${z}`);
-      } catch (error) {
-        failures.push(`${problem.name}, ${form}: ${error}`);
+export function checkLinear(device: GPUDevice): Promise<CaseChecks> {
+  return attempts(device, async (ctx, attempt) => {
+    for (const problem of LINEAR_CASES.filter(({ name }) => NAMES.includes(name))) {
+      const serial =
+        problem.causal === false
+          ? []
+          : [(core: Parameters<typeof serialPasses>[0]) => serialPasses(core, ctx.capabilities, 1e12)];
+      for (const passesOf of [undefined, ...serial]) {
+        await attempt(`${problem.name}, ${passesOf ? "serial" : "as planned"}`, async () => {
+          const { out, outTolerance, s = 0, z = 0 } = await checkLinearCase(ctx, problem, passesOf);
+          const right = out <= outTolerance && s <= 1e-5 && z <= 1e-5;
+          return right ? undefined : `out ${out} of ${outTolerance}, s ${s}, z ${z}`;
+        });
       }
     }
-  }
-  ctx.destroy();
-  return { passed, failures };
+  });
 }

@@ -6,9 +6,9 @@ import {
   softmaxAttention,
 } from "../../kernels/softmax/index.js";
 import { HEADS, KEYS, MASK_MODS, SCORE_MODS } from "../../kernels/softmax/mod-cases.js";
-import { AttentionContext } from "../../src/index.js";
+import type { AttentionContext } from "../../src/index.js";
 import { runSoftmax, type SoftmaxRun, wordBuffer } from "../support/softmax-run.js";
-import type { CaseChecks } from "./linear-checks.js";
+import { type Attempt, attempts, beyond, type CaseChecks } from "./attempts.js";
 
 const TILED: SoftmaxConfiguration = {
   kernel: "tiled",
@@ -22,20 +22,16 @@ const TILED: SoftmaxConfiguration = {
 const base = { batches: 2, tokensQ: 40, tokensK: KEYS, heads: HEADS, kvHeads: 2 } as const;
 
 /** Mods, block masks, listed rows and packed sequences under Naga, and what it says of a mod that does not compile. */
-export async function checkMasks(device: GPUDevice): Promise<CaseChecks> {
-  const ctx = await AttentionContext.create(device);
-  ctx.fillScratch(Number.NaN);
-  const failures: string[] = [];
-  let passed = 0;
-  const expectRun = async (name: string, run: SoftmaxRun): Promise<void> => {
-    try {
+export function checkMasks(device: GPUDevice): Promise<CaseChecks> {
+  return attempts(device, runMasks);
+}
+
+async function runMasks(ctx: AttentionContext, attempt: Attempt): Promise<void> {
+  const expectRun = (name: string, run: SoftmaxRun) =>
+    attempt(name, async () => {
       const { out, lse, outTolerance, lseTolerance } = await runSoftmax(ctx, run);
-      if (out <= outTolerance && lse <= lseTolerance) passed++;
-      else failures.push(`${name}: ${out} of ${outTolerance}, lse ${lse} of ${lseTolerance}`);
-    } catch (error) {
-      failures.push(`${name}: ${error}`);
-    }
-  };
+      return beyond(out, outTolerance) ?? beyond(lse, lseTolerance);
+    });
   const position = (i: number) => i + KEYS - base.tokensQ;
 
   for (const [name, [scoreMod, meaning]] of Object.entries(SCORE_MODS)) {
@@ -62,7 +58,7 @@ export async function checkMasks(device: GPUDevice): Promise<CaseChecks> {
       configuration: TILED,
     });
     const states = await readBlockMask(ctx, blockMask);
-    if (!states.some((state) => state > 0)) failures.push(`${name}: an empty block mask`);
+    if (!states.some((state) => state > 0)) throw new Error(`${name}: an empty block mask`);
     blockMask.buffer.destroy();
   }
 
@@ -90,8 +86,9 @@ export async function checkMasks(device: GPUDevice): Promise<CaseChecks> {
   const values = ctx.fromArray(new Float32Array(64 * many).fill(1, 48 * many), [1, many, 1, 64]);
   const { out } = await softmaxAttention(ctx, query, keys, values);
   const share = (await ctx.read(out))[5]!;
-  if (Math.abs(share - 0.25) < 1e-4) passed++;
-  else failures.push(`${many} keys: ${share} instead of a quarter`);
+  await attempt(`${many} keys: ${share} instead of a quarter`, async () =>
+    beyond(Math.abs(share - 0.25), 1e-4),
+  );
   for (const { buffer } of [query, keys, values, out]) buffer.destroy();
 
   const layout = { dtype: "f32", shape: [1, 20, 2, 8] } as const;
@@ -100,8 +97,7 @@ export async function checkMasks(device: GPUDevice): Promise<CaseChecks> {
     () => "it compiled",
     (error) => String(error),
   );
-  if (/scoreMod\.wgsl, line 2, column 12/.test(message)) passed++;
-  else failures.push(`a mod that does not compile: ${message}`);
-  ctx.destroy();
-  return { passed, failures };
+  await attempt("a mod that does not compile", async () =>
+    /scoreMod\.wgsl, line 2, column 12/.test(message) ? undefined : message,
+  );
 }

@@ -4,8 +4,9 @@
  */
 import { AttentionContext } from "../../src/index.js";
 import { checkAgent } from "./agent-checks.js";
+import type { CaseChecks } from "./attempts.js";
 import { checkFlow } from "./flow-checks.js";
-import { type CaseChecks, checkLinear } from "./linear-checks.js";
+import { checkLinear } from "./linear-checks.js";
 import { checkMasks } from "./masks-checks.js";
 import { checkMoh } from "./moh-checks.js";
 import { checkSale } from "./sale-checks.js";

@@ -2,12 +2,13 @@ import { SOFTMAX_CASES, type SoftmaxCase, shapesOf } from "../../kernels/softmax
 import { checkCase } from "../../kernels/softmax/check-case.js";
 import type { SoftmaxConfiguration } from "../../kernels/softmax/configuration.js";
 import { planSoftmaxAttention } from "../../kernels/softmax/index.js";
-import { AttentionContext } from "../../src/index.js";
+import type { AttentionContext } from "../../src/index.js";
 import {
   registerConfiguration,
   sharedConfiguration,
   stagedConfiguration,
 } from "../support/softmax-configurations.js";
+import { attempts, beyond } from "./attempts.js";
 
 /** Kernels that share a tile in workgroup memory, and those that keep everything in registers. */
 export type Family = "shared" | "registers";
@@ -40,26 +41,20 @@ const NAMES = [
 ];
 
 export async function checkSoftmax(device: GPUDevice, family: Family): Promise<SoftmaxChecks> {
-  const ctx = await AttentionContext.create(device);
-  ctx.fillScratch(Number.NaN);
-  const failures: string[] = [];
   const f16 = { checks: 0, variants: 0 };
-  let passed = 0;
-  for (const problem of SOFTMAX_CASES.filter(({ name }) => NAMES.some((one) => one.test(name)))) {
-    for (const configuration of configurations(ctx, problem, family)) {
-      try {
-        const { out, lse, outTolerance, lseTolerance } = await checkCase(ctx, problem, configuration);
-        if (out <= outTolerance && lse <= lseTolerance) passed++;
-        else failures.push(`${problem.name}, ${family}: out ${out} of ${outTolerance}, lse ${lse}`);
-        if (configuration.f16) f16.checks++;
-        if (configuration.f16 && (await hasF16Variant(ctx, problem, configuration))) f16.variants++;
-      } catch (error) {
-        failures.push(`${problem.name}, ${family}: ${error}`);
+  const checks = await attempts(device, async (ctx, attempt) => {
+    for (const problem of SOFTMAX_CASES.filter(({ name }) => NAMES.some((one) => one.test(name)))) {
+      for (const configuration of configurations(ctx, problem, family)) {
+        await attempt(`${problem.name}, ${family}`, async () => {
+          const { out, lse, outTolerance, lseTolerance } = await checkCase(ctx, problem, configuration);
+          if (configuration.f16) f16.checks++;
+          if (configuration.f16 && (await hasF16Variant(ctx, problem, configuration))) f16.variants++;
+          return beyond(out, outTolerance) ?? beyond(lse, lseTolerance);
+        });
       }
     }
-  }
-  ctx.destroy();
-  return { passed, failures, f16 };
+  });
+  return { ...checks, f16 };
 }
 
 /** The family's own; for whole vec4 of halves also those that read halves as halves. */

@@ -1,16 +1,23 @@
-import { AttentionError } from "../errors.js";
+import { AttentionError, type AttentionErrorDetails } from "../errors.js";
+
+/** What was ended, and what to do then. */
+type Ended = Pick<AttentionErrorDetails, "subject" | "fix">;
+
+const TUNING: Ended = {
+  subject: "tuning",
+  fix: "Nothing was stored. Call again to measure anew, or plan without measuring.",
+};
 
 /** @throws AttentionError "aborted" when the signal has fired */
-export function throwIfAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted) throw abortedError(signal.reason);
+export function throwIfAborted(signal: AbortSignal | undefined, ended = TUNING): void {
+  if (signal?.aborted) throw abortedError(signal.reason, ended);
 }
 
-export function abortedError(reason: unknown): AttentionError {
+export function abortedError(reason: unknown, ended = TUNING): AttentionError {
   return new AttentionError("aborted", {
-    subject: "tuning",
+    ...ended,
     expected: "to finish",
     got: "an AbortSignal that fired",
-    fix: "Nothing was stored. Call again to measure anew, or plan without measuring.",
     cause: reason,
   });
 }
