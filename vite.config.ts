@@ -9,6 +9,7 @@ const entries = {
   flow: "kernels/flow/index.ts",
   sale: "kernels/sale/index.ts",
   moh: "kernels/moh/index.ts",
+  calibration: "kernels/_calibration/index.ts",
   layers: "kernels/_layers/index.ts",
   hooks: "src/hooks/index.ts",
   transformer: "src/transformer/index.ts",
