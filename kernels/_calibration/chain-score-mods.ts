@@ -1,0 +1,45 @@
+import { fail } from "../../src/dispatch/check.js";
+import type { ScoreMod } from "../softmax/index.js";
+
+/**
+ * One score mod of two: `then` gets the scores that `first` gives. What `then` calls its constants, bindings and functions must be
+ * other names than `first` has.
+ *
+ * @param first default none
+ * @throws AttentionError "unsupported" for a name that both have
+ */
+export function chainScoreMods(first: ScoreMod | undefined, then: ScoreMod): ScoreMod {
+  if (first === undefined) return then;
+  const both = `${first.functions ?? ""}\n${then.functions ?? ""}`;
+  const inner = freeName(both);
+  checkNames(first, then);
+  return {
+    wgsl: `let score_then = ${inner}(score, b, h, i, j);\nreturn ${inner}_then(score_then, b, h, i, j);`,
+    constants: { ...first.constants, ...then.constants },
+    bindings: { ...first.bindings, ...then.bindings },
+    functions: [both, asFunction(inner, first.wgsl), asFunction(`${inner}_then`, then.wgsl)].join("\n"),
+  };
+}
+
+function asFunction(name: string, body: string): string {
+  return `fn ${name}(score: f32, b: u32, h: u32, i: u32, j: u32) -> f32 {\n${body}\n}`;
+}
+
+/** Chains may be chained. */
+function freeName(functions: string): string {
+  let n = 1;
+  while (functions.includes(`chained_score_${n}(`)) n++;
+  return `chained_score_${n}`;
+}
+
+function checkNames(first: ScoreMod, then: ScoreMod): void {
+  const names = ({ constants = {}, bindings = {} }: ScoreMod) => [
+    ...Object.keys(constants),
+    ...Object.keys(bindings),
+  ];
+  const taken = new Set(names(then));
+  for (const name of names(first)) {
+    if (!taken.has(name)) continue;
+    fail("unsupported", `scoreMod name "${name}"`, "names that a chained mod does not have", name, "Rename it.");
+  }
+}
