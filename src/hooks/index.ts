@@ -8,6 +8,17 @@ export {
   scaleAdvantages,
 } from "./attention-statistics/advantages.js";
 export {
+  frobeniusNorm,
+  futureInfluenceCounts,
+  headValues,
+  localFocus,
+  meanDistance,
+  receiverKurtosis,
+  type SinkRate,
+  type SinkRateOptions,
+  sinkRate,
+} from "./attention-statistics/head-statistics.js";
+export {
   RHYTHM_HORIZONS,
   type RhythmOptions,
   type RhythmStatistics,

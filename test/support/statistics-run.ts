@@ -1,0 +1,130 @@
+// Runs statistics of a problem of softmax attention's and compares them with the reference on whole maps.
+
+import { compileStatistics } from "../../kernels/_calibration/statistics/compile.js";
+import type { StatisticName, StatisticsRequest } from "../../kernels/_calibration/statistics/options.js";
+import {
+  type AttentionStatisticsProblem,
+  checkStatistics,
+} from "../../kernels/_calibration/statistics/problem.js";
+import { type DenseData, makeCaseInputs, rounded } from "../../kernels/softmax/case-inputs.js";
+import type { SoftmaxCase } from "../../kernels/softmax/cases.js";
+import { withHiddenNaN } from "../../kernels/softmax/check-case.js";
+import { softmaxAttention } from "../../kernels/softmax/index.js";
+import { loadMods } from "../../kernels/softmax/load-mods.js";
+import type { Capabilities } from "../../src/dispatch/capabilities.js";
+import type { AttentionContext } from "../../src/dispatch/context.js";
+import { elementCount, type TensorView } from "../../src/dispatch/tensor-view.js";
+import { difference } from "./compare.js";
+import { normalArray, randomSource } from "./random.js";
+import { type ReferenceInputs, referenceStatistics } from "./statistics-reference.js";
+
+export interface StatisticsRun {
+  readonly problem: SoftmaxCase;
+  readonly statistics: StatisticsRequest;
+  readonly headGroups?: AttentionStatisticsProblem["headGroups"];
+  /** Whether rows have random terms. */
+  readonly rowTerms?: boolean;
+  readonly seed?: number;
+  /** Kind of device to plan for. */
+  readonly capabilities?: Capabilities;
+}
+
+/** The largest error of each statistic, relative to its largest value; keys of rows count as the weights that they have. */
+export async function checkStatisticsCase(
+  ctx: AttentionContext,
+  { problem, statistics, headGroups, rowTerms = false, seed = 1, capabilities }: StatisticsRun,
+): Promise<Partial<Record<StatisticName, number>>> {
+  const random = randomSource(seed);
+  const normal = () => normalArray(1, random)[0]!;
+  const made = makeCaseInputs(problem, normal);
+  const { dtype, kvDtype, batches, heads, tokensQ, tokensK } = problem;
+  const dense = { q: rounded(made.q, dtype), k: rounded(made.k, kvDtype), v: rounded(made.v, kvDtype) };
+  const created: TensorView[] = [];
+  const upload = ({ data, shape }: DenseData, type: "f32" | "f16" = "f32"): TensorView => {
+    const view = ctx.fromArray(data, shape, type);
+    created.push(view);
+    return view;
+  };
+  const q = upload(dense.q, dtype);
+  const k = upload({ ...dense.k, data: withHiddenNaN(dense.k, made.options) }, kvDtype);
+  const v = upload({ ...dense.v, data: withHiddenNaN(dense.v, made.options) }, kvDtype);
+  const bias = made.bias && upload(made.bias);
+  const options = { ...made.options, ...(bias && { bias }) };
+  const { out, lse } = await softmaxAttention(ctx, q, k, v, { ...options, lse: true });
+  created.push(out, lse!);
+  const terms = rowTerms ? randomTerms(batches * heads * tokensQ, tokensK, normal) : undefined;
+  const termsView =
+    terms && ctx.fromArray(new Float32Array(terms.words.length), [batches, heads, tokensQ, 4]);
+  if (termsView) {
+    created.push(termsView);
+    ctx.device.queue.writeBuffer(termsView.buffer, 0, terms!.words);
+  }
+
+  const planned: AttentionStatisticsProblem = {
+    ...options,
+    q,
+    k,
+    lse: lse!,
+    statistics,
+    ...(headGroups && { headGroups }),
+    ...(termsView && { rowTerms: termsView }),
+  };
+  const shape = checkStatistics(planned, ctx.capabilities, await loadMods(planned));
+  const plan = await compileStatistics<Record<string, TensorView>>(ctx, shape, planned, capabilities);
+  const outputs = Object.fromEntries(
+    Object.entries(shape.outputs).map(([name, layout]) => {
+      const nan = new Float32Array(elementCount(layout.shape)).fill(Number.NaN);
+      return [name, { ...layout, buffer: upload({ data: nan, shape: layout.shape }).buffer }] as const;
+    }),
+  );
+  const tensors = {
+    q,
+    k,
+    lse: lse!,
+    ...(bias && { bias }),
+    ...(termsView && { rowTerms: termsView }),
+    ...outputs,
+  };
+  await ctx.submitChecked((encoder) => plan.record(encoder, tensors));
+  plan.destroy();
+
+  const inputs: ReferenceInputs = {
+    problem: { ...dense, ...made.options, ...(made.bias && { bias: made.bias }) },
+    statistics,
+    groups: headGroups ?? Array.from({ length: heads }, (_, head) => [head]),
+    ...(headGroups && { compared: headGroups }),
+    ...(terms && { terms }),
+  };
+  const expected = referenceStatistics(inputs);
+  const errors: Partial<Record<StatisticName, number>> = {};
+  for (const [name, view] of Object.entries(outputs) as [StatisticName, TensorView][]) {
+    const actual = await ctx.read(view);
+    const { values, asWeights } = expected[name]!;
+    errors[name] = difference(asWeights ? asWeights(actual) : actual, values).maxRelative;
+  }
+  for (const { buffer } of created) buffer.destroy();
+  return errors;
+}
+
+export interface RandomTerms {
+  /** [B, H, Tq, 4] as `rowTermsLayout` has them. */
+  readonly words: Uint32Array<ArrayBuffer>;
+  readonly a: Float32Array;
+  readonly b: Float32Array;
+  readonly c: Float32Array;
+  readonly keys: Uint32Array;
+}
+
+/** Terms that leave a positive weight on every visible key. */
+function randomTerms(rows: number, tokensK: number, normal: () => number): RandomTerms {
+  const words = new Uint32Array(4 * rows);
+  const floats = new Float32Array(words.buffer);
+  for (let row = 0; row < rows; row++) {
+    const key = Math.floor(Math.abs(normal()) * tokensK) % (tokensK + 1);
+    floats.set([0.2 + Math.abs(normal()), Math.abs(normal()), 0.01 * Math.abs(normal())], 4 * row);
+    words[4 * row + 3] = key === tokensK ? 0xffffffff : key;
+  }
+  const column = (n: number) => Float32Array.from({ length: rows }, (_, row) => floats[4 * row + n]!);
+  const keys = Uint32Array.from({ length: rows }, (_, row) => words[4 * row + 3]!);
+  return { words, a: column(0), b: column(1), c: column(2), keys };
+}
