@@ -1,6 +1,37 @@
 /** Passes that act around softmax attention, from q, k, v, its output and its log-sum-exp. No buffer of size Tq x Tk. */
 
 export {
+  type GazeEnhancementProblem,
+  type GazeEnhancementTensors,
+  type GazeSaliencyProblem,
+  type GazeSaliencyTensors,
+  planGazeEnhancement,
+  planGazeSaliency,
+} from "./gaze/index.js";
+export {
+  type AttentionShiftOptions,
+  type AttentionShiftPlan,
+  type AttentionShiftProblem,
+  type AttentionShiftTensors,
+  type HeadShifts,
+  type KeySet,
+  type KeyShift,
+  planAttentionShift,
+  type ShiftGate,
+  type ShiftRows,
+  type SinkLists,
+  type SinkRule,
+  shiftAttention,
+} from "./shift/index.js";
+export {
+  planShiftedAttention,
+  type ShiftedAttentionOptions,
+  type ShiftedAttentionPlan,
+  type ShiftedAttentionProblem,
+  type ShiftedAttentionTensors,
+  shiftedAttention,
+} from "./shift/shifted-attention.js";
+export {
   type AttentionStatisticsOptions,
   type AttentionStatisticsPlan,
   type AttentionStatisticsProblem,

@@ -89,3 +89,9 @@ export {
   receivedSinks,
   runningSinks,
 } from "./sink-calibration/received-sinks.js";
+export {
+  type AttentionCalibrationOptions,
+  attentionCalibration,
+  type VisualSinkOptions,
+  visualRedistribution,
+} from "./sink-calibration/shift-operations.js";

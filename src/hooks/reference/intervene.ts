@@ -79,13 +79,14 @@ export function intervene(
     const mean = meanQueries(headRows(inputs.q, b, h), inputs.causal ?? false);
     return withScores(mapOfQueries(inputs, mean, b, h));
   };
+  const keys = (inputs.keyLengths?.[b] ?? inputs.k.shape[1]) - (inputs.keyStarts?.[b] ?? 0);
   return operations.reduce(
     (map, operation) => {
       switch (operation.kind) {
         case "mix":
           return mixed(map, operation, meanQuery);
         case "shift":
-          return shifted(map, operation, sinksOf(map, operation, hidden));
+          return shifted(map, operation, sinksOf(map, operation, hidden, keys));
         case "gain":
           return operation.output === 1 ? map : mapRows(map, (row) => row.map((a) => a * operation.output));
         default:

@@ -14,12 +14,18 @@ export interface HiddenStates {
  * The sinks that a shift acts on in this map, ascending; protected keys are not among them.
  *
  * @param hidden needed by rules that look at hidden states
+ * @param keys how many the batch entry has, padding not counted; default those of the map
  */
-export function sinksOf(map: AttentionMap, operation: ShiftOperation, hidden?: HiddenStates): number[] {
+export function sinksOf(
+  map: AttentionMap,
+  operation: ShiftOperation,
+  hidden?: HiddenStates,
+  keys = map.keys,
+): number[] {
   const { sinks: rule, protect } = operation;
   if ("received" in rule) {
-    const threshold = rule.received === "abs" ? { theta: rule.theta } : { alpha: rule.alpha };
-    return receivedSinks(receivedMean(map), { ...threshold, protect: protect ?? [0] });
+    const theta = rule.received === "abs" ? rule.theta : rule.alpha / Math.max(keys, 1);
+    return receivedSinks(receivedMean(map), { theta, protect: protect ?? [0] });
   }
   const found = "keys" in rule ? rule.keys : hiddenSinks(hidden!.data, hidden!.channels, rule.hidden);
   const spared = new Set(protect ?? []);

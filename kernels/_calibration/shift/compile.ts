@@ -1,0 +1,89 @@
+import { fail } from "../../../src/dispatch/check.js";
+import { type CompiledPlan, compilePlan } from "../../../src/dispatch/compiled-plan.js";
+import type { AttentionContext } from "../../../src/dispatch/context.js";
+import type { Pass } from "../../../src/dispatch/pass.js";
+import type { TensorSpec } from "../../../src/dispatch/tensor-set.js";
+import { dispatchBudget } from "../../softmax/effort.js";
+import { softmaxTables } from "../../softmax/tables.js";
+import { rowTermsLayout } from "../row-terms.js";
+import { packOperations } from "./operation-table.js";
+import type { ShiftParts, ShiftPlanInputs } from "./pass-parts.js";
+import {
+  type AttentionShiftProblem,
+  attentionOf,
+  listWords,
+  receivedLayout,
+  type ShiftShape,
+} from "./problem.js";
+
+type Specs = Readonly<Record<string, TensorSpec>>;
+
+/** A checked problem with the data of its passes. */
+export interface ShiftSetup {
+  readonly inputs: ShiftPlanInputs;
+  /** What finding sinks reads. */
+  readonly sinkSpecs: Specs;
+  /** What scores read. */
+  readonly inputSpecs: Specs;
+  readonly compile: <Tensors extends object>(
+    passes: readonly Pass[],
+    specs: Specs,
+  ) => Promise<CompiledPlan<Tensors>>;
+}
+
+/** Words for the lists of sinks of all heads. */
+export function listsBytes({ batches, heads, tokensK }: ShiftShape["attention"]): number {
+  return 4 * batches * heads * listWords(tokensK);
+}
+
+/**
+ * @param lists where the passes leave the sinks, `listsBytes` long
+ * @param parts outputs over parts of the keys, where there are such
+ * @throws AttentionError "shape" where a rule looks at hidden states and there are none
+ */
+export function setUpShift(
+  ctx: AttentionContext,
+  problem: AttentionShiftProblem,
+  shape: ShiftShape,
+  lists: GPUBuffer,
+  parts?: ShiftParts,
+): ShiftSetup {
+  const { attention, shifts, hidden, rowTerms } = shape;
+  const { q, k, v, batches, heads, tokensQ, tokensK } = attention;
+  const tables = softmaxTables(attention, attentionOf(problem));
+  const table = packOperations(tables.terms!.values, shifts, attention, shape.sinks !== undefined);
+  const { needs } = table;
+  if (needs.hidden && !hidden)
+    fail(
+      "shape",
+      "hidden",
+      "the layout of the hidden states, [B, Tk, 1, C]",
+      "none",
+      "A rule looks at them.",
+    );
+  const maxDispatchFlops = dispatchBudget(attention, ctx.capabilities, ctx.maxDispatchMs);
+  const { capabilities } = ctx;
+  return {
+    inputs: { shape, table, lists, capabilities, maxDispatchFlops, ...(parts && { parts }) },
+    sinkSpecs: {
+      ...((needs.received || problem.received) && {
+        received: { layout: receivedLayout(batches, heads, tokensK) },
+      }),
+      ...(hidden && { hidden: { layout: hidden } }),
+    },
+    inputSpecs: {
+      q: { layout: q },
+      k: { layout: k },
+      v: { layout: v },
+      ...(problem.bias && { bias: { layout: problem.bias } }),
+      ...(rowTerms && { rowTerms: { layout: rowTermsLayout(batches, heads, tokensQ) } }),
+    },
+    compile: (passes, specs) =>
+      compilePlan(ctx, {
+        passes,
+        specs,
+        tables: { ...tables, terms: { ...tables.terms!, values: table.values } },
+        segmentFlops: maxDispatchFlops,
+      }),
+  };
+}

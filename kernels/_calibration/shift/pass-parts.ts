@@ -1,0 +1,122 @@
+// What the passes of a shift have in common.
+import type { Capabilities } from "../../../src/dispatch/capabilities.js";
+import { cutWorkgroups, type WorkgroupRun } from "../../../src/dispatch/cut-workgroups.js";
+import type { ConstantValues, KernelModule } from "../../../src/dispatch/kernel-module.js";
+import { layoutUniforms } from "../../../src/dispatch/layout.js";
+import type { BindingSource, KernelBindings, Pass } from "../../../src/dispatch/pass.js";
+import { runPasses } from "../../../src/dispatch/run-passes.js";
+import { knownConstants, variantKey } from "../../../src/dispatch/specialise.js";
+import type { TensorLayout } from "../../../src/dispatch/tensor-view.js";
+import type { UniformValues } from "../../../src/dispatch/uniforms.js";
+import { problemConstants, problemUniforms } from "../../softmax/pass-parts.js";
+import type { BINDINGS } from "./bindings.js";
+import type { OperationTable } from "./operation-table.js";
+import type { ShiftShape } from "./problem.js";
+
+/** What a pass has to bind; its uniforms stand apart. */
+export type Bindings<Kernel extends keyof typeof BINDINGS> = Omit<
+  KernelBindings<typeof BINDINGS, Kernel>,
+  "shift"
+>;
+
+/** Attention to some of the keys by itself: output [B, Tq, Hq, Dv] dense of q's type, and log-sum-exp [B, Hq, Tq] f32. */
+export interface ShiftPart {
+  readonly out: GPUBuffer;
+  readonly lse: GPUBuffer;
+}
+
+/** Outputs over parts of the keys, where there are such. */
+export interface ShiftParts {
+  /** Over the recipients, which are the keys of all gates as well. */
+  readonly recipients: ShiftPart;
+  /** Over the other keys: then rows that may be shifted have no output over all keys. */
+  readonly cut?: CutRows;
+}
+
+export interface CutRows {
+  readonly before?: ShiftPart;
+  readonly after?: ShiftPart;
+  /** Row lists [B, Hq, 1 + Tq]: those that attend to all keys at once, and those that attend to the parts. */
+  readonly wholeRows: GPUBuffer;
+  readonly cutRows: GPUBuffer;
+}
+
+export interface ShiftPlanInputs {
+  readonly shape: ShiftShape;
+  readonly table: OperationTable;
+  readonly lists: GPUBuffer;
+  readonly parts?: ShiftParts;
+  readonly capabilities: Capabilities;
+  readonly maxDispatchFlops: number;
+}
+
+/** A pass before its workgroups are cut into dispatches. */
+export interface Draft {
+  readonly name: string;
+  readonly kernel: KernelModule;
+  readonly bindings: Readonly<Record<string, BindingSource>>;
+  readonly conditions?: readonly string[];
+  readonly constants?: ConstantValues;
+  readonly unroll?: Readonly<Record<string, number>>;
+  readonly slots?: Pick<Pass, "slots" | "slotBindings">;
+  readonly groups: number;
+  /** Operations of one workgroup: as they count against the dispatch's bound, and those of products alone. */
+  readonly work: number;
+  readonly flops: number;
+  readonly bytes: number;
+}
+
+/** The dispatches of one pass. */
+export function dispatches(inputs: ShiftPlanInputs, draft: Draft): Pass[] {
+  const { shape, capabilities, maxDispatchFlops } = inputs;
+  const {
+    name,
+    kernel,
+    bindings,
+    conditions = [],
+    constants = {},
+    unroll = {},
+    slots = {},
+    groups,
+    work,
+    flops,
+    bytes,
+  } = draft;
+  if (groups === 0) return [];
+  const pass = {
+    name,
+    kernel,
+    variant: variantKey(kernel, conditions),
+    constants: { ...problemConstants(shape.attention, kernel), ...knownConstants(kernel, constants) },
+    unroll,
+    ...slots,
+    bindings,
+  };
+  const uniforms = (run: WorkgroupRun) => ({
+    params: problemUniforms(shape.attention, capabilities, run),
+    shift: shiftUniforms(inputs),
+  });
+  return runPasses(
+    pass,
+    uniforms,
+    capabilities,
+    cutWorkgroups([{ work, flops }], groups, maxDispatchFlops),
+    bytes,
+  );
+}
+
+function shiftUniforms({ shape, table, capabilities }: ShiftPlanInputs): UniformValues {
+  const none: TensorLayout = { dtype: "f32", shape: [1, 1, 1, 1] };
+  const { hidden = none, sinks, shifts } = shape;
+  return {
+    ...layoutUniforms({ hidden }, capabilities),
+    channels: hidden.shape[3],
+    heads_at: table.headsAt,
+    operations_at: table.operationsAt,
+    sets_at: table.setsAt,
+    probes_at: table.probesAt,
+    operations: shifts.length,
+    probes: table.probes,
+    given_keys: sinks?.keys ?? 0,
+  };
+}

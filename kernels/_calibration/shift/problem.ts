@@ -1,0 +1,171 @@
+import type { Capabilities } from "../../../src/dispatch/capabilities.js";
+import { checkLength, checkUsage, expectEqual, fail, isBuffer } from "../../../src/dispatch/check.js";
+import { checkBindable, expectShape } from "../../../src/dispatch/layout.js";
+import { stridesOf, type TensorLayout } from "../../../src/dispatch/tensor-view.js";
+import { checkLayout } from "../../../src/dispatch/validate.js";
+import type { SoftmaxProblem } from "../../softmax/index.js";
+import type { ModSlots } from "../../softmax/mod-slots.js";
+import { checkProblem, type SoftmaxShape } from "../../softmax/problem.js";
+import { checkAround } from "../around.js";
+import { rowTermsLayout } from "../row-terms.js";
+import { checkShift } from "./check-shift.js";
+import type { PlacedShift } from "./operation-table.js";
+import type { HeadShifts, KeyShift, SinkLists } from "./types.js";
+
+/**
+ * What to plan for: the problem that softmax attention was planned for, with the layouts of its results, and the shifts of its heads.
+ * Packed sequences, listed query rows and block masks are not taken.
+ */
+export interface AttentionShiftProblem extends SoftmaxProblem {
+  readonly heads: HeadShifts;
+  /** [B, Tk, 1, C] f32 or f16, the input of the layer's block: needed by rules that look at hidden states. */
+  readonly hidden?: TensorLayout;
+  /** [B, Tk, Hq, 1] dense for each head, as `attentionStatistics` writes `receivedMean`: needed by rules that look at it. Default so. */
+  readonly received?: TensorLayout;
+  /**
+   * Sinks that are there already, such as those of the prefill while decoding: taken for all rules but those with
+   * `update: "running"`, whose sinks come from `received`, the newest key left out. Default none.
+   */
+  readonly sinks?: SinkLists;
+  /** [B, Hq, Tq, 4] what mixes before have left of the patterns, as `planAttentionMix` writes it; `true`: dense. Default nothing. */
+  readonly rowTerms?: TensorLayout | boolean;
+}
+
+export const SHIFT_NAMES = ["heads", "hidden", "received", "sinks", "rowTerms"] as const;
+
+/** The attention's own part of a problem. */
+export function attentionOf(problem: AttentionShiftProblem): SoftmaxProblem {
+  const {
+    heads: _heads,
+    hidden: _hidden,
+    received: _received,
+    sinks: _sinks,
+    rowTerms: _terms,
+    ...rest
+  } = problem;
+  return rest;
+}
+
+/** A checked problem. */
+export interface ShiftShape {
+  readonly attention: SoftmaxShape & { readonly lse: TensorLayout };
+  /** Shifts that may change anything. */
+  readonly shifts: readonly PlacedShift[];
+  readonly hidden?: TensorLayout;
+  readonly sinks?: SinkLists;
+  readonly rowTerms: boolean;
+}
+
+/**
+ * Checks a problem without touching the GPU.
+ *
+ * @param mods its mods, checked already
+ * @throws AttentionError "shape", "dtype", "limit", "unsupported"
+ */
+export function checkShiftProblem(
+  problem: AttentionShiftProblem,
+  capabilities: Capabilities,
+  mods?: ModSlots,
+): ShiftShape {
+  const given = attentionOf(problem);
+  checkAround("planAttentionShift", given);
+  const checked = checkProblem({ ...given, lse: given.lse || true }, capabilities, mods);
+  const attention = { ...checked, lse: checked.lse! };
+  const shifts = placedShifts(problem.heads, attention);
+  const { batches, heads, tokensQ, tokensK } = attention;
+  const { hidden, received, sinks, rowTerms } = problem;
+  if (hidden) checkHidden(hidden, attention, shifts, capabilities);
+  if (received) expectDense("received", received, receivedLayout(batches, heads, tokensK));
+  if (sinks) checkSinkLists(sinks, attention);
+  if (rowTerms && rowTerms !== true)
+    expectDense("rowTerms", rowTerms, rowTermsLayout(batches, heads, tokensQ));
+  return {
+    attention,
+    shifts,
+    rowTerms: Boolean(rowTerms),
+    ...(hidden && { hidden }),
+    ...(sinks && { sinks }),
+  };
+}
+
+/** Layout of the mean weight that each key receives, [B, Tk, Hq, 1] with each head's keys side by side. */
+export function receivedLayout(batches: number, heads: number, tokensK: number): TensorLayout {
+  return { dtype: "f32", shape: [batches, tokensK, heads, 1], strides: [heads * tokensK, 1, tokensK, 1] };
+}
+
+function expectDense(name: string, layout: TensorLayout, wanted: TensorLayout): void {
+  expectShape(name, layout, wanted.shape, [wanted.dtype]);
+  const [got, strides] = [stridesOf(layout), stridesOf(wanted)];
+  const same = wanted.shape.every((size, axis) => size === 1 || got[axis] === strides[axis]);
+  if (same && !layout.offset) return;
+  fail(
+    "unsupported",
+    name,
+    `strides [${strides}] and no offset`,
+    `strides [${got}] and offset ${layout.offset ?? 0}`,
+    "Take what the statistics or the mix have written.",
+  );
+}
+
+/** Every head of every batch entry that has a shift; those that keep everything are none. */
+function placedShifts(heads: HeadShifts, { batches, heads: count }: SoftmaxShape): PlacedShift[] {
+  const each = Array.isArray(heads) ? (heads as readonly ReadonlyMap<number, KeyShift>[]) : undefined;
+  if (each) checkLength("heads", each, batches, "one map for each batch entry");
+  return Array.from({ length: batches }, (_, batch) => {
+    const own = each ? each[batch]! : (heads as ReadonlyMap<number, KeyShift>);
+    return [...own].flatMap(([head, shift]) => {
+      if (!Number.isSafeInteger(head) || head < 0 || head >= count)
+        fail("shape", "heads", `query heads from 0 to ${count - 1}`, head, "Count heads from 0.");
+      checkShift(`heads[${head}]`, shift);
+      return shift.keep === 1 ? [] : [{ batch, head, shift }];
+    });
+  }).flat();
+}
+
+function checkHidden(
+  hidden: TensorLayout,
+  { batches, tokensK }: SoftmaxShape,
+  shifts: readonly PlacedShift[],
+  capabilities: Capabilities,
+): void {
+  checkLayout("hidden", hidden, ["f32", "f16"]);
+  const [batch, tokens, one, channels] = hidden.shape;
+  expectEqual("hidden.shape[0] (batch)", batch, batches, "the batch size of q");
+  expectEqual("hidden.shape[1] (tokens)", tokens, tokensK, "the number of keys");
+  expectEqual("hidden.shape[2]", one, 1, "hidden states have no heads: [B, Tk, 1, C]");
+  checkBindable({ hidden }, capabilities);
+  for (const { head, shift } of shifts) {
+    const dims = "hidden" in shift.sinks ? shift.sinks.hidden.dims : [];
+    const outside = dims.find((dim) => dim >= channels);
+    if (outside !== undefined)
+      fail(
+        "shape",
+        `heads[${head}].sinks.hidden.dims`,
+        `less than the ${channels} channels`,
+        outside,
+        "Correct it.",
+      );
+  }
+}
+
+function checkSinkLists({ buffer, keys }: SinkLists, { batches, heads }: SoftmaxShape): void {
+  if (!isBuffer(buffer))
+    fail("shape", "sinks.buffer", "a GPUBuffer", buffer, "Take `sinks` of the prefill's plan.");
+  if (!Number.isSafeInteger(keys) || keys < 1)
+    fail("shape", "sinks.keys", "an integer of at least 1", keys, "Take `sinks` of the prefill's plan.");
+  checkUsage("sinks.buffer usage", buffer, "STORAGE");
+  const bytes = 4 * batches * heads * listWords(keys);
+  if (buffer.size < bytes)
+    fail(
+      "shape",
+      "sinks.buffer",
+      `at least ${bytes} bytes`,
+      `${buffer.size} bytes`,
+      "Take `sinks` of the prefill's plan.",
+    );
+}
+
+/** Words of one head's list of sinks. */
+export function listWords(keys: number): number {
+  return 1 + keys + Math.ceil(keys / 32);
+}
