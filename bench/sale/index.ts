@@ -1,5 +1,5 @@
 /**
- * `npm run bench:sale -- --speed synthetic:16384,language:16384,synthetic:65536 --quality synthetic,language`: SALE in Deno against
+ * `npm run bench:sale -- --speed synthetic:16384,language:16384:0.02 --quality synthetic,language`: SALE in Deno against
  * dense attention, and its blocks against other choices of blocks. Writes an HTML report beside the figures.
  */
 import { spawn } from "node:child_process";
@@ -22,9 +22,12 @@ const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const DENO = join(dirname(createRequire(import.meta.url).resolve("deno/package.json")), "bin.cjs");
 const QUALITY_TOKENS = 4096;
 
+const SPEED = "synthetic:16384,language:16384,language:16384:0.02,synthetic:65536";
+
 const USAGE = `usage: npm run bench:sale -- [--speed LIST] [--quality LIST] [--rounds N] [--json FILE] [--html FILE]
-  --speed LIST    comma list of INPUT:TOKENS; INPUT is synthetic or language
-                  default synthetic:16384,language:16384,synthetic:65536 (an hour on two cores)
+  --speed LIST    comma list of INPUT:TOKENS[:START]; INPUT is synthetic or language, START the threshold that
+                  calibration begins with (default the published 0.008)
+                  default ${SPEED} (an hour on two cores)
   --quality LIST  comma list of inputs whose curves are drawn, on ${QUALITY_TOKENS} tokens; default synthetic,language
   --rounds N      turns of dense attention, selection and attention; default 3
   --json FILE     also write everything there
@@ -35,7 +38,7 @@ type Input = RunnerTask["input"];
 async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
-      speed: { type: "string", default: "synthetic:16384,language:16384,synthetic:65536" },
+      speed: { type: "string", default: SPEED },
       quality: { type: "string", default: "synthetic,language" },
       rounds: { type: "string", default: "3" },
       json: { type: "string" },
@@ -60,11 +63,12 @@ async function main(): Promise<void> {
       return report.result;
     };
     for (const item of list(values.speed)) {
-      const [input, size] = item.split(":") as [Input, string];
+      const [input, size, start] = item.split(":") as [Input, string, string?];
       const tokens = Number(size);
       // Dense attention of 16,384 tokens takes half a minute on two cores, of 65,536 sixteen times as long.
       const each = tokens > 32_768 ? 32 : tokens > 8192 ? 8 : 1;
-      speed.push((await run({ kind: "speed", input, tokens, each })) as SpeedRow);
+      const task = { kind: "speed", input, tokens, each, ...(start && { start: Number(start) }) } as const;
+      speed.push((await run(task)) as SpeedRow);
       console.log(speedTable(speed.slice(-1)));
     }
     const curves: { input: Input; curves: QualityCurve[] }[] = [];

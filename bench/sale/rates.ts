@@ -1,6 +1,7 @@
 import { unrollLoops } from "../../src/dispatch/unroll.js";
 import type { AttentionContext } from "../../src/index.js";
 import text from "./dot_rate.wgsl?raw";
+import { processorTime } from "./processor-time.js";
 
 const TOKENS = 2048;
 const CHANNELS = 32;
@@ -20,7 +21,7 @@ const KINDS = {
   },
 } as const;
 
-/** A yardstick: products of 2,048 rows and as many keys in f32 or 8 bits. `run` gives its milliseconds. */
+/** A yardstick: products of 2,048 rows and as many keys in f32 or 8 bits. `run` gives its `processorTime`. */
 export async function dotRate(ctx: AttentionContext, kind: keyof typeof KINDS) {
   const { device } = ctx;
   const { declarations, bytes } = KINDS[kind];
@@ -43,10 +44,10 @@ export async function dotRate(ctx: AttentionContext, kind: keyof typeof KINDS) {
       pass.setBindGroup(0, group);
       pass.dispatchWorkgroups(TOKENS / ROWS / THREADS);
       pass.end();
-      const start = performance.now();
-      device.queue.submit([encoder.finish()]);
-      await device.queue.onSubmittedWorkDone();
-      return performance.now() - start;
+      return await processorTime(async () => {
+        device.queue.submit([encoder.finish()]);
+        await device.queue.onSubmittedWorkDone();
+      });
     },
   };
 }

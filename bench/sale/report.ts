@@ -56,7 +56,8 @@ export function htmlReport(report: {
 <html lang="en"><meta charset="utf-8"><title>SALE</title>
 <style>body{font:14px sans-serif;margin:2em}table{border-collapse:collapse}td,th{border:1px solid #ccc;padding:4px 8px}</style>
 <h1>SALE against dense attention</h1>
-<p>${date}, ${adapter}, in Deno. One head; medians of interleaved rounds. A CPU driver's figures say nothing about a GPU but what
+<p>${date}, ${adapter}, in Deno. One head; medians of interleaved rounds, in
+processor time. A CPU driver's figures say nothing about a GPU but what
 the ratios of its rates have in common with one.</p>
 <table><tr>${cells(
     "th",

@@ -17,6 +17,8 @@ export interface RunnerTask {
   /** One query block in so many is timed densely, and one row in so many of these is checked. */
   readonly each: number;
   readonly rounds: number;
+  /** Threshold that calibration begins with; default the published one. */
+  readonly start?: number;
 }
 
 export interface RunnerReport {

@@ -4,6 +4,7 @@ import type { Pass } from "../../src/dispatch/pass.js";
 import type { AttentionContext } from "../../src/index.js";
 import { median } from "../statistics.js";
 import type { HeadInputs } from "./inputs.js";
+import { processorTime } from "./processor-time.js";
 import { dotRate } from "./rates.js";
 import { BLOCK_Q, causalPairs, rowQuality, sampledBlocks } from "./sampled.js";
 
@@ -29,7 +30,7 @@ export interface SpeedRow {
   readonly int8Rate: number;
   readonly f32Rate: number;
   readonly rateRatio: number;
-  /** Milliseconds, medians of the rounds; dense is the sample's time by its share of the pairs. */
+  /** Milliseconds of `processorTime`, medians of the rounds; dense is the sample's by its share of the pairs. */
   readonly denseMs: number;
   readonly selectionMs: number;
   readonly attentionMs: number;
@@ -47,12 +48,15 @@ export async function measureSpeed(
   ctx: AttentionContext,
   head: HeadInputs,
   sample: HeadInputs,
-  { each, rounds }: { readonly each: number; readonly rounds: number },
+  { each, rounds, start }: { readonly each: number; readonly rounds: number; readonly start?: number },
 ): Promise<SpeedRow> {
   const log = (text: string) => console.error(`${head.name}, ${head.tokens} tokens: ${text}`);
   const errorBound = ERROR_SHARE * meanSize(head.v, head.dim);
   const uploaded = upload(ctx, sample);
-  const calibration = await calibrateSale(ctx, [uploaded], { errorBound });
+  const calibration = await calibrateSale(ctx, [uploaded], {
+    errorBound,
+    ...(start !== undefined && { start }),
+  });
   const [threshold] = calibration.layers[0]!.options.thresholds as [number];
   log(
     `calibrated on ${sample.tokens} tokens: threshold ${threshold}, kept ${calibration.layers[0]!.keptFraction}`,
@@ -171,20 +175,20 @@ function upload(ctx: AttentionContext, { tokens, dim, q, k, v }: HeadInputs) {
   return { q: ctx.fromArray(q, shape), k: ctx.fromArray(k, shape), v: ctx.fromArray(v, shape) };
 }
 
-/** Submits one after another; milliseconds until all are done. */
-export async function submit<Tensors>(
+/** Submits one after another; `processorTime` until all are done. */
+export function submit<Tensors>(
   ctx: AttentionContext,
   segments: readonly { record(encoder: GPUCommandEncoder, tensors: Tensors): void }[],
   tensors: Tensors,
 ): Promise<number> {
-  const start = performance.now();
-  for (const { record } of segments) {
-    const encoder = ctx.device.createCommandEncoder();
-    record(encoder, tensors);
-    ctx.device.queue.submit([encoder.finish()]);
-  }
-  await ctx.device.queue.onSubmittedWorkDone();
-  return performance.now() - start;
+  return processorTime(async () => {
+    for (const { record } of segments) {
+      const encoder = ctx.device.createCommandEncoder();
+      record(encoder, tensors);
+      ctx.device.queue.submit([encoder.finish()]);
+    }
+    await ctx.device.queue.onSubmittedWorkDone();
+  });
 }
 
 function rowList(ctx: AttentionContext, tokens: number, blocks: readonly number[]): GPUBuffer {
