@@ -8,7 +8,7 @@
 // spend more on them than on the products.
 import package::_shared::online_softmax::{ NO_KEY, rescale, sink_state, softmax_weight };
 import package::_shared::workgroup_index::{ ceil_div, workgroup_index };
-import super::key_blocks::{ key_tile, key_tiles, tile_outside };
+import super::key_blocks::{ key_tile, key_tiles };
 import super::logits::{ mask_mod, open_logit, tile_open };
 import super::lse::store_lse;
 import super::params::{ VALUE_DIM4, HEAD_DIM4, params, sink_logit };
@@ -93,7 +93,7 @@ fn main(
   for (var step = 0u; step < key_walk.count; step++) {
     let key_step = key_tile(key_walk, step, KEYS);
     let tile = key_step.begin;
-    if (tile_outside(tile, KEYS, seen_range) || tile_hidden(batch, tile, min(tile + KEYS, last_range.y))) {
+    if (tile_hidden(batch, tile, min(tile + KEYS, last_range.y))) {
       continue;
     }
     // 1. scores = q kᵀ, as logits

@@ -6,7 +6,7 @@
 // values, once for all groups into workgroup memory.
 import package::_shared::online_softmax::{ NO_KEY, rescale, sink_state, softmax_weight };
 import package::_shared::workgroup_index::workgroup_index;
-import super::key_blocks::{ key_tile, key_tiles, tile_outside };
+import super::key_blocks::{ key_tile, key_tiles };
 import super::logits::{ logit, open_logit, tile_open };
 import super::lse::store_lse;
 import super::params::{ VALUE_DIM4, HEAD_DIM4, params, sink_logit };
@@ -101,7 +101,7 @@ fn main(
   for (var step = 0u; step < key_walk.count; step++) {
     let key_step = key_tile(key_walk, step, TILE_K);
     let tile = key_step.begin;
-    if (tile_outside(tile, TILE_K, seen_range) || tile_hidden(batch, tile, min(tile + TILE_K, keys_end))) {
+    if (tile_hidden(batch, tile, min(tile + TILE_K, keys_end))) {
       continue;
     }
     if (STAGED) {
