@@ -112,7 +112,7 @@ describe("gaze shifts", () => {
       q: cut(inputs.q, 1),
       k: cut(inputs.k, TOKENS),
       v: cut(inputs.v, TOKENS),
-      bias: { data: values, shape: [1, HEADS, 1, TOKENS] as const },
+      bias: { data: values, shape: [1, 1, HEADS, TOKENS] as const },
     };
     const own0 = Array.from({ length: HEADS }, (_, h) => attentionMap(reference, 0, h));
     const enhancement = giftEnhancement(own0, { image, question }, saliencies[0]!);

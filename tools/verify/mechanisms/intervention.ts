@@ -1,6 +1,8 @@
 import { AttentionError } from "webgpu-attention";
+import { runGift } from "../interventions/gift.js";
 import { runGuidance } from "../interventions/guidance.js";
 import { runAttentionInfluence, runHeadHunter } from "../interventions/head-search.js";
+import { runActToolkit, runVar } from "../interventions/sink-calibration.js";
 import { runSinkLogits } from "../interventions/sink-logits.js";
 import { runStreamingCache } from "../interventions/streaming-cache.js";
 import type { Mechanism } from "../mechanism.js";
@@ -10,6 +12,9 @@ const RUNNERS: Readonly<Record<string, Mechanism>> = {
   headhunter_select: runHeadHunter,
   attention_influence: runAttentionInfluence,
   softpag_guidance: runGuidance,
+  act_toolkit: runActToolkit,
+  var_: runVar,
+  gift: runGift,
   sink_logits: runSinkLogits,
   streaming_cache: runStreamingCache,
 };
