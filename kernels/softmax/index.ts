@@ -56,6 +56,7 @@ export {
   relativeBiasMod,
   slidingWindowMask,
   softCapMod,
+  taylorMod,
 } from "./mods/index.js";
 export type { RotaryOptions, SoftmaxOptions } from "./options.js";
 export type { SoftmaxProblem } from "./problem.js";

@@ -13,6 +13,7 @@ import {
   type ScoreMod,
   slidingWindowMask,
   softCapMod,
+  taylorMod,
 } from "./index.js";
 import type { SoftmaxReferenceInputs } from "./reference.js";
 
@@ -29,6 +30,8 @@ const documents = Array.from({ length: KEYS }, (_, t) => (t < 7 ? 4 : t < 30 ? 1
 export const SCORE_MODS: Record<string, [ScoreMod, (p: number, ...given: Parameters<Score>) => number]> = {
   ALiBi: [alibiMod(slopes), (p, s, _b, h, _i, j) => s - slopes[h]! * Math.abs(p - j)],
   "soft cap": [softCapMod(2), (_p, s) => 2 * Math.tanh(s / 2)],
+  // Its least weight, 1/2, is at a score of -1.
+  Taylor: [taylorMod(), (_p, s) => Math.log(1 + s + s ** 2 / 2)],
   "relative bias": [
     relativeBiasMod(table, 4),
     (p, s, _b, h, _i, j) => s + table[h * 9 + 4 + Math.max(-4, Math.min(4, j - p))]!,

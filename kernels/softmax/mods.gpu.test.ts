@@ -1,10 +1,17 @@
-import { describe, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { expectSoftmax } from "../../test/support/expect-softmax.js";
 import { testContext } from "../../test/support/gpu.js";
 import { registerConfiguration, sharedConfiguration } from "../../test/support/softmax-configurations.js";
 import { type SoftmaxRun, wordBuffer } from "../../test/support/softmax-run.js";
 import type { SoftmaxConfiguration } from "./configuration.js";
-import { causalMask, createBlockMask, documentMask, type MaskMod } from "./index.js";
+import {
+  causalMask,
+  createBlockMask,
+  documentMask,
+  type MaskMod,
+  softmaxAttention,
+  taylorMod,
+} from "./index.js";
 import { HEADS, KEYS, MASK_MODS, SCORE_MODS } from "./mod-cases.js";
 
 type Mask = NonNullable<NonNullable<SoftmaxRun["reference"]>["maskMod"]>;
@@ -82,6 +89,35 @@ test.each([45, 3])("a score mod gets a score that has every other term, %i rows"
     options: { ...options, scoreMod: { wgsl: "return 2.0 * score;" } },
     reference: { ...options, scoreMod: (s) => 2 * s },
   });
+});
+
+test.each([
+  ["around -1, where weights are least", { softcap: 1, scale: 10 }],
+  ["on both sides of where squares are left out", { scale: 1e9 }],
+  ["whose squares overflow", { scale: 1e20 }],
+])("Taylor weights of scores %s", async (_name, options) => {
+  const ctx = await testContext();
+  const [scoreMod, meaning] = SCORE_MODS.Taylor!;
+  await expectSoftmax(ctx, {
+    ...base,
+    options: { ...options, scoreMod },
+    reference: { ...options, scoreMod: (s, b, h, i, j) => meaning(0, s, b, h, i, j) },
+  });
+});
+
+test("scores that hide a pair do so before Taylor weights as well", async () => {
+  const ctx = await testContext();
+  const { out } = await softmaxAttention(
+    ctx,
+    ctx.fromArray([1], [1, 1, 1, 1]),
+    ctx.fromArray([1, -1], [1, 2, 1, 1]),
+    ctx.fromArray([3, 5], [1, 2, 1, 1]),
+    {
+      scale: 2e38,
+      scoreMod: taylorMod(),
+    },
+  );
+  expect([...(await ctx.read(out))]).toEqual([3]);
 });
 
 describe("with a block mask", () => {

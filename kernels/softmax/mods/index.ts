@@ -15,6 +15,7 @@ import prefixLm from "./prefix-lm.wgsl?mod";
 import relativeBias from "./relative-bias.wgsl?mod";
 import slidingWindow from "./sliding-window.wgsl?mod";
 import softCap from "./soft-cap.wgsl?mod";
+import taylor from "./taylor.wgsl?mod";
 
 type Numbers = GPUBuffer | ArrayLike<number>;
 
@@ -35,6 +36,17 @@ export function alibiMod(slopes: Numbers): ScoreMod {
 export function softCapMod(cap: number): ScoreMod {
   checkNumber("softCapMod cap", cap, 0);
   return { wgsl: softCap.body, constants: { cap } };
+}
+
+/**
+ * The second-order Taylor form of Deconstructing Attention (arXiv 2510.11602, equation 6): weights 1 + x + x² / 2 of scores x instead of
+ * e^x, normalised jointly, which is softmax of ln(1 + x + x² / 2). The log-sum-exp is then the logarithm of the sum of these weights.
+ *
+ * The weight is at least 1/2, at x = -1: a low score does not hide a key, which masks do, and scores below -1e38. Any other finite score has a
+ * finite logarithm, |x| >= 1e9 as 2 ln |x| - ln 2, so that no square overflows.
+ */
+export function taylorMod(): ScoreMod {
+  return { wgsl: taylor.body };
 }
 
 /**
