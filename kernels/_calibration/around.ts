@@ -8,6 +8,12 @@ const EXCLUDED = ["queryRows", "blockMask", "queryOffsets", "keyOffsets"] as con
 export function checkAround(subject: string, problem: SoftmaxProblem): void {
   for (const name of EXCLUDED) {
     if (problem[name] === undefined) continue;
-    fail("unsupported", `${subject} ${name}`, "none", "it", "Give each sequence by itself, with masks and lengths.");
+    fail(
+      "unsupported",
+      `${subject} ${name}`,
+      "none",
+      "it",
+      "Give each sequence by itself, with masks and lengths.",
+    );
   }
 }

@@ -40,6 +40,12 @@ function checkNames(first: ScoreMod, then: ScoreMod): void {
   const taken = new Set(names(then));
   for (const name of names(first)) {
     if (!taken.has(name)) continue;
-    fail("unsupported", `scoreMod name "${name}"`, "names that a chained mod does not have", name, "Rename it.");
+    fail(
+      "unsupported",
+      `scoreMod name "${name}"`,
+      "names that a chained mod does not have",
+      name,
+      "Rename it.",
+    );
   }
 }

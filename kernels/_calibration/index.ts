@@ -1,5 +1,7 @@
 /** Passes that act around softmax attention, from q, k, v, its output and its log-sum-exp. No buffer of size Tq x Tk. */
 
+export type { CompiledPlan, PlanSegment } from "../../src/dispatch/compiled-plan.js";
+export { chainScoreMods } from "./chain-score-mods.js";
 export {
   type GazeEnhancementProblem,
   type GazeEnhancementTensors,
@@ -8,6 +10,16 @@ export {
   planGazeEnhancement,
   planGazeSaliency,
 } from "./gaze/index.js";
+export {
+  type AttentionMixOptions,
+  type AttentionMixPlan,
+  type AttentionMixTensors,
+  mixAttention,
+  planAttentionMix,
+} from "./mix/index.js";
+export type { AttentionMixProblem } from "./mix/problem.js";
+export type { GainStep, HeadSteps, MixStep, PatternStep } from "./mix/types.js";
+export { rowTermsLayout } from "./row-terms.js";
 export {
   type AttentionShiftOptions,
   type AttentionShiftPlan,

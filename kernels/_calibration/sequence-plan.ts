@@ -3,7 +3,12 @@ import type { CompiledPlan, PlanSegment } from "../../src/dispatch/compiled-plan
 import type { AttentionContext } from "../../src/dispatch/context.js";
 import { sumCosts } from "../../src/dispatch/dispatch-budget.js";
 import { bindTensors, type TensorSpec } from "../../src/dispatch/tensor-set.js";
-import { bytesPerElement, extentOf, type TensorLayout, type TensorView } from "../../src/dispatch/tensor-view.js";
+import {
+  bytesPerElement,
+  extentOf,
+  type TensorLayout,
+  type TensorView,
+} from "../../src/dispatch/tensor-view.js";
 
 export type Views = Readonly<Record<string, TensorView>>;
 

@@ -1,7 +1,16 @@
 /**
- * Around attention rather than in it: which heads to change and by how much, and what to make of statistics. Plain functions on
- * arrays; nothing here needs a GPU.
+ * Looking into attention and changing it: operations on heads, carried out on the GPU around softmax attention without a pattern in memory;
+ * hooks for a model's runtime; and, as plain functions on arrays, which heads to change and by how much, and what to make of statistics.
  */
+export {
+  type ActivationCapture,
+  type ActivationPatch,
+  type CaptureOptions,
+  captureActivations,
+  type PatchOperation,
+  patchActivations,
+} from "./activations/activation-hooks.js";
+export type { TensorPart } from "./activations/tensor-copy.js";
 export {
   type AdvantageWeightOptions,
   advantageWeights,
@@ -33,6 +42,14 @@ export {
   type GuidanceOptions,
   perturbationGuidance,
 } from "./guidance/perturbation-guidance.js";
+export {
+  type PerturbHeadsOptions,
+  perturbHeads,
+  type SoftPagOptions,
+  softPag,
+  UNIFORM_HEAD,
+  ZERO_HEAD,
+} from "./head-perturbation/perturbation.js";
 export {
   type AttentionInfluenceOptions,
   type AttentionInfluenceProgress,
@@ -66,6 +83,29 @@ export {
   type RetrievalHeadsState,
   retrievalHeads,
 } from "./head-search/retrieval-heads.js";
+export {
+  type ActivationName,
+  type AttentionHook,
+  type AttentionSite,
+  type HeadTerms,
+  type HookedPlan,
+  type HookedProblem,
+  type HookedTensors,
+  planHookedAttention,
+  recordActivation,
+} from "./intervention/attention-hook.js";
+export { attentionPattern, type PatternOptions } from "./intervention/attention-pattern.js";
+export type { HeadOperations } from "./intervention/head-operations.js";
+export {
+  type IntervenedCallOptions,
+  type IntervenedPlan,
+  type IntervenedProblem,
+  type IntervenedSegment,
+  type IntervenedTensors,
+  intervenedAttention,
+  planIntervenedAttention,
+} from "./intervention/intervened-attention.js";
+export type * from "./operations.js";
 export { type CachePolicy, cachePositions, keepSlots, keptSlots } from "./sink-calibration/cache-policy.js";
 export {
   GAZE_SHIFT_SETTINGS,

@@ -4,6 +4,7 @@ import { runGuidance } from "../interventions/guidance.js";
 import { runAttentionInfluence, runHeadHunter } from "../interventions/head-search.js";
 import { runActToolkit, runVar } from "../interventions/sink-calibration.js";
 import { runSinkLogits } from "../interventions/sink-logits.js";
+import { runHeadMask, runSoftPagIdentity, runSoftPagVariants } from "../interventions/softpag.js";
 import { runStreamingCache } from "../interventions/streaming-cache.js";
 import type { Mechanism } from "../mechanism.js";
 
@@ -12,6 +13,9 @@ const RUNNERS: Readonly<Record<string, Mechanism>> = {
   headhunter_select: runHeadHunter,
   attention_influence: runAttentionInfluence,
   softpag_guidance: runGuidance,
+  softpag_identity: runSoftPagIdentity,
+  softpag_variants: runSoftPagVariants,
+  headmask_causal: runHeadMask,
   act_toolkit: runActToolkit,
   var_: runVar,
   gift: runGift,

@@ -1,0 +1,280 @@
+// The passes of a mix, as data: what is known of rows, sums of values, means of queries, the numbers of each row's new pattern, outputs.
+import type { Capabilities } from "../../../src/dispatch/capabilities.js";
+import { fail } from "../../../src/dispatch/check.js";
+import { cutWorkgroups } from "../../../src/dispatch/cut-workgroups.js";
+import type { ConstantValues, KernelModule } from "../../../src/dispatch/kernel-module.js";
+import { isVec4 } from "../../../src/dispatch/layout.js";
+import { mostLoopRounds } from "../../../src/dispatch/loop-rounds.js";
+import type { BindingSource, KernelBindings, Pass } from "../../../src/dispatch/pass.js";
+import { powerOfTwo } from "../../../src/dispatch/power-of-two.js";
+import { runPasses } from "../../../src/dispatch/run-passes.js";
+import { knownConstants, variantKey } from "../../../src/dispatch/specialise.js";
+import { bytesPerElement } from "../../../src/dispatch/tensor-view.js";
+import { maskBindings, problemConstants, problemUniforms, scoreSlots } from "../../softmax/pass-parts.js";
+import type { SoftmaxShape } from "../../softmax/problem.js";
+import type { BINDINGS } from "./bindings.js";
+import chunkSums from "./chunk_sums.wgsl";
+import mixRows from "./mix_rows.wgsl";
+import mixTerms from "./mix_terms.wgsl";
+import type { MixShape } from "./problem.js";
+import rowFacts from "./row_facts.wgsl";
+import runningSums from "./running_sums.wgsl";
+
+type Bindings<Kernel extends keyof typeof BINDINGS> = KernelBindings<typeof BINDINGS, Kernel>;
+
+const THREADS = 64;
+const UNUSED: BindingSource = { unused: true };
+
+export interface Device {
+  readonly capabilities: Capabilities;
+  readonly maxDispatchFlops: number;
+}
+
+/** A pass before its threads are cut into dispatches. */
+interface Draft {
+  readonly name: string;
+  readonly kernel: KernelModule;
+  readonly constants?: ConstantValues;
+  readonly slots?: Pick<Pass, "slots" | "slotBindings">;
+  readonly unroll?: Pass["unroll"];
+  readonly bindings: Readonly<Record<string, BindingSource>>;
+  readonly threads: number;
+  /** Operations of a thread at most. */
+  readonly work: number;
+  readonly bytes: number;
+}
+
+function dispatches(shape: SoftmaxShape, draft: Draft, { capabilities, maxDispatchFlops }: Device): Pass[] {
+  const { name, kernel, constants = {}, slots = {}, unroll = {}, bindings, threads, work, bytes } = draft;
+  const groupWork = work * THREADS;
+  const groups = Math.ceil(threads / THREADS);
+  return runPasses(
+    {
+      name: `calibration/${name}`,
+      kernel,
+      variant: variantKey(kernel, storage(shape, kernel, capabilities)),
+      constants: { ...problemConstants(shape, kernel), ...knownConstants(kernel, constants) },
+      ...slots,
+      unroll,
+      bindings,
+    },
+    (run) => ({ params: problemUniforms(shape, capabilities, run) }),
+    capabilities,
+    cutWorkgroups([{ work: groupWork, flops: groupWork }], groups, maxDispatchFlops),
+    bytes,
+  );
+}
+
+/** The storage of tensors as `tensors.wgsl` knows it, by those of them that the kernel touches. */
+function storage(shape: SoftmaxShape, kernel: KernelModule, capabilities: Capabilities): string[] {
+  const names = new Set(kernel.variants.base!.bindings.map(({ name }) => name));
+  const touched = (["q", "k", "v", "out"] as const).filter((name) => names.has(name));
+  return [
+    ...(touched.every((name) => isVec4(shape[name], capabilities)) ? ["vec4"] : []),
+    ...(shape.q.dtype === "f16" ? ["half_q"] : []),
+    ...(shape.k.dtype === "f16" ? ["half_kv"] : []),
+  ];
+}
+
+function rowCount({ batches, heads, tokensQ }: SoftmaxShape): number {
+  return batches * heads * tokensQ;
+}
+
+/** Own scores, numbers of visible keys, best keys. */
+export function factsPass(
+  mix: MixShape,
+  shape: SoftmaxShape,
+  buffers: { readonly facts: GPUBuffer; readonly pathTerms?: GPUBuffer; readonly q?: GPUBuffer },
+  device: Device,
+): Pass[] {
+  const ownOnly = buffers.q !== undefined;
+  const { headDim, tokensK, keyMask, bias, mods } = shape;
+  const walks =
+    !ownOnly &&
+    mix.program.needs.some(
+      ({ argmax, uniform, path }) =>
+        argmax || ((uniform || path > 0) && (keyMask || bias !== undefined || mods !== undefined)),
+    );
+  if (walks) checkRounds(shape, device);
+  const draft: Draft = {
+    name: ownOnly ? "own scores of mean queries" : "row facts",
+    kernel: rowFacts,
+    constants: {
+      SCORED: mods?.slots.score_mod !== undefined,
+      OWN_ONLY: ownOnly,
+      HAS_PATH: buffers.pathTerms !== undefined,
+    },
+    slots: scoreSlots(shape),
+    // GPU compilers unroll by themselves.
+    unroll:
+      walks && device.capabilities.software && unrolls(shape) ? { HEAD_DIM4: Math.ceil(headDim / 4) } : {},
+    bindings: {
+      q: buffers.q ? { buffer: buffers.q } : { tensor: "q" },
+      k: { tensor: "k" },
+      ...maskBindings(shape),
+      programs: { table: "programs" },
+      facts: { buffer: buffers.facts },
+      path_terms: buffers.pathTerms ? { buffer: buffers.pathTerms } : UNUSED,
+    } satisfies Bindings<"row_facts">,
+    threads: rowCount(shape),
+    work: (walks ? tokensK : 1) * (2 * headDim + 48),
+    bytes: rowCount(shape) * (16 + headDim * bytesPerElement(shape.q.dtype)),
+  };
+  return dispatches(shape, draft, device);
+}
+
+/** Channels up to which the loop over them may be unrolled. */
+function unrolls({ headDim }: SoftmaxShape): boolean {
+  return headDim <= 128;
+}
+
+/** @throws AttentionError "limit" for more keys than a driver goes through in one loop */
+function checkRounds(shape: SoftmaxShape, { capabilities }: Device): void {
+  const rounds = unrolls(shape) ? 1 : 1 + Math.ceil(shape.headDim / 4);
+  const most = Math.floor(mostLoopRounds(capabilities) / rounds);
+  if (shape.tokensK <= most) return;
+  const expected = `at most ${most} (llvmpipe ends loops after 65,535 rounds)`;
+  fail(
+    "limit",
+    "keys that a row walks over",
+    expected,
+    shape.tokensK,
+    "Use another driver, or another target.",
+  );
+}
+
+/** Tokens of a chunk: the sums of so many chunks before it are as many additions again. */
+export function chunkTokens(tokens: number): number {
+  return Math.max(16, powerOfTwo(Math.sqrt(tokens)));
+}
+
+/** Sums of values over the keys up to each, or means of queries: of those so far, or of all. */
+export function runningPasses(
+  mix: MixShape,
+  of: "queries" | "values",
+  buffers: { readonly chunks: GPUBuffer; readonly sums: GPUBuffer },
+  device: Device,
+): Pass[] {
+  const shape = mix.softmax;
+  const isQueries = of === "queries";
+  const [tokens, heads, dim] = isQueries
+    ? [shape.tokensQ, shape.heads, shape.headDim]
+    : [shape.tokensK, shape.kvHeads, shape.valueDim];
+  const CHUNK = chunkTokens(tokens);
+  const whole = isQueries && !mix.causal;
+  const chunks = Math.ceil(tokens / CHUNK);
+  const columns = shape.batches * heads * Math.ceil(dim / 4);
+  const constants = { OF_QUERIES: isQueries, CHUNK, WHOLE: whole };
+  const inputs = {
+    q: isQueries ? ({ tensor: "q" } as const) : UNUSED,
+    v: isQueries ? UNUSED : ({ tensor: "v" } as const),
+    terms: isQueries ? UNUSED : ({ table: "terms" } as const),
+    key_mask: !isQueries && shape.keyMask ? ({ table: "key_mask" } as const) : UNUSED,
+  };
+  const parts: Draft[] = [
+    {
+      name: `sums of chunks of ${of}`,
+      kernel: chunkSums,
+      constants,
+      bindings: { ...inputs, chunk_sums: { buffer: buffers.chunks } } satisfies Bindings<"chunk_sums">,
+      threads: chunks * columns,
+      work: 16 * CHUNK,
+      bytes: 16 * columns * (tokens + chunks),
+    },
+    {
+      name: isQueries ? "means of queries" : "sums of values",
+      kernel: runningSums,
+      constants,
+      bindings: {
+        ...(whole ? { ...inputs, q: UNUSED } : inputs),
+        chunk_sums: { buffer: buffers.chunks },
+        sums: { buffer: buffers.sums },
+      } satisfies Bindings<"running_sums">,
+      threads: whole ? columns : chunks * columns,
+      work: 16 * (whole ? chunks : chunks + CHUNK),
+      bytes: 16 * columns * (whole ? chunks : 2 * tokens),
+    },
+  ];
+  return parts.flatMap((draft) => dispatches(shape, draft, device));
+}
+
+/** Queries as f32, in rows of whole vec4: sums of chunks of one token. */
+export function copyPass({ softmax: shape }: MixShape, to: GPUBuffer, device: Device): Pass[] {
+  const columns = shape.batches * shape.tokensQ * shape.heads * Math.ceil(shape.headDim / 4);
+  const draft: Draft = {
+    name: "queries as f32",
+    kernel: chunkSums,
+    constants: { OF_QUERIES: true, CHUNK: 1 },
+    bindings: {
+      ...{ q: { tensor: "q" }, v: UNUSED, terms: UNUSED, key_mask: UNUSED },
+      chunk_sums: { buffer: to },
+    } satisfies Bindings<"chunk_sums">,
+    threads: columns,
+    work: 16,
+    bytes: columns * (16 + 4 * bytesPerElement(shape.q.dtype)),
+  };
+  return dispatches(shape, draft, device);
+}
+
+export interface MixBuffers {
+  readonly facts: GPUBuffer;
+  readonly factors: GPUBuffer;
+  readonly valueSums?: GPUBuffer;
+  readonly meanOut?: GPUBuffer;
+  readonly meanLse?: GPUBuffer;
+  readonly meanFacts?: GPUBuffer;
+  readonly pathLse?: GPUBuffer;
+}
+
+/** The numbers of the new patterns, and their outputs. */
+export function mixPasses(mix: MixShape, buffers: MixBuffers, device: Device): Pass[] {
+  const shape = mix.softmax;
+  const held = (buffer: GPUBuffer | undefined): BindingSource => (buffer ? { buffer } : UNUSED);
+  const needsLse = mix.curved || (mix.path && shape.sinks);
+  const rows = rowCount(shape);
+  const columns = Math.ceil(shape.valueDim / 4);
+  const terms: Draft = {
+    name: "mixed patterns",
+    kernel: mixTerms,
+    constants: {
+      CURVED: mix.curved,
+      MEAN_WHOLE: mix.meanWhole,
+      RUNNING: mix.running,
+      WRITE_TERMS: mix.rowTerms !== undefined,
+    },
+    bindings: {
+      terms: { table: "terms" },
+      programs: { table: "programs" },
+      facts: { buffer: buffers.facts },
+      mean_facts: mix.curved ? held(buffers.meanFacts) : UNUSED,
+      lse: needsLse ? { tensor: "lse" } : UNUSED,
+      mean_lse: mix.curved ? held(buffers.meanLse) : UNUSED,
+      path_lse: mix.curved ? held(buffers.pathLse) : UNUSED,
+      factors: { buffer: buffers.factors },
+      row_terms: mix.rowTerms ? { tensor: "rowTerms" } : UNUSED,
+    } satisfies Bindings<"mix_terms">,
+    threads: rows,
+    work: 64,
+    bytes: 64 * rows,
+  };
+  const outputs: Draft = {
+    name: "mixed outputs",
+    kernel: mixRows,
+    constants: {
+      HAS_SUMS: buffers.valueSums !== undefined,
+      HAS_MEAN: buffers.meanOut !== undefined,
+      MEAN_WHOLE: mix.meanWhole,
+    },
+    bindings: {
+      v: { tensor: "v" },
+      out: { tensor: "out" },
+      factors: { buffer: buffers.factors },
+      value_sums: held(buffers.valueSums),
+      mean_out: held(buffers.meanOut),
+    } satisfies Bindings<"mix_rows">,
+    threads: rows * columns,
+    work: 32,
+    bytes: 3 * rows * shape.valueDim * bytesPerElement(shape.out.dtype),
+  };
+  return [terms, outputs].flatMap((draft) => dispatches(shape, draft, device));
+}
