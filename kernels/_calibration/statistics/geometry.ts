@@ -17,6 +17,8 @@ export interface SweepGeometry {
   readonly quads: boolean;
   readonly cells: number;
   readonly perCell: number;
+  readonly cellStep: number;
+  readonly cellRounds: number;
   readonly splits: number;
   readonly splitKeys: number;
   /** Tiles of the longest part, and how many of them one dispatch takes. */
@@ -25,6 +27,8 @@ export interface SweepGeometry {
   /** Pairs of one tile at most. */
   readonly tilePairs: number;
 }
+
+type Parts = Pick<SweepGeometry, "cells" | "perCell" | "cellStep">;
 
 /** Sums that a sweep keeps. */
 export interface SweepSums {
@@ -60,14 +64,15 @@ export function sweepGeometry(
   // Workgroups that keep the device busy, from parts of the rows first, which need no more than a line of sums each.
   const wished = capabilities.software ? 32 : 512;
   const pairs = batches * heads.length;
-  const fitting = (perCell: number): number =>
-    perCell > 1 && sweepFloats(shape, sums, { cells, perCell, splits: 1 }) * 4 > bindingLimit(capabilities)
-      ? fitting(Math.ceil(perCell / 2))
-      : perCell;
-  const perCell = fitting(
-    Math.min(cellTiles, Math.ceil(wished / (pairs * cells)), Math.ceil(MOST_PARTS / cells)),
-  );
-  const wishedSplits = Math.ceil(wished / (pairs * cells * perCell));
+  const fitting = (parts: number): Parts => {
+    const perCell = Math.min(cellTiles, Math.ceil(parts / cells));
+    const cut = { cells, perCell, cellStep: Math.min(cells, Math.ceil(parts / perCell)) };
+    const fits = sweepFloats(shape, sums, { ...cut, splits: 1 }) * 4 <= bindingLimit(capabilities);
+    return fits || parts === 1 ? cut : fitting(Math.ceil(parts / 2));
+  };
+  const cut = fitting(Math.min(Math.ceil(wished / pairs), MOST_PARTS));
+  const parts = cut.perCell * cut.cellStep;
+  const wishedSplits = Math.ceil(wished / (pairs * parts));
   const loopRounds = Math.ceil(headDim / 4) + 8;
   const mostKeys = Math.min(
     dispatchPairs / tileRows,
@@ -77,16 +82,19 @@ export function sweepGeometry(
   const splitKeys = Math.max(KEYS, Math.floor(Math.min(mostKeys, tokensK + KEYS - 1) / KEYS) * KEYS);
   const splits = Math.ceil(tokensK / splitKeys);
   const visited = Math.min(splitKeys, longestTile(softmax, cells, tileRows) + KEYS);
-  const rounds = Math.ceil(cellTiles / perCell);
+  const cellRounds = Math.ceil(cellTiles / cut.perCell);
+  const rounds = Math.ceil(cells / cut.cellStep) * cellRounds;
+  // Rather a few tiles of many workgroups in a dispatch than all of one workgroup's.
+  const together = Math.min(pairs * parts * splits, capabilities.software ? 8 : 256);
   const dispatchRounds = Math.min(
     rounds,
-    Math.floor(dispatchPairs / (tileRows * visited)),
+    Math.floor(dispatchPairs / (tileRows * visited * together)),
     Math.floor(mostLoopRounds(capabilities) / (Math.ceil(visited / KEYS) * loopRounds)),
   );
   const geometry = {
     ...tile,
-    cells,
-    perCell,
+    ...cut,
+    cellRounds,
     splits,
     splitKeys,
     rounds,
@@ -128,14 +136,13 @@ function tileOf(
 export function sweepRegions(
   { softmax, heads }: StatisticsShape,
   { row, column, columns, top }: SweepSums,
-  { cells, perCell, splits }: Pick<SweepGeometry, "cells" | "perCell" | "splits">,
+  { cells, perCell, cellStep, splits }: Parts & Pick<SweepGeometry, "splits">,
 ): readonly [rows: number, columns: number, map: number, top: number] {
   const pairs = softmax.batches * heads.length;
-  const parts = cells * perCell;
   return [
     splits * pairs * softmax.tokensQ * row,
-    column * pairs * parts * softmax.tokensK,
-    splits * pairs * parts * columns,
+    column * pairs * cellStep * perCell * softmax.tokensK,
+    splits * pairs * cells * perCell * columns,
     splits * pairs * softmax.tokensQ * 2 * top,
   ];
 }

@@ -25,7 +25,7 @@ fn main(
   for (var n = range.x; n < range.y; n++) {
     for (var split = 0u; split < sweep.splits; split++) {
       for (var part = 0u; part < sweep.per_cell; part++) {
-        total += partials[map_at(split, pair_of(place.batch, n), cell * sweep.per_cell + part) + place.value];
+        total += partials[map_at(split, pair_of(place.batch, n), cell, part) + place.value];
       }
     }
   }

@@ -40,7 +40,7 @@ describe("the passes of a request", () => {
       [1024, 1024],
       { ...received, entropy: true, mass: [{ keys: [0] }] },
       {},
-      ["sweep vec4 32", "receivedMean base 128", "mass base 128", "entropy base 128"],
+      ["sweep vec4 512", "receivedMean base 128", "mass base 128", "entropy base 128"],
     ],
     [
       "quads where the processor computes",
@@ -63,7 +63,7 @@ describe("the passes of a request", () => {
       [64, 64],
       { headDiversity: true },
       {},
-      ["head_diversity vec4 128", "headDiversity base 1"],
+      ["head_diversity vec4 2", "headDiversity base 1"],
     ],
     [
       "only heads that are averaged",
@@ -76,8 +76,14 @@ describe("the passes of a request", () => {
       "many dispatches where they have to be short",
       [256, 1024],
       received,
-      { capabilities: cpu, maxDispatchFlops: 1.4e7 },
-      ["sweep subgroups+vec4 3", "sweep subgroups+vec4 3", "sweep subgroups+vec4 2", "receivedMean base 128"],
+      { capabilities: cpu, maxDispatchFlops: 6.8e7 },
+      [
+        "sweep subgroups+vec4 8",
+        "sweep subgroups+vec4 8",
+        "sweep subgroups+vec4 8",
+        "sweep subgroups+vec4 8",
+        "receivedMean base 128",
+      ],
     ],
   ])("%s", (_name, sizes, statistics, options, expected) => {
     expect(summary(plan(sizes, statistics, options))).toEqual(expected);

@@ -27,6 +27,8 @@ import { statisticsWords, type WordPlaces } from "./words.js";
 export interface StatisticsPlanOptions {
   /** Operations of the scores that one dispatch may hold; default no bound. */
   readonly maxDispatchFlops?: number;
+  /** Whether loops over registers are unrolled before the driver sees them. Default where the processor computes: GPU compilers do it. */
+  readonly unroll?: boolean;
 }
 
 /** What all passes of a plan share. */
@@ -36,6 +38,7 @@ export interface StatisticsParts {
   readonly sums: RequestedSums;
   readonly geometry: SweepGeometry;
   readonly places: WordPlaces;
+  readonly unroll: boolean;
 }
 
 /** What a pass has to bind; its uniforms stand apart. */
@@ -51,12 +54,13 @@ const [SWEEP_SLOT, DIVERSITY_SLOT] = [0, 1];
 export function planStatistics(
   shape: StatisticsShape,
   capabilities: Capabilities,
-  { maxDispatchFlops = Number.POSITIVE_INFINITY }: StatisticsPlanOptions = {},
+  options: StatisticsPlanOptions = {},
 ): Pass[] {
+  const { maxDispatchFlops = Number.POSITIVE_INFINITY, unroll = capabilities.software } = options;
   const sums = requestedSums(shape);
   const pairFlops = 2 * shape.softmax.headDim;
   const geometry = sweepGeometry(shape, sums, capabilities, maxDispatchFlops / pairFlops);
-  const parts = { shape, capabilities, sums, geometry, places: statisticsWords(shape).places };
+  const parts = { shape, capabilities, sums, geometry, places: statisticsWords(shape).places, unroll };
   const regions = sweepRegions(shape, sums, geometry);
   const partials = {
     scratch: SWEEP_SLOT,
@@ -86,6 +90,8 @@ export function sweepUniforms(
   return {
     cells: geometry.cells,
     per_cell: geometry.perCell,
+    cell_step: geometry.cellStep,
+    cell_rounds: geometry.cellRounds,
     splits: geometry.splits,
     split_keys: geometry.splitKeys,
     columns: sums.columns,
@@ -158,14 +164,13 @@ function sweepPasses(parts: StatisticsParts, partials: BindingSource, maxDispatc
       ...Object.fromEntries([...sums.columnSums.keys()].map((name) => [name, true])),
     }),
     ...scoreSlots(softmax),
-    // GPU compilers unroll by themselves.
-    ...(capabilities.software && {
+    ...(parts.unroll && {
       unroll: { ROWS: rows, KEYS: keys, KEY_QUADS: keys / 4, OWN_KEYS: quads ? keys / 4 : keys, SETS: sets },
     }),
     bindings: { ...scoreBindings(shape), partials } satisfies Bindings<"sweep">,
   };
   const pairs = softmax.batches * shape.heads.length;
-  const groups = pairs * geometry.splits * geometry.cells * geometry.perCell;
+  const groups = pairs * geometry.splits * geometry.cellStep * geometry.perCell;
   const flops = pairs * blockWork(softmax, 0, softmax.tokensQ).pairs * 2 * softmax.headDim;
   const bytes = bytesOf(softmax.q, softmax.k, softmax.lse, softmax.bias);
   const passes: Pass[] = [];
@@ -199,7 +204,7 @@ function diversityPass(parts: StatisticsParts, maxDispatchFlops: number) {
     variant: variantKey(headDiversity, storageConditions(softmax, capabilities, false)),
     constants: statisticsConstants(parts, headDiversity, { THREADS: threads }),
     ...scoreSlots(softmax),
-    ...(capabilities.software && { unroll: { KEYS: 8 } }),
+    ...(parts.unroll && { unroll: { KEYS: 8 } }),
     bindings: { ...scoreBindings(shape), partials } satisfies Bindings<"head_diversity">,
   };
   const groups = batches * compared.length * geometry.splits * Math.ceil(tokensQ / threads);

@@ -43,7 +43,7 @@ export function checkedRequest(
     checkOptions("statistics.map", map, ["rows", "columns"]);
     checkInteger("statistics.map.rows", map.rows, 1, tokensQ);
     checkInteger("statistics.map.columns", map.columns, 1, tokensK);
-    const most = Math.max((map.rows + 1) * tokensQ, map.columns * tokensK);
+    const most = Math.max(2 * map.rows * tokensQ, map.columns * tokensK);
     if (most >= 2 ** 32)
       fail("limit", "statistics.map", "cells times tokens below 2^32", most, "Ask for fewer cells.");
   }

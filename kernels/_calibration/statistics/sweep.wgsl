@@ -89,16 +89,17 @@ fn main(
   let kv_head = head / params.heads_per_kv;
   let begin_key = split * sweep.split_keys;
   let end_key = min(begin_key + sweep.split_keys, params.tokens_k);
-  let begin_row = cell_begin(part / sweep.per_cell);
-  let end_row = cell_begin(part / sweep.per_cell + 1u);
   if (sweep.first_round == 0u) {
     clear(pair, part, split, lane, begin_key, end_key);
   }
 
   for (var turn = 0u; turn < sweep.rounds; turn++) {
-    let first_row = begin_row + ((sweep.first_round + turn) * sweep.per_cell + part % sweep.per_cell) * TILE_Q;
+    let step = sweep.first_round + turn;
+    let cell = part / sweep.per_cell + step / sweep.cell_rounds * sweep.cell_step;
+    let end_row = cell_begin(min(cell, sweep.cells - 1u) + 1u);
+    let first_row = cell_begin(cell) + (step % sweep.cell_rounds * sweep.per_cell + part % sweep.per_cell) * TILE_Q;
     if (first_row >= end_row) {
-      break;
+      continue;
     }
     let last_row = min(first_row + TILE_Q, end_row) - 1u;
     let first_range = within(visible_range(batch, first_row), begin_key, end_key);
@@ -112,6 +113,7 @@ fn main(
     var lses = array<f32, ROWS>();
     var terms_of = array<RowTerms, ROWS>();
     var worst = array<f32, ROWS>();
+    var best_keys = array<f32, ROWS>();
     for (var r = 0u; r < ROWS; r++) {
       let row = first_row + thread * ROWS + r;
       let token = min(row, last_row);
@@ -123,7 +125,7 @@ fn main(
       lses[r] = row_lse(batch, token, head);
       terms_of[r] = row_terms_of(batch, head, token);
       worst[r] = NO_KEY;
-      if (TOP > 0u && row <= last_row) {
+      if (TOP > 1u && row <= last_row) {
         for (var n = 0u; n < 2u * TOP; n++) {
           partials[top_at(split, pair, token) + n] = NO_KEY;
         }
@@ -246,13 +248,19 @@ fn main(
             order[quad] = select(score, vec4f(NO_KEY), hidden);
           }
         }
-        if (TOP > 0u) {
+        if (TOP == 1u) {
+          let most = largest(order);
+          if (most > worst[r]) {
+            best_keys[r] = f32(tile) + place_of_first(order, most);
+            worst[r] = most;
+          }
+        } else if (TOP > 1u) {
           worst[r] = keep_top(order, tile, top_at(split, pair, tokens[r]), worst[r]);
         }
       }
 
       // 3. the keys' sums go to the part's line
-      add_columns(sums, pair, part, split, lane, tile, end_key);
+      add_columns(sums, pair, part, map_at(split, pair, cell, part % sweep.per_cell), lane, tile, end_key);
     }
 
     for (var r = 0u; r < ROWS; r++) {
@@ -276,6 +284,10 @@ fn main(
         at += u32(WINDOWED_DISTANCE);
         for (var m = 0u; m < SETS; m++) {
           partials[at + m] = masses[m * ROWS + r];
+        }
+        if (TOP == 1u) {
+          partials[top_at(split, pair, tokens[r])] = worst[r];
+          partials[top_at(split, pair, tokens[r]) + 1u] = best_keys[r];
         }
       }
     }
@@ -317,15 +329,31 @@ fn weights(weight: vec4f, terms: RowTerms, key: vec4u) -> vec4f {
   return weight;
 }
 
+fn largest(order: array<vec4f, KEY_QUADS>) -> f32 {
+  var held = order;
+  var most = held[0];
+  for (var quad = 0u; quad < KEY_QUADS; quad++) {
+    most = max(most, held[quad]);
+  }
+  return max(max(most.x, most.y), max(most.z, most.w));
+}
+
+/// Where the first of a tile's keys stands that has this value.
+fn place_of_first(order: array<vec4f, KEY_QUADS>, value: f32) -> f32 {
+  var held = order;
+  var first = vec4f(f32(KEYS));
+  for (var quad = 0u; quad < KEY_QUADS; quad++) {
+    let places = vec4f(4.0 * f32(quad)) + vec4f(0.0, 1.0, 2.0, 3.0);
+    first = min(first, select(vec4f(f32(KEYS)), places, held[quad] == vec4f(value)));
+  }
+  return min(min(first.x, first.y), min(first.z, first.w));
+}
+
 /// Puts keys of a tile that come before the last of a row's list in their places, and returns what orders the list's last key then.
 fn keep_top(order: array<vec4f, KEY_QUADS>, tile: u32, list: u32, worst: f32) -> f32 {
   var held = order;
-  var best = held[0];
-  for (var quad = 0u; quad < KEY_QUADS; quad++) {
-    best = max(best, held[quad]);
-  }
   var least = worst;
-  if (max(max(best.x, best.y), max(best.z, best.w)) <= least) {
+  if (largest(order) <= least) {
     return least;
   }
   for (var n = 0u; n < 4u * KEY_QUADS; n++) {
@@ -360,8 +388,10 @@ fn clear(pair: u32, part: u32, split: u32, lane: u32, begin_key: u32, end_key: u
     }
   }
   if (MAP && lane == 0u) {
-    for (var column = 0u; column < sweep.columns; column++) {
-      partials[map_at(split, pair, part) + column] = 0.0;
+    for (var cell = part / sweep.per_cell; cell < sweep.cells; cell += sweep.cell_step) {
+      for (var column = 0u; column < sweep.columns; column++) {
+        partials[map_at(split, pair, cell, part % sweep.per_cell) + column] = 0.0;
+      }
     }
   }
 }
@@ -372,9 +402,9 @@ fn add_column(sum: u32, pair: u32, part: u32, key: u32, end_key: u32, value: f32
   }
 }
 
-fn add_cell(pair: u32, part: u32, split: u32, key: u32, end_key: u32, value: f32) {
+fn add_cell(line: u32, key: u32, end_key: u32, value: f32) {
   if (key < end_key) {
-    partials[map_at(split, pair, part) + key * sweep.columns / params.tokens_k] += value;
+    partials[line + key * sweep.columns / params.tokens_k] += value;
   }
 }
 
@@ -397,7 +427,7 @@ fn add_cell(pair: u32, part: u32, split: u32, key: u32, end_key: u32, value: f32
   );
 }
 
-@if(subgroups) fn add_columns(sums: KeySums, pair: u32, part: u32, split: u32, lane: u32, tile: u32, end_key: u32) {
+@if(subgroups) fn add_columns(sums: KeySums, pair: u32, part: u32, line: u32, lane: u32, tile: u32, end_key: u32) {
   for (var quad = 0u; quad < KEY_QUADS; quad++) {
     let key = tile + 4u * quad + lane;
     if (RECEIVED || MAP) {
@@ -406,10 +436,10 @@ fn add_cell(pair: u32, part: u32, split: u32, key: u32, end_key: u32, value: f32
         add_column(0u, pair, part, key, end_key, share(total, lane));
       }
       if (MAP && lane == 0u) {
-        add_cell(pair, part, split, tile + 4u * quad, end_key, total.x);
-        add_cell(pair, part, split, tile + 4u * quad + 1u, end_key, total.y);
-        add_cell(pair, part, split, tile + 4u * quad + 2u, end_key, total.z);
-        add_cell(pair, part, split, tile + 4u * quad + 3u, end_key, total.w);
+        add_cell(line, tile + 4u * quad, end_key, total.x);
+        add_cell(line, tile + 4u * quad + 1u, end_key, total.y);
+        add_cell(line, tile + 4u * quad + 2u, end_key, total.z);
+        add_cell(line, tile + 4u * quad + 3u, end_key, total.w);
       }
     }
     if (RECEIVED_MAX) {
@@ -443,7 +473,7 @@ fn add_cell(pair: u32, part: u32, split: u32, key: u32, end_key: u32, value: f32
   return sum;
 }
 
-@if(!subgroups) fn add_columns(sums: KeySums, pair: u32, part: u32, split: u32, thread: u32, tile: u32, end_key: u32) {
+@if(!subgroups) fn add_columns(sums: KeySums, pair: u32, part: u32, line: u32, thread: u32, tile: u32, end_key: u32) {
   if (!(RECEIVED || RECEIVED_MAX || COUNT_SEEN || LOOK_BACK || MAP)) {
     return;
   }
@@ -476,7 +506,7 @@ fn add_cell(pair: u32, part: u32, split: u32, key: u32, end_key: u32, value: f32
   workgroupBarrier();
   if (MAP && thread == 0u) {
     for (var n = 0u; n < KEYS; n++) {
-      add_cell(pair, part, split, tile + n, end_key, tile_sums[n]);
+      add_cell(line, tile + n, end_key, tile_sums[n]);
     }
   }
 }

@@ -9,10 +9,12 @@ const COLUMN_SUMS: u32 = 1u;
 const TOP: u32 = 0u;
 
 struct SweepParams {
-  /// Query rows are cut into cells, row i into cell i cells / tokens_q: the rows of the map, or one. A part of a cell takes every
-  /// `per_cell`-th of its tiles.
+  /// Query rows are cut into cells, row i into cell i cells / tokens_q: the rows of the map, or one. Of the parts, `per_cell` share
+  /// a cell and take its tiles in turn, `cell_rounds` each at most, and then go on to the cell `cell_step` further.
   cells: u32,
   per_cell: u32,
+  cell_step: u32,
+  cell_rounds: u32,
   /// Ranges of keys, and the keys of one, a whole number of tiles.
   splits: u32,
   split_keys: u32,
@@ -45,7 +47,7 @@ struct SweepParams {
 @group(0) @binding(13) var<uniform> sweep: SweepParams;
 
 fn part_count() -> u32 {
-  return sweep.cells * sweep.per_cell;
+  return sweep.cell_step * sweep.per_cell;
 }
 
 /// First query row of a cell; also one past the end of the cell before it.
@@ -65,7 +67,7 @@ fn pair_count() -> u32 {
 // Regions of `partials`:
 // [splits, pairs, tokens_q, ROW_SUMS] sums of rows
 // [COLUMN_SUMS, pairs, parts, tokens_k] sums of keys
-// [splits, pairs, parts, columns] sums of cells
+// [splits, pairs, cells, per_cell, columns] sums of cells
 // [splits, pairs, tokens_q, TOP, 2] keys with most weight: what they are ordered by, and the key as a number
 
 fn row_at(split: u32, pair: u32, token: u32) -> u32 {
@@ -76,8 +78,8 @@ fn column_at(sum: u32, pair: u32, part: u32) -> u32 {
   return sweep.columns_at + ((sum * pair_count() + pair) * part_count() + part) * params.tokens_k;
 }
 
-fn map_at(split: u32, pair: u32, part: u32) -> u32 {
-  return sweep.map_at + ((split * pair_count() + pair) * part_count() + part) * sweep.columns;
+fn map_at(split: u32, pair: u32, cell: u32, share: u32) -> u32 {
+  return sweep.map_at + (((split * pair_count() + pair) * sweep.cells + cell) * sweep.per_cell + share) * sweep.columns;
 }
 
 fn top_at(split: u32, pair: u32, token: u32) -> u32 {
