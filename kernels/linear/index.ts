@@ -24,6 +24,16 @@ export {
 } from "./backward.js";
 export { alibiSlopes, type LayerPosition, linearSlopes } from "./decay.js";
 export type { FeatureMap, LinearForwardOptions, LinearOptions, LinearState } from "./options.js";
+export {
+  type PrefixSoftmaxCallOptions,
+  type PrefixSoftmaxOptions,
+  type PrefixSoftmaxPlan,
+  type PrefixSoftmaxProblem,
+  type PrefixSoftmaxTensors,
+  planPrefixSoftmaxAttention,
+  prefixSoftmaxAttention,
+  prefixSoftmaxStateShape,
+} from "./prefix/index.js";
 export type { LinearBackwardProblem, LinearProblem } from "./problem.js";
 
 /** Tensors of one `record`. Layouts are as planned; buffers may differ from call to call. */
