@@ -1,0 +1,141 @@
+import { describe, expect, it } from "vitest";
+import { testContext } from "../../../test/support/gpu.js";
+import { type InterventionRun, runIntervention } from "../../../test/support/intervention-run.js";
+import { normalArray, randomSource } from "../../../test/support/random.js";
+import type { HeadOperation, ShiftOperation } from "../operations.js";
+import { attentionCalibration, visualRedistribution } from "../sink-calibration/shift-operations.js";
+import { planIntervenedAttention } from "./intervened-attention.js";
+
+const softPag = (u: number): HeadOperation => ({ kind: "mix", target: "identity", u });
+const gain: HeadOperation = { kind: "gain", output: 0.75 };
+const calibration = attentionCalibration({ theta: 0.09 });
+const given: ShiftOperation = { ...attentionCalibration(), sinks: { keys: [2, 5] } };
+const image = visualRedistribution({
+  image: [3, 11],
+  sinks: { hidden: { dims: [1, 4], tau: 2.4 } },
+  rho: 0.3,
+});
+
+/** Each on a head of its own. */
+const ON_HEADS: readonly (readonly [string, readonly HeadOperation[]])[] = [
+  ["received", [calibration]],
+  ["received, after SoftPAG", [softPag(0.3), calibration]],
+  [
+    "received, after mixes",
+    [
+      { kind: "mix", target: "uniform", u: 0.3 },
+      gain,
+      { kind: "mix", target: "argmax", u: 0.2 },
+      calibration,
+    ],
+  ],
+  ["received, after a curve", [{ kind: "mix", target: "identity", u: 0.3, path: "slerp" }, calibration]],
+  ["received, then SoftPAG", [{ kind: "scale", logits: 1.5 }, calibration, softPag(0.4), gain]],
+  ["received, then others", [calibration, { kind: "mix", target: "meanQuery", u: 0.2 }]],
+  ["given keys", [given]],
+  ["given keys, after SoftPAG", [softPag(0.3), given]],
+  ["hidden states", [image]],
+  ["no shift", [softPag(0.3), { kind: "mix", target: "identity", u: 0.3, path: "fisherRao" }]],
+  ["a shift that keeps everything", [{ ...calibration, keep: 1 }]],
+  ["nothing", []],
+];
+
+const hidden = {
+  shape: [1, 20, 1, 8] as const,
+  data: normalArray(20 * 8, randomSource(2)).map((x, n) => (n === 6 * 8 + 4 || n === 14 * 8 + 1 ? 30 : x)),
+};
+
+async function check(names: readonly string[], run: InterventionRun): Promise<void> {
+  const { heads, outTolerance, lse } = await runIntervention(await testContext(), run);
+  const wrong = heads.flatMap((error, h) => (error <= outTolerance ? [] : [`${names[h]}: ${error}`]));
+  expect(wrong).toEqual([]);
+  expect(lse).toBeLessThanOrEqual(1e-5);
+}
+
+describe("shifts among other operations agree with the float64 reference", () => {
+  const PROBLEMS: [string, Omit<InterventionRun, "operations">][] = [
+    ["plain", { tokensQ: 20 }],
+    ["causal", { tokensQ: 20, kvHeads: 4, options: { causal: true } }],
+    [
+      "a window and sink logits",
+      { tokensQ: 20, options: { window: { left: 7 }, sinkLogits: ON_HEADS.map((_, h) => h / 9) } },
+    ],
+    ["f16", { tokensQ: 20, dtype: "f16", options: { causal: true } }],
+  ];
+  it.each(PROBLEMS)("%s", async (_, problem) => {
+    const operations = new Map(ON_HEADS.map(([, listed], head) => [head, listed] as const));
+    await check(
+      ON_HEADS.map(([name]) => name),
+      { ...problem, heads: ON_HEADS.length, headDim: 8, spread: 2, hidden, operations, seed: 4 },
+    );
+  });
+
+  it("with sinks that are known before, heads without a shift among them", async () => {
+    const listed: readonly (readonly [string, readonly HeadOperation[]])[] = [
+      ["hidden states", [image]],
+      ["SoftPAG", [softPag(0.5)]],
+      ["nothing", []],
+    ];
+    await check(
+      listed.map(([name]) => name),
+      {
+        ...{ tokensQ: 20, heads: 3, headDim: 8, spread: 2, hidden, options: { causal: true } },
+        operations: new Map(listed.map(([, operations], head) => [head, operations] as const)),
+      },
+    );
+  });
+});
+
+describe("shifts that change nothing", () => {
+  it.each<[string, ShiftOperation]>([
+    ["no sinks", { ...calibration, sinks: { received: "abs", theta: 1 } }],
+    ["no keys", { ...calibration, sinks: { keys: [] } }],
+    ["all kept", { ...given, keep: 1 }],
+  ])("leave every bit: %s", async (_, operation) => {
+    const ctx = await testContext();
+    const run = { tokensQ: 20, heads: 2, options: { causal: true } };
+    const plain = await runIntervention(ctx, run);
+    const { written } = await runIntervention(ctx, { ...run, operations: new Map([[1, operation]]) });
+    expect(written).toEqual(plain.written);
+  });
+
+  it("and plans tell where the sinks of the last run are", async () => {
+    const ctx = await testContext();
+    const layout = { dtype: "f32", shape: [1, 20, 2, 8] } as const;
+    const problem = { q: layout, k: layout, v: layout, causal: true };
+    const plan = await planIntervenedAttention(ctx, { ...problem, heads: new Map([[1, calibration]]) });
+    expect(plan.sinks?.keys).toBe(20);
+    plan.destroy();
+    const none = await planIntervenedAttention(ctx, problem);
+    expect(none.sinks).toBeUndefined();
+    expect(none.passes).toHaveLength(1);
+    none.destroy();
+  });
+});
+
+describe("memory", () => {
+  it("is linear in the tokens, whatever the operations", async () => {
+    const ctx = await testContext();
+    const sizes: number[] = [];
+    const { createBuffer } = ctx.device;
+    ctx.device.createBuffer = (descriptor) => {
+      sizes.push(descriptor.size);
+      return createBuffer.call(ctx.device, descriptor);
+    };
+    try {
+      const tokens = 1500;
+      const layout = { dtype: "f32", shape: [1, tokens, ON_HEADS.length, 8] } as const;
+      const operations = new Map(ON_HEADS.map(([, listed], head) => [head, listed] as const));
+      const plan = await planIntervenedAttention(ctx, {
+        ...{ q: layout, k: layout, v: layout, causal: true, heads: operations },
+        hidden: { dtype: "f32", shape: [1, tokens, 1, 8] },
+      });
+      plan.destroy();
+      // One head's pattern alone would have as many numbers as tokens squared.
+      expect(Math.max(...sizes)).toBeLessThan(4 * tokens * tokens);
+      expect(sizes.length).toBeGreaterThan(0);
+    } finally {
+      ctx.device.createBuffer = createBuffer;
+    }
+  });
+});
