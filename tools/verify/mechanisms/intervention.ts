@@ -5,6 +5,7 @@ import { runAttentionInfluence, runHeadHunter } from "../interventions/head-sear
 import { runActToolkit, runVar } from "../interventions/sink-calibration.js";
 import { runSinkLogits } from "../interventions/sink-logits.js";
 import { runHeadMask, runSoftPagIdentity, runSoftPagVariants } from "../interventions/softpag.js";
+import { runAttentionStats, runWaadFai, runWaadFaiSmall } from "../interventions/statistics.js";
 import { runStreamingCache } from "../interventions/streaming-cache.js";
 import type { Mechanism } from "../mechanism.js";
 
@@ -21,6 +22,9 @@ const RUNNERS: Readonly<Record<string, Mechanism>> = {
   gift: runGift,
   sink_logits: runSinkLogits,
   streaming_cache: runStreamingCache,
+  attention_stats: runAttentionStats,
+  waad_fai_small: runWaadFaiSmall,
+  waad_fai: runWaadFai,
 };
 
 const NOT_RUN: Readonly<Record<string, string>> = {
