@@ -106,6 +106,16 @@ export {
   planIntervenedAttention,
 } from "./intervention/intervened-attention.js";
 export type * from "./operations.js";
+export type { SourcedOptions, SourcedProblem, SourcedWeights } from "./query-key-source/problem.js";
+export { type RandomEmbeddingOptions, randomEmbeddings } from "./query-key-source/random-embeddings.js";
+export {
+  planSourcedAttention,
+  type SourcedCallOptions,
+  type SourcedPlan,
+  type SourcedSegment,
+  type SourcedTensors,
+  sourcedAttention,
+} from "./query-key-source/sourced-attention.js";
 export { type CachePolicy, cachePositions, keepSlots, keptSlots } from "./sink-calibration/cache-policy.js";
 export {
   GAZE_SHIFT_SETTINGS,

@@ -1,3 +1,4 @@
+import { randomEmbeddings } from "../query-key-source/random-embeddings.js";
 import { attend, attentionMap } from "./attention-map.js";
 import { type DenseTensor, headRows, setHeadRows } from "./dense-tensor.js";
 
@@ -61,21 +62,8 @@ function projected(states: DenseTensor, weight: ArrayLike<number>, heads: number
   return { data, shape: [batches, tokens, heads, outputs / heads] };
 }
 
-/**
- * Embeddings from N(0, σ²), the same for the same seed. σ is not published; 0.02 is what models initialise embeddings with.
- *
- * @returns [1, tokens, 1, channels]
- */
-export function randomEmbeddings(tokens: number, channels: number, seed: number, sigma = 0.02): DenseTensor {
-  let state = seed >>> 0;
-  // mulberry32
-  const uniform = () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-  const normal = () => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform());
-  const data = Float64Array.from({ length: tokens * channels }, () => sigma * normal());
+/** @returns [1, tokens, 1, channels] */
+export function embeddings(tokens: number, channels: number, seed: number, sigma?: number): DenseTensor {
+  const data = randomEmbeddings({ tokens, channels, seed, ...(sigma !== undefined && { sigma }) });
   return { data, shape: [1, tokens, 1, channels] };
 }

@@ -1,4 +1,5 @@
 import { AttentionError } from "webgpu-attention";
+import { runDeconstructed } from "../interventions/deconstructed.js";
 import { runGift } from "../interventions/gift.js";
 import { runGuidance } from "../interventions/guidance.js";
 import { runAttentionInfluence, runHeadHunter } from "../interventions/head-search.js";
@@ -25,6 +26,7 @@ const RUNNERS: Readonly<Record<string, Mechanism>> = {
   attention_stats: runAttentionStats,
   waad_fai_small: runWaadFaiSmall,
   waad_fai: runWaadFai,
+  decon_variants: runDeconstructed,
 };
 
 const NOT_RUN: Readonly<Record<string, string>> = {

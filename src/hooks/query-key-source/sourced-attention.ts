@@ -1,0 +1,207 @@
+import { type AttentionContext, AttentionError, type TensorView } from "webgpu-attention";
+import type { CompiledPlan, PlanSegment } from "webgpu-attention/calibration";
+import { planLinear } from "webgpu-attention/layers";
+import { planSoftmaxAttention, type SoftmaxCallOptions, type SoftmaxTensors } from "webgpu-attention/softmax";
+import {
+  type Projection,
+  projectionsOf,
+  type SourcedProblem,
+  type SourcedWeights,
+  WEIGHT_NAMES,
+  withStrides,
+} from "./problem.js";
+
+/** Tensors of one `record`. Layouts are as planned; buffers may differ from call to call. */
+export interface SourcedTensors extends Omit<SoftmaxTensors, "q" | "k" | "v">, SourcedWeights<TensorView> {
+  readonly hidden: TensorView;
+  /** Left out: queries and keys are those of the last `record` that had it. So a source that stays the same is projected once. */
+  readonly states?: TensorView;
+}
+
+export type SourcedPlan = CompiledPlan<SourcedTensors>;
+export type SourcedSegment = PlanSegment<SourcedTensors>;
+
+/**
+ * Plans attention whose queries and keys are projected from `states` and whose values from `hidden`, as the variants of Deconstructing Attention
+ * (arXiv 2510.11602) that take the pattern from elsewhere. What `states` is makes the variant:
+ *
+ * - RndEmbQK: what fixed random embeddings (`randomEmbeddings`) become by running through the stack, at this layer
+ * - FixedSeqQK: the same of a fixed text
+ * - StaticEmbQK: the input's own embeddings, at every layer
+ * - the layer's input: plain attention
+ *
+ * q = states Wq, k = states Wk, v = hidden Wv, then softmax attention with its options. The plan owns q, k and v.
+ *
+ * @throws AttentionError as `planLinear` and `planSoftmaxAttention`, and from `record` also "unsupported" without `states` at first
+ */
+export async function planSourcedAttention(
+  ctx: AttentionContext,
+  problem: SourcedProblem,
+): Promise<SourcedPlan> {
+  const projections = projectionsOf(problem);
+  const held: TensorView[] = [];
+  const stages: Stage[] = [];
+  const destroy = () => {
+    for (const { plan } of stages) plan.destroy();
+    for (const { buffer } of held) buffer.destroy();
+  };
+  try {
+    const views = {} as Record<"q" | "k" | "v", TensorView>;
+    for (const name of ["q", "k", "v"] as const) {
+      const { x, weight, bias, out, heads } = projections[name];
+      const flat = ctx.empty(out.shape, out.dtype);
+      held.push(flat);
+      views[name] = { ...heads, buffer: flat.buffer };
+      const biasOf = problem[bias];
+      const linear = { x, weight: problem[weight], ...(biasOf && { bias: biasOf }), out: flat };
+      stages.push(projectionStage(projections[name], await planLinear(ctx, linear), flat));
+    }
+    const attention = await planSoftmaxAttention(ctx, { ...without(OWN_NAMES, problem), ...views });
+    stages.push({
+      plan: attention as unknown as CompiledPlan<object>,
+      tensorsOf: (tensors) => ({ ...without(OWN_NAMES, tensors), ...views }),
+    });
+  } catch (error) {
+    destroy();
+    throw error;
+  }
+  return joined(stages, destroy);
+}
+
+/** What softmax attention is not told of. */
+const OWN_NAMES = ["hidden", "states", "heads", "kvHeads", ...WEIGHT_NAMES] as const;
+
+function without<Given extends object, Name extends keyof Given & string>(
+  names: readonly string[],
+  given: Given,
+): Omit<Given, Name> {
+  return Object.fromEntries(Object.entries(given).filter(([name]) => !names.includes(name))) as Omit<
+    Given,
+    Name
+  >;
+}
+
+interface Stage {
+  readonly plan: CompiledPlan<object>;
+  /** Undefined where the stage is left out. */
+  readonly tensorsOf: (tensors: SourcedTensors) => object | undefined;
+}
+
+function projectionStage(
+  { input, weight, bias, x }: Projection,
+  plan: CompiledPlan<never>,
+  out: TensorView,
+): Stage {
+  return {
+    plan,
+    tensorsOf: (tensors) => {
+      const given = tensors[input];
+      if (!given) return undefined;
+      // Of a longer source the beginning; what else differs from the plan is refused.
+      const view =
+        input === "states" && given.shape?.[1] > x.shape[1]
+          ? { ...withStrides(given), shape: x.shape }
+          : given;
+      return { x: view, weight: tensors[weight], ...(tensors[bias] && { bias: tensors[bias] }), out };
+    },
+  };
+}
+
+function joined(stages: readonly Stage[], destroy: () => void): SourcedPlan {
+  let hasPattern = false;
+  const check = (tensors: SourcedTensors) => {
+    if (tensors.states || hasPattern) return;
+    throw new AttentionError("unsupported", {
+      subject: 'record tensor "states"',
+      expected: "what queries and keys are projected from, in the first record",
+      got: "none",
+      fix: "Give it once; later records may leave it out.",
+    });
+  };
+  return {
+    passes: stages.flatMap(({ plan }) => plan.passes),
+    cost: stages.reduce(
+      (sum, { plan: { cost } }) => ({ flops: sum.flops + cost.flops, bytes: sum.bytes + cost.bytes }),
+      { flops: 0, bytes: 0 },
+    ),
+    record: (encoder, tensors, options) => {
+      check(tensors);
+      for (const { plan, tensorsOf } of stages) {
+        const own = tensorsOf(tensors);
+        if (own) plan.record(encoder, own, options);
+      }
+      hasPattern = true;
+    },
+    segments: stages.flatMap(({ plan, tensorsOf }) =>
+      plan.segments.map(
+        ({ passes, cost, record }): SourcedSegment => ({
+          passes,
+          cost,
+          record: (encoder, tensors, options) => {
+            check(tensors);
+            const own = tensorsOf(tensors);
+            if (own) record(encoder, own, options);
+            hasPattern = true;
+          },
+        }),
+      ),
+    ),
+    destroy,
+  };
+}
+
+export interface SourcedCallOptions extends SoftmaxCallOptions {
+  readonly heads: number;
+  /** Default `heads`. */
+  readonly kvHeads?: number;
+}
+
+/**
+ * Attention with queries and keys from elsewhere, once: plans, records, submits. In a loop over one shape, `planSourcedAttention` saves the planning,
+ * and projecting a source that stays the same.
+ *
+ * @param hidden [B, T, 1, C]
+ * @param states [B or 1, at least T, 1, Cs]
+ * @returns new tensors' buffers are the caller's to destroy
+ * @throws AttentionError as `planSourcedAttention` and `record`, before anything is submitted
+ */
+export async function sourcedAttention(
+  ctx: AttentionContext,
+  hidden: TensorView,
+  states: TensorView,
+  weights: SourcedWeights<TensorView>,
+  options: SourcedCallOptions,
+): Promise<{ out: TensorView; lse?: TensorView }> {
+  const { bias, out: givenOut, lse: givenLse, ...rest } = options;
+  const plan = await planSourcedAttention(ctx, {
+    ...{ ...rest, ...weights, hidden, states },
+    ...(bias && { bias }),
+    ...(givenOut && { out: givenOut }),
+    ...(givenLse && { lse: givenLse }),
+  });
+  const created: TensorView[] = [];
+  const make = (shape: TensorView["shape"]): TensorView => {
+    const view = ctx.empty(shape, "f32");
+    created.push(view);
+    return view;
+  };
+  const [batches, tokens] = hidden.shape;
+  const { heads, kvHeads = heads } = options;
+  try {
+    const out = givenOut ?? make([batches, tokens, heads, weights.wv.shape[3] / kvHeads]);
+    const lse =
+      givenLse === true
+        ? { ...make([batches, tokens, heads, 1]), strides: [heads * tokens, 1, tokens, 1] as const }
+        : givenLse || undefined;
+    const result = { out, ...(lse && { lse }) };
+    const encoder = ctx.device.createCommandEncoder({ label: "webgpu-attention" });
+    plan.record(encoder, { ...weights, hidden, states, ...(bias && { bias }), ...result });
+    ctx.device.queue.submit([encoder.finish()]);
+    return result;
+  } catch (error) {
+    for (const { buffer } of created) buffer.destroy();
+    throw error;
+  } finally {
+    plan.destroy();
+  }
+}
