@@ -64,7 +64,12 @@ describe("imports", () => {
     expect(exported["webgpu-attention/flow"]).toContain("flowAttention");
     expect(exported["webgpu-attention/agent"]).toContain("agentAttention");
     expect(exported["webgpu-attention/sale"]).toContain("saleAttention");
-    expect(exported["webgpu-attention/hooks"]).toContain("headSearch");
+    expect(exported["webgpu-attention/hooks"]).toEqual(
+      expect.arrayContaining(["headSearch", "planIntervenedAttention", "planHookedAttention"]),
+    );
+    expect(exported["webgpu-attention/calibration"]).toEqual(
+      expect.arrayContaining(["planAttentionMix", "planAttentionShift", "planAttentionStatistics"]),
+    );
     expect(exported["webgpu-attention/moh"]).toContain("mixtureOfHeadAttention");
     for (const names of Object.values(exported)) expect(names).not.toEqual([]);
   });
