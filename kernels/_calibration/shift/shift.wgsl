@@ -26,7 +26,7 @@ const THREADS: u32 = 4u;
 const COLUMNS: u32 = 16u;
 const HAS_SINK: bool = false;
 /// Where less than this share of a sum is left, it is added up anew: rounding, also of the output so far, would grow too much.
-const LITTLE: f32 = 0.03125;
+const LITTLE: f32 = 0.125;
 
 // What a thread does, one after the other. Written as one loop: drivers inline functions, and this one's body is long.
 const WEIGH_SINKS = 0u;
@@ -135,6 +135,8 @@ fn main(
 
   var masses = Masses();
   var acc = array<vec4f, COLUMNS>();
+  var scored = Weights();
+  var sink_weights = Weights();
   var growth = 0.0;
   // What recipients have, where that is known without walking over the keys.
   var rest = 0.0;
@@ -149,7 +151,16 @@ fn main(
     }
     for (; first < end; first += KEYS) {
       let keys = next_keys(sinks, others, first, end);
-      var weights = weights_of(row, &held, keys);
+      // Few sinks have their weights still.
+      if (stage != ADD_SINKS || sinks.count > KEYS) {
+        scored = weights_of(row, &held, keys);
+        if (!others) {
+          sink_weights = scored;
+        }
+      } else {
+        scored = sink_weights;
+      }
+      var weights = scored;
       for (var i = 0u; i < KEYS; i++) {
         let counts = first + i < end && !(others && is_sink(sinks, keys[i]));
         if (counts && stage <= WEIGH_OTHERS) {
