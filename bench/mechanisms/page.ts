@@ -25,7 +25,9 @@ declare global {
   }
 }
 
-const BENCHES = import.meta.glob<MechanismBench>("../../kernels/*/bench.ts", { import: "default" });
+const BENCHES = import.meta.glob<MechanismBench>(["../../kernels/*/bench.ts", "../interventions/bench.ts"], {
+  import: "default",
+});
 
 const rows = new Map<string, BenchRow>();
 let context: Promise<AttentionContext> | undefined;

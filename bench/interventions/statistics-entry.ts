@@ -1,17 +1,17 @@
 // A sweep as an entry of the benchmark, checked on one head.
-import { elementCount, type Shape4, type TensorView } from "../../../src/dispatch/tensor-view.js";
-import { normalArray, randomSource } from "../../../test/support/random.js";
-import type { BenchEntry } from "../../_bench/mechanism-bench.js";
-import { planEntry, recorded } from "../../_bench/plan-entry.js";
-import { softmaxAttention } from "../../softmax/index.js";
-import { planAttentionStatistics } from "./index.js";
+import { planAttentionStatistics } from "webgpu-attention/calibration";
+import { softmaxAttention } from "webgpu-attention/softmax";
+import type { BenchEntry } from "../../kernels/_bench/mechanism-bench.js";
+import { planEntry, recorded } from "../../kernels/_bench/plan-entry.js";
+import { elementCount, type Shape4, type TensorView } from "../../src/dispatch/tensor-view.js";
+import { normalArray, randomSource } from "../../test/support/random.js";
 
 const TOLERANCE = 1e-5;
 
 /** Received mean, mass of a set, entropy, squares and mean distance; attention itself, which left the log-sum-exp, is not counted. */
 export function fiveStatisticsEntry(tokens: number, heads: number, dim: number, causal: boolean): BenchEntry {
   return {
-    name: "five statistics",
+    name: "statistics: five in a sweep",
     rows: tokens * heads,
     async prepare(ctx) {
       const shape: Shape4 = [1, tokens, heads, dim];
