@@ -4,7 +4,13 @@ import { normalArray, randomSource } from "../../test/support/random.js";
 import type { BenchEntry, MechanismBench } from "../_bench/mechanism-bench.js";
 import { type Expected, planEntry, recorded } from "../_bench/plan-entry.js";
 import { softmaxEntry } from "../_bench/softmax-entry.js";
-import { alibiSlopes, planLinearAttention, planLinearAttentionBackward } from "./index.js";
+import {
+  alibiSlopes,
+  planLinearAttention,
+  planLinearAttentionBackward,
+  planPrefixSoftmaxAttention,
+} from "./index.js";
+import { prefixSoftmaxReference } from "./prefix/reference.js";
 import { linearAttentionGradientReference, linearAttentionReference } from "./reference.js";
 
 const DIM = 64;
@@ -118,6 +124,21 @@ function step(position: number, heads: number): BenchEntry {
   };
 }
 
+function prefixSoftmax(name: string, tokens: number, heads: number): BenchEntry {
+  return {
+    name,
+    rows: tokens * heads,
+    async prepare(ctx) {
+      const [q, k, v] = makeInputs(tokens, heads, 3) as [Dense, Dense, Dense];
+      const tensors = { q: upload(ctx, q), k: upload(ctx, k), v: upload(ctx, v), out: ctx.empty(q.shape) };
+      const plan = await planPrefixSoftmaxAttention(ctx, tensors);
+      const expected = () => [whole(tensors.out, prefixSoftmaxReference({ q, k, v }))];
+      const buffers = Object.values(tensors).map(({ buffer }) => buffer);
+      return planEntry(ctx, [recorded(plan, tensors)], [tensors.out], expected, TOLERANCE, buffers);
+    },
+  };
+}
+
 /** Linear attention with D = Dv = 64: constant time per row, and against softmax attention of the same shape. */
 export default {
   rows: [
@@ -137,9 +158,18 @@ export default {
       entries: [step(100, 8), step(60_000, 8)],
     },
     {
+      name: "prefix softmax",
+      compare: "time per row",
+      entries: [1024, 4096].map((tokens) => prefixSoftmax(sizeName(tokens, 8), tokens, 8)),
+    },
+    {
       name: "1024 tokens, 8 heads",
       compare: "speedup",
-      entries: [softmaxEntry(1024, 8, DIM, true), forward("linear, causal", 1024, 8)],
+      entries: [
+        softmaxEntry(1024, 8, DIM, true),
+        forward("linear, causal", 1024, 8),
+        prefixSoftmax("prefix softmax", 1024, 8),
+      ],
     },
     {
       name: "1024 tokens, 8 heads, not causal",

@@ -7,6 +7,8 @@ import { LINEAR_CASES, type LinearCase } from "./cases.js";
 import { checkLinearCase } from "./check-case.js";
 import type { LinearCore } from "./core.js";
 import { planCore, serialPasses } from "./plan.js";
+import { PREFIX_CASES } from "./prefix/cases.js";
+import { checkPrefixCase } from "./prefix/check-case.js";
 
 let ctx: AttentionContext;
 beforeAll(async () => {
@@ -54,3 +56,14 @@ describe("linear attention on a device with minimum limits and no feature", () =
     expect(errors.z).toBeLessThanOrEqual(1e-5);
   });
 });
+
+const PREFIX = ["D 256, Dv 256", "f16, odd widths", "padding"];
+
+test.each(PREFIX_CASES.filter(({ name }) => PREFIX.includes(name)))(
+  "prefix softmax on a device with minimum limits and no feature: $name",
+  async (problem) => {
+    const capabilities = { ...ctx.capabilities, software: false };
+    const { error, tolerance } = await checkPrefixCase(ctx, problem, { capabilities, maxDispatchFlops: 1e8 });
+    expect(error).toBeLessThanOrEqual(tolerance);
+  },
+);

@@ -50,7 +50,7 @@ describe.concurrent("under Naga", { timeout: 600_000 }, () => {
   );
 
   it.for<[Part, number]>([
-    ["linear", 20],
+    ["linear", 25],
     ["flow", 21],
     ["agent", 16],
     ["sale", 12],

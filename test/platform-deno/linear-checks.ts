@@ -1,6 +1,8 @@
 import { LINEAR_CASES } from "../../kernels/linear/cases.js";
 import { checkLinearCase } from "../../kernels/linear/check-case.js";
 import { serialPasses } from "../../kernels/linear/plan.js";
+import { PREFIX_CASES } from "../../kernels/linear/prefix/cases.js";
+import { checkPrefixCase } from "../../kernels/linear/prefix/check-case.js";
 import { attempts, type CaseChecks } from "./attempts.js";
 
 /** Each form of linear attention, each storage, odd widths: most of a check's second is LLVM compiling it. */
@@ -19,6 +21,15 @@ const NAMES = [
   "f16, few tokens",
 ];
 
+/** Of prefix softmax: many chunks and one, each storage, padding. */
+const PREFIX_NAMES = [
+  "many chunks, batches and heads",
+  "1 tokens",
+  "scores of some hundreds",
+  "padding",
+  "f16, odd widths",
+];
+
 export function checkLinear(device: GPUDevice): Promise<CaseChecks> {
   return attempts(device, async (ctx, attempt) => {
     for (const problem of LINEAR_CASES.filter(({ name }) => NAMES.includes(name))) {
@@ -33,6 +44,12 @@ export function checkLinear(device: GPUDevice): Promise<CaseChecks> {
           return right ? undefined : `out ${out} of ${outTolerance}, s ${s}, z ${z}`;
         });
       }
+    }
+    for (const problem of PREFIX_CASES.filter(({ name }) => PREFIX_NAMES.includes(name))) {
+      await attempt(`prefix softmax, ${problem.name}`, async () => {
+        const { error, tolerance } = await checkPrefixCase(ctx, problem);
+        return error <= tolerance ? undefined : `out ${error} of ${tolerance}`;
+      });
     }
   });
 }

@@ -31,7 +31,10 @@ export function makeInputs(problem: PrefixSoftmaxCase, seed = 1): Record<"q" | "
 }
 
 /** Data with NaN in place of padding: memory there may hold anything. */
-function withHiddenNaN({ data, shape: [batches, tokens, heads, dim] }: Dense, lengths?: readonly number[]) {
+export function withHiddenNaN(
+  { data, shape: [batches, tokens, heads, dim] }: Dense,
+  lengths: readonly number[] | undefined,
+): Float32Array<ArrayBuffer> {
   const poisoned = data.slice();
   for (let b = 0; b < batches; b++) {
     const from = b * tokens + (lengths?.[b] ?? tokens);

@@ -1,6 +1,6 @@
 /**
- * Prefix softmax in float64, straight from the equation: s_j = scale phi(q_j) · k_j, o_i = sum over j <= i of e^(s_j) v_j over the sum of
- * e^(s_j). Never shipped.
+ * Prefix softmax in float64, from the equation: s_j = scale phi(q_j) · k_j, o_i = sum over j <= i of e^(s_j) v_j over the sum of
+ * e^(s_j), token by token. Never shipped.
  */
 export interface PrefixSoftmaxReferenceInputs {
   /** [B, N, H, D] */
@@ -31,20 +31,22 @@ export function prefixSoftmaxReference(inputs: PrefixSoftmaxReferenceInputs): Fl
     for (let h = 0; h < heads; h++) {
       const kvHead = Math.floor((h * k.shape[2]) / heads);
       const keys = Math.min(tokens, keyLengths?.[b] ?? tokens);
-      const scores = Array.from({ length: keys }, (_, j) => {
-        const [query, key] = [rowOf(q, b, j, h), rowOf(k, b, j, kvHead)];
-        return scale * query.reduce((sum, x, d) => sum + phi(x) * key[d]!, 0);
-      });
+      // Relative to the largest score so far.
+      let [most, sum] = [-Infinity, 0];
+      const values = new Float64Array(valueDim);
       for (let i = 0; i < tokens; i++) {
-        const visible = scores.slice(0, i + 1);
-        const most = Math.max(...visible);
-        const weights = visible.map((score) => Math.exp(score - most));
-        const sum = weights.reduce((a, w) => a + w, 0);
-        for (const [j, weight] of weights.entries()) {
-          const values = rowOf(v, b, j, kvHead);
-          for (let d = 0; d < valueDim; d++)
-            out[((b * tokens + i) * heads + h) * valueDim + d]! += (weight / sum) * values[d]!;
+        if (i < keys) {
+          const [query, key] = [rowOf(q, b, i, h), rowOf(k, b, i, kvHead)];
+          const score = scale * query.reduce((total, x, d) => total + phi(x) * key[d]!, 0);
+          const before = most;
+          most = Math.max(most, score);
+          const [factor, weight] = [Math.exp(before - most), Math.exp(score - most)];
+          sum = factor * sum + weight;
+          for (const [d, value] of rowOf(v, b, i, kvHead).entries())
+            values[d] = factor * values[d]! + weight * value;
         }
+        for (let d = 0; d < valueDim; d++)
+          out[((b * tokens + i) * heads + h) * valueDim + d] = sum > 0 ? values[d]! / sum : 0;
       }
     }
   }
