@@ -1,4 +1,3 @@
-import { fail } from "../../../src/dispatch/check.js";
 import { type CompiledPlan, compilePlan } from "../../../src/dispatch/compiled-plan.js";
 import type { AttentionContext } from "../../../src/dispatch/context.js";
 import type { Pass } from "../../../src/dispatch/pass.js";
@@ -39,7 +38,6 @@ export function listsBytes({ batches, heads, tokensK }: ShiftShape["attention"])
 /**
  * @param lists where the passes leave the sinks, `listsBytes` long
  * @param parts outputs over parts of the keys, where there are such
- * @throws AttentionError "shape" where a rule looks at hidden states and there are none
  */
 export function setUpShift(
   ctx: AttentionContext,
@@ -51,16 +49,11 @@ export function setUpShift(
   const { attention, shifts, hidden, rowTerms } = shape;
   const { q, k, v, batches, heads, tokensQ, tokensK } = attention;
   const tables = softmaxTables(attention, attentionOf(problem));
-  const table = packOperations(tables.terms!.values, shifts, attention, shape.sinks !== undefined);
+  const table = packOperations(tables.terms!.values, shifts, attention, {
+    given: shape.sinks !== undefined,
+    spareNewest: shape.spareNewest,
+  });
   const { needs } = table;
-  if (needs.hidden && !hidden)
-    fail(
-      "shape",
-      "hidden",
-      "the layout of the hidden states, [B, Tk, 1, C]",
-      "none",
-      "A rule looks at them.",
-    );
   const maxDispatchFlops = dispatchBudget(attention, ctx.capabilities, ctx.maxDispatchMs);
   const { capabilities } = ctx;
   return {

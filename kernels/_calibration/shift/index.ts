@@ -36,7 +36,10 @@ export interface AttentionShiftTensors {
 }
 
 export interface AttentionShiftPlan extends CompiledPlan<AttentionShiftTensors> {
-  /** The sinks of the last run. The plan's: they go with `destroy()`. A plan of a later step may take them as its `sinks`. */
+  /**
+   * The sinks of the last run. The plan's: they go with `destroy()`. A plan of a later step may take them as its `sinks`. Heads
+   * whose sinks keep everything have none: to find sinks now and act on them later, keep a little less than 1.
+   */
   readonly sinks: SinkLists;
 }
 

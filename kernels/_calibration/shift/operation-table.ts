@@ -31,13 +31,14 @@ export interface OperationTable {
 /**
  * Packs shifts. Sets of keys are stored once each, and so are lists of channels to look at.
  *
- * @param given sinks that are there already are taken, but where a rule finds them anew at each step
+ * @param found.given sinks that are there already are taken, but where a rule finds them anew at each step
+ * @param found.spareNewest those rules leave the newest key out
  */
 export function packOperations(
   terms: Uint32Array,
   shifts: readonly PlacedShift[],
   { batches, heads, tokensK }: { readonly batches: number; readonly heads: number; readonly tokensK: number },
-  given: boolean,
+  { given, spareNewest }: { readonly given: boolean; readonly spareNewest: boolean },
 ): OperationTable {
   const sets = new Distinct<KeySet>((set) => JSON.stringify(members(set, tokensK)));
   const probes = new Distinct<readonly number[]>((dims) => JSON.stringify(dims));
@@ -75,13 +76,13 @@ export function packOperations(
       set(14, sinks);
     } else if ("hidden" in sinks) {
       operations[at + 12] = RULES.hidden;
-      floats[at + 13] = sinks.hidden.tau;
+      floats[at + 13] = threshold(sinks.hidden.tau);
       operations[at + 14] = probes.add(sinks.hidden.dims);
       needs.hidden = true;
     } else {
       operations[at + 12] = RULES[sinks.received];
-      floats[at + 13] = sinks.received === "abs" ? sinks.theta : sinks.alpha;
-      operations[at + 16] = given && running ? 1 : 0;
+      floats[at + 13] = threshold(sinks.received === "abs" ? sinks.theta : sinks.alpha);
+      operations[at + 16] = spareNewest && running ? 1 : 0;
       needs.received = true;
     }
   }
@@ -146,6 +147,11 @@ function probeTable(probes: readonly (readonly number[])[]): number[] {
     return [next - dims.length, dims.length];
   });
   return [...places, ...probes.flat()];
+}
+
+/** The kernel compares bits, and those of -0 are large. */
+function threshold(value: number): number {
+  return value === 0 ? 0 : value;
 }
 
 function firstPosition(rows: ShiftRows): number {

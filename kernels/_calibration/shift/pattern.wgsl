@@ -70,8 +70,8 @@ fn weights_of(row: Row, held: ptr<function, HeldQuery>, keys: Keys) -> Weights {
     let inside = (key >= row.range.x) & (key < row.range.y);
     let seen = inside & key_kept(row.batch, key) & mask_mod(row.batch, row.head, row.token, key);
     let score = open_logit(products[n], row.batch, row.head, row.token, min(key, params.tokens_k - 1u));
-    let weight = select(exp(score - row.lse), 0.0, score <= ANY_KEY);
-    weights[n] = select(0.0, pattern_weight(weight, row.left, key), seen);
+    // A bias or a mod may hide a key as well.
+    weights[n] = select(0.0, pattern_weight(exp(score - row.lse), row.left, key), seen & (score > ANY_KEY));
   }
   return weights;
 }

@@ -66,8 +66,7 @@ function hiddenPasses(inputs: ShiftPlanInputs, scores: Bindings<"hidden_scores">
   const channels = hidden.shape[3];
   // A CPU driver's threads read rows by themselves at no cost, where a barrier has one.
   const LANES = capabilities.software ? 1 : 16;
-  const threads = capabilities.software ? 4 : THREADS;
-  const tokens = threads / LANES;
+  const tokens = THREADS / LANES;
   return dispatches(inputs, {
     name: "shift/hidden_scores",
     kernel: hiddenKernel,
@@ -75,7 +74,7 @@ function hiddenPasses(inputs: ShiftPlanInputs, scores: Bindings<"hidden_scores">
       ...(isVec4(hidden, capabilities) ? ["vec4"] : []),
       ...(hidden.dtype === "f16" ? ["half"] : []),
     ],
-    constants: { THREADS: threads, LANES },
+    constants: { LANES },
     bindings: { terms, hidden: { tensor: "hidden" }, scores } satisfies Bindings<"hidden_scores">,
     groups: Math.ceil((batches * tokensK) / tokens),
     work: 2 * tokens * channels,
@@ -159,7 +158,6 @@ export function planShift(inputs: ShiftPlanInputs): Pass[] {
         ...perRow,
       });
 
-  const threads = capabilities.software ? 4 : THREADS;
   const own = Math.min(columns, COLUMNS);
   const columnParts = Math.ceil(columns / own);
   const pairFlops = 2 * (2 * headDim + valueDim / columnParts);
@@ -169,12 +167,11 @@ export function planShift(inputs: ShiftPlanInputs): Pass[] {
     conditions,
     constants: {
       ...constants,
-      THREADS: threads,
       COLUMNS: own,
       KEYS,
       ...(attention.out.dtype === "f16" && { LITTLE: LITTLE_F16 }),
     },
-    unroll: capabilities.software ? { KEYS, COLUMNS: own } : {},
+    unroll: capabilities.software ? { KEYS } : {},
     slots: scoreSlots(attention),
     bindings: {
       q: { tensor: "q" },
@@ -184,10 +181,10 @@ export function planShift(inputs: ShiftPlanInputs): Pass[] {
       lists: { buffer: lists },
       row_state: rowState,
     } satisfies Bindings<"shift">,
-    groups: shifts.length * Math.ceil(tokensQ / threads) * columnParts,
+    groups: shifts.length * Math.ceil(tokensQ / THREADS) * columnParts,
     // Sinks may be all keys, and a row may have to walk over all of them.
-    work: threads * tokensK * pairFlops,
-    flops: threads * Math.min(tokensK, constants.HAS_SETS ? tokensK : EXPECTED_SINKS) * pairFlops,
+    work: THREADS * tokensK * pairFlops,
+    flops: THREADS * Math.min(tokensK, constants.HAS_SETS ? tokensK : EXPECTED_SINKS) * pairFlops,
     bytes: bytesOf(attention.q) + rowState.bytes,
   });
 

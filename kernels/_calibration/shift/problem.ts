@@ -24,14 +24,18 @@ export interface AttentionShiftProblem extends SoftmaxProblem {
   readonly received?: TensorLayout;
   /**
    * Sinks that are there already, such as those of the prefill while decoding: taken for all rules but those with
-   * `update: "running"`, whose sinks come from `received`, the newest key left out. Default none.
+   * `update: "running"`, whose sinks come from `received`. Indices of keys: those of a cache that has moved its keys since are stale.
+   * Default none.
    */
   readonly sinks?: SinkLists;
+  /**
+   * Whether rules with `update: "running"` leave out the last key that the last query sees, as a step of decoding does: no other
+   * query has seen it. Of steps with several queries only the last key is spared. Default where `sinks` are given.
+   */
+  readonly spareNewest?: boolean;
   /** [B, Hq, Tq, 4] what mixes before have left of the patterns, as `planAttentionMix` writes it; `true`: dense. Default nothing. */
   readonly rowTerms?: TensorLayout | boolean;
 }
-
-export const SHIFT_NAMES = ["heads", "hidden", "received", "sinks", "rowTerms"] as const;
 
 /** The attention's own part of a problem. */
 export function attentionOf(problem: AttentionShiftProblem): SoftmaxProblem {
@@ -40,6 +44,7 @@ export function attentionOf(problem: AttentionShiftProblem): SoftmaxProblem {
     hidden: _hidden,
     received: _received,
     sinks: _sinks,
+    spareNewest: _newest,
     rowTerms: _terms,
     ...rest
   } = problem;
@@ -53,6 +58,7 @@ export interface ShiftShape {
   readonly shifts: readonly PlacedShift[];
   readonly hidden?: TensorLayout;
   readonly sinks?: SinkLists;
+  readonly spareNewest: boolean;
   readonly rowTerms: boolean;
 }
 
@@ -60,21 +66,24 @@ export interface ShiftShape {
  * Checks a problem without touching the GPU.
  *
  * @param mods its mods, checked already
+ * @param subject the function that errors name
  * @throws AttentionError "shape", "dtype", "limit", "unsupported"
  */
 export function checkShiftProblem(
   problem: AttentionShiftProblem,
   capabilities: Capabilities,
   mods?: ModSlots,
+  subject = "planAttentionShift",
 ): ShiftShape {
   const given = attentionOf(problem);
-  checkAround("planAttentionShift", given);
+  checkAround(subject, given);
   const checked = checkProblem({ ...given, lse: given.lse || true }, capabilities, mods);
   const attention = { ...checked, lse: checked.lse! };
   const shifts = placedShifts(problem.heads, attention);
   const { batches, heads, tokensQ, tokensK } = attention;
-  const { hidden, received, sinks, rowTerms } = problem;
+  const { hidden, received, sinks, spareNewest = sinks !== undefined, rowTerms } = problem;
   if (hidden) checkHidden(hidden, attention, shifts, capabilities);
+  else if (!sinks) checkNoneHidden(shifts);
   if (received) expectDense("received", received, receivedLayout(batches, heads, tokensK));
   if (sinks) checkSinkLists(sinks, attention);
   if (rowTerms && rowTerms !== true)
@@ -82,6 +91,7 @@ export function checkShiftProblem(
   return {
     attention,
     shifts,
+    spareNewest,
     rowTerms: Boolean(rowTerms),
     ...(hidden && { hidden }),
     ...(sinks && { sinks }),
@@ -113,6 +123,10 @@ function placedShifts(heads: HeadShifts, { batches, heads: count }: SoftmaxShape
   if (each) checkLength("heads", each, batches, "one map for each batch entry");
   return Array.from({ length: batches }, (_, batch) => {
     const own = each ? each[batch]! : (heads as ReadonlyMap<number, KeyShift>);
+    if (!(own instanceof Map)) {
+      const subject = each ? `heads[${batch}]` : "heads";
+      fail("shape", subject, "a Map from query heads to shifts", own, "See HeadShifts.");
+    }
     return [...own].flatMap(([head, shift]) => {
       if (!Number.isSafeInteger(head) || head < 0 || head >= count)
         fail("shape", "heads", `query heads from 0 to ${count - 1}`, head, "Count heads from 0.");
@@ -145,6 +159,14 @@ function checkHidden(
         outside,
         "Correct it.",
       );
+  }
+}
+
+function checkNoneHidden(shifts: readonly PlacedShift[]): void {
+  for (const { head, shift } of shifts) {
+    if (!("hidden" in shift.sinks)) continue;
+    const expected = "the layout of the hidden states, [B, Tk, 1, C]";
+    fail("shape", "hidden", expected, "none", `The rule of heads[${head}] looks at them.`);
   }
 }
 

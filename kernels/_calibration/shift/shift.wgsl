@@ -21,7 +21,7 @@ import super::row_state::{
 };
 import super::rows_chosen::first_chosen;
 
-const THREADS: u32 = 4u;
+const THREADS: u32 = 64u;
 /// vec4 value columns of a thread; further columns go to further workgroups.
 const COLUMNS: u32 = 16u;
 const HAS_SINK: bool = false;

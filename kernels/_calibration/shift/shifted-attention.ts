@@ -31,12 +31,12 @@ export interface ShiftedAttentionTensors {
 }
 
 export interface ShiftedAttentionPlan extends CompiledPlan<ShiftedAttentionTensors> {
-  /** The sinks of the last run. The plan's: they go with `destroy()`. A plan of a later step may take them as its `sinks`. */
+  /** As `AttentionShiftPlan` has them. */
   readonly sinks: SinkLists;
 }
 
 /** What to plan for: a problem of softmax attention, and shifts whose sinks are known before: by hidden states, by keys, or as lists. */
-export type ShiftedAttentionProblem = Omit<AttentionShiftProblem, "received" | "rowTerms">;
+export type ShiftedAttentionProblem = Omit<AttentionShiftProblem, "received" | "rowTerms" | "spareNewest">;
 
 /**
  * Plans softmax attention with shifts of weight from sinks to other keys, where sinks are known without looking at the pattern: by hidden
@@ -44,7 +44,8 @@ export type ShiftedAttentionProblem = Omit<AttentionShiftProblem, "received" | "
  *
  * Where all recipients and keys of gates are one range of keys, the same for all heads of a batch entry, rows that may be shifted attend to
  * the keys before, in and after it by themselves; each pair is scored once, and the sums are merged. Heads without a shift or without sinks,
- * and rows that are not to be shifted, have what softmax attention gives them bit by bit; rows that pass no gate within rounding.
+ * and rows that are not to be shifted, have what softmax attention gives them bit by bit; rows that pass no gate, and `lse` of all rows that
+ * may be shifted, within rounding.
  *
  * Compiles what it needs; nothing is submitted. The plan holds what its parts hand to each other (`ctx.memory()` counts it).
  *
@@ -54,8 +55,9 @@ export async function planShiftedAttention(
   ctx: AttentionContext,
   problem: ShiftedAttentionProblem,
 ): Promise<ShiftedAttentionPlan> {
+  checkForeign(problem);
   const mods = await loadMods(problem);
-  const shape = checkShiftProblem(problem, ctx.capabilities, mods);
+  const shape = checkShiftProblem(problem, ctx.capabilities, mods, "planShiftedAttention");
   checkKnownSinks(shape);
   await ctx.assertAlive();
   const parts = new PlanParts(ctx);
@@ -67,6 +69,14 @@ export async function planShiftedAttention(
   } catch (error) {
     parts.destroy();
     throw error;
+  }
+}
+
+/** Of shifts after attention, which take patterns as others have left them. */
+function checkForeign(problem: AttentionShiftProblem): void {
+  for (const name of ["received", "rowTerms", "spareNewest"] as const) {
+    if (problem[name] === undefined) continue;
+    fail("unsupported", `planShiftedAttention ${name}`, "none", "it", "Use planAttentionShift.");
   }
 }
 

@@ -3,7 +3,7 @@
 // is always the same.
 import package::_shared::workgroup_index::{ ceil_div, workgroup_index };
 import package::softmax::params::{ params, terms };
-import package::softmax::visibility::key_count;
+import package::softmax::visibility::{ key_count, visible_range };
 import super::lists::list_place;
 import super::operations::{ NONE, key_words, operation_number, operation_word, set_word, shift };
 
@@ -63,12 +63,14 @@ fn sink_bits(operation: u32, batch: u32, head: u32, word: u32) -> u32 {
     }
   }
   bits &= ~set_word(operation_word(operation, 15u), word);
-  // Only its own query has seen the newest key.
-  let newest = key_count(batch) - 1u;
+  // Only the last query has seen the newest key. Behind it a buffer may have room for more.
+  let newest = visible_range(batch, params.tokens_q - 1u).y - 1u;
   if (operation_word(operation, 16u) == 1u && word == newest / 32u) {
     bits &= ~(1u << (newest % 32u));
   }
-  return bits;
+  // Given lists may have had room for more keys.
+  let keys = min(params.tokens_k - 32u * word, 32u);
+  return bits & (0xffffffffu >> (32u - keys));
 }
 
 @compute @workgroup_size(THREADS)

@@ -10,11 +10,12 @@ export type ShiftRows = "all" | "last" | { readonly from: number };
 
 /**
  * - `received`: the mean weight that a key gets from the queries that see it is above `theta`, or above `alpha` / keys, those that the batch
- *   entry has (`keyStarts` to `keyLengths`)
+ *   entry has (`keyStarts` to `keyLengths`, whether or not a query sees them)
  * - `hidden`: the hidden state is huge in one of `dims`: above `tau` times its root mean square
  * - `keys`: these
  *
- * While decoding, sinks are those of the prefill, or (`update: "running"`) found anew from running means, the newest key left out.
+ * While decoding, sinks are those of the prefill, or (`update: "running"`) found anew from running means, the newest key left out
+ * (`spareNewest`).
  */
 export type SinkRule =
   | { readonly received: "abs"; readonly theta: number; readonly update?: "prefill" | "running" }
@@ -35,7 +36,7 @@ export interface ShiftGate {
 /** Takes weight from sinks and gives it to recipients, in proportion to what these have. Rows keep their sums. */
 export interface KeyShift {
   readonly sinks: SinkRule;
-  /** The share that a sink keeps, from 0 to 1. */
+  /** The share that a sink keeps, from 0 to 1. With 1 nothing happens, and no sinks are looked for. */
   readonly keep: number;
   /** Sinks among them receive nothing. */
   readonly recipients: KeySet | "nonsinks";
