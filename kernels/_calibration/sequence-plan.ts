@@ -29,9 +29,13 @@ export class PlanParts {
     this.#ctx = ctx;
   }
 
-  /** Memory that has to survive the passes of other plans, counted in `ctx.memory()`. */
+  /**
+   * Memory that has to survive the passes of other plans, counted in `ctx.memory()`. Whole vec4, which passes may bind it as: an
+   * extent ends at the last channel, wherever its row ends.
+   */
   hold(layout: TensorLayout): TensorView {
-    const buffer = this.#ctx.scratch.hold(bytesPerElement(layout.dtype) * extentOf(layout).end);
+    const bytes = bytesPerElement(layout.dtype) * extentOf(layout).end;
+    const buffer = this.#ctx.scratch.hold(16 * Math.ceil(bytes / 16));
     this.#held.push(buffer);
     return { ...layout, buffer };
   }
