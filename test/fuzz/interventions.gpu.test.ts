@@ -22,7 +22,7 @@ const mix: fc.Arbitrary<HeadOperation> = fc.oneof(
     path: fc.constantFrom("fisherRao" as const, "slerp", "logLinear"),
   }),
 );
-const gain = fc.record({ kind: fc.constant("gain" as const), output: fc.constantFrom(0, 0.5, -1.25) });
+const gain = fc.record({ kind: fc.constant("gain" as const), output: fc.constantFrom(0, 0.5, 1.25) });
 const scale = fc.record({ kind: fc.constant("scale" as const), logits: fc.constantFrom(0, 0.5, 1.5, -0.75) });
 /** Sinks by their indices: whether a mean is above a threshold may depend on rounding. */
 const shift: fc.Arbitrary<HeadOperation> = fc
