@@ -32,5 +32,16 @@ describe("chainScoreMods", () => {
   it("refuses names that both have", () => {
     const unsupported = expect.objectContaining({ code: "unsupported" });
     expect(() => chainScoreMods(shifted, shifted)).toThrow(unsupported);
+    const helper = { ...double, functions: "fn step() -> f32 { return 1.0; }" };
+    expect(() => chainScoreMods(helper, shifted)).toThrow(unsupported);
+    expect(() => chainScoreMods(helper, helper)).toThrow(unsupported);
+  });
+
+  it.each<[string, string, object]>([
+    ["a misspelt field", "unsupported", { ...double, binding: {} }],
+    ["a body that ends its function", "compile", { wgsl: "return score; } fn x() -> f32 { return 0.0;" }],
+    ["no text", "shape", { wgsl: 2 }],
+  ])("refuses %s, as softmax attention does", (_, code, mod) => {
+    expect(() => chainScoreMods(mod as never, shifted)).toThrow(expect.objectContaining({ code }));
   });
 });

@@ -1,15 +1,19 @@
 import { fail } from "../../src/dispatch/check.js";
 import type { ScoreMod } from "../softmax/index.js";
+import { checkSource, declaredFunctions } from "../softmax/user-mod.js";
 
 /**
  * One score mod of two: `then` gets the scores that `first` gives. What `then` calls its constants, bindings and functions must be
  * other names than `first` has.
  *
  * @param first default none
- * @throws AttentionError "unsupported" for a name that both have
+ * @throws AttentionError "unsupported" for a name that both have, and as softmax attention for what cannot be a mod
  */
 export function chainScoreMods(first: ScoreMod | undefined, then: ScoreMod): ScoreMod {
+  checkSource(then, "scoreMod");
   if (first === undefined) return then;
+  // Once it is a function within another text, what is wrong with it would be said of that.
+  checkSource(first, "scoreMod");
   const both = `${first.functions ?? ""}\n${then.functions ?? ""}`;
   const inner = freeName(both);
   checkNames(first, then);
@@ -33,9 +37,10 @@ function freeName(functions: string): string {
 }
 
 function checkNames(first: ScoreMod, then: ScoreMod): void {
-  const names = ({ constants = {}, bindings = {} }: ScoreMod) => [
+  const names = ({ constants = {}, bindings = {}, functions = "" }: ScoreMod) => [
     ...Object.keys(constants),
     ...Object.keys(bindings),
+    ...declaredFunctions(functions),
   ];
   const taken = new Set(names(then));
   for (const name of names(first)) {

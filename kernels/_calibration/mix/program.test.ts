@@ -42,7 +42,7 @@ describe("mixProgram", () => {
     ];
     const { words, needs } = mixProgram(new Map([[0, nothing as PatternStep[]]]), 1, 1);
     expect([...words]).toEqual([0, 0, 0, 0]);
-    expect(needs[0]).toMatchObject({ steps: 0, curved: false, path: 0 });
+    expect(needs[0]).toMatchObject({ identity: false, curved: false, path: 0 });
   });
 
   it("takes a map for each batch entry", () => {
@@ -67,6 +67,12 @@ describe("mixProgram", () => {
     ["another kind", "unsupported", new Map([[0, { kind: "shift" }]])],
     ["a misspelt option", "unsupported", new Map([[0, { kind: "gain", output: 1, u: 1 }]])],
     ["a gain that is no number", "shape", new Map([[0, { kind: "gain", output: Number.NaN }]])],
+    ["a gain that f32 cannot hold", "shape", new Map([[0, { kind: "gain", output: 1e39 }]])],
+    [
+      "a curve after a gain below 0",
+      "unsupported",
+      new Map([[0, [{ kind: "gain", output: -1 }, towards("identity", 0.5, "slerp")]]]),
+    ],
   ])("refuses %s", (_, code, heads) => {
     expect(() => mixProgram(heads as HeadSteps, 2, 3)).toThrow(expect.objectContaining({ code }));
   });

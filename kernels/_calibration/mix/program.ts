@@ -11,7 +11,6 @@ export interface MixProgram {
 
 /** What the steps of a head make necessary. */
 export interface HeadNeeds {
-  readonly steps: number;
   readonly uniform: boolean;
   readonly meanQuery: boolean;
   readonly argmax: boolean;
@@ -103,10 +102,22 @@ function encode(given: readonly PatternStep[], head: number): { code: Code[]; ne
     const fix = "List it first, or take another path.";
     fail("unsupported", `head ${head}`, "a log-linear path before other steps", "one after them", fix);
   }
+  const curve = steps.findLastIndex(
+    (step) => step.kind === "mix" && step.path !== undefined && step.path in CURVES,
+  );
+  if (steps.slice(0, Math.max(curve, 0)).some((step) => step.kind === "gain" && step.output < 0)) {
+    const fix = "Take the straight path, or list the gain after it.";
+    fail(
+      "unsupported",
+      `head ${head}`,
+      "curved paths, which take roots of weights, before a gain below 0",
+      "one after it",
+      fix,
+    );
+  }
   const path = onPath === 0 ? (steps[0] as MixStep).u : 0;
   const aims = (target: MixStep["target"]) => mixes.some((mix) => mix.target === target);
   const needs: HeadNeeds = {
-    steps: steps.length,
     uniform: aims("uniform"),
     meanQuery: aims("meanQuery"),
     argmax: aims("argmax"),
@@ -131,6 +142,7 @@ function checkStep(step: PatternStep, subject: string): void {
   if (kind === "gain") {
     checkOptions(subject, step, ["kind", "output"]);
     checkNumber(`${subject} output`, (step as GainStep).output);
+    checkNumber(`${subject} output in f32`, Math.fround((step as GainStep).output));
     return;
   }
   if (kind !== "mix")

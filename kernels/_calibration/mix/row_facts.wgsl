@@ -7,6 +7,7 @@ import package::softmax::params::{ HEAD_DIM4, params };
 import package::softmax::rotary::{ ROTARY, key_channels, query_channels };
 import package::softmax::tensors::{ load_q, row_k, row_q };
 import package::softmax::visibility::{ HAS_KEY_MASK, query_position, visible_range };
+import package::_calibration::row_terms::NO_TERM_KEY;
 import super::path::path_term;
 import super::programs::{ NEEDS_BEST, NEEDS_COUNT, program_of };
 
@@ -19,7 +20,6 @@ const OWN_ONLY: bool = false;
 const HELD_QUERY = select(1u, HEAD_DIM4, ROTARY);
 /// Keys are counted one by one.
 const COUNTS_KEYS = HAS_KEY_MASK || HAS_MASK_MOD || HAS_BIAS || SCORED;
-const NO_KEY_INDEX = 0xffffffffu;
 
 /// Some heads take a log-linear path.
 const HAS_PATH: bool = false;
@@ -77,7 +77,7 @@ fn main(
   let wants_best = !OWN_ONLY && (program.needs & NEEDS_BEST) != 0u;
   var count = max(range.x, range.y) - range.x;
   var best_score = NO_KEY;
-  var best = NO_KEY_INDEX;
+  var best = NO_TERM_KEY;
   if (wants_best || (wants_count && COUNTS_KEYS)) {
     count = 0u;
     for (var key = range.x; key < range.y; key++) {
