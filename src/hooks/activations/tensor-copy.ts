@@ -6,6 +6,8 @@ type Run = readonly [begin: number, end: number];
 
 /** A part of a tensor: all of an axis where it is not named. */
 export interface TensorPart {
+  /** Batch entries. */
+  readonly entries?: readonly number[];
   readonly heads?: readonly number[];
   readonly tokens?: readonly [begin: number, end: number];
 }
@@ -29,8 +31,8 @@ export function extentOf(layout: TensorLayout): Run {
  * Records copies of a part of a tensor into another tensor of the same shape and type, element by element: a copy for each run of elements
  * that are neighbours in both.
  *
- * @throws AttentionError "shape" or "dtype" for tensors that differ, "unsupported" for buffers without COPY_SRC or COPY_DST usage and for
- * runs of f16 that do not start and end at multiples of four bytes
+ * @throws AttentionError before anything is recorded: "shape" or "dtype" for tensors that differ or do not fit their buffers, "unsupported" for two
+ * in one buffer, buffers without COPY_SRC or COPY_DST usage, and runs of f16 that do not start and end at multiples of four bytes
  */
 export function recordTensorCopy(
   encoder: GPUCommandEncoder,
@@ -44,17 +46,35 @@ export function recordTensorCopy(
     fail("shape", "source", `[${to.shape}]`, `[${from.shape}]`, "Take an activation of the same shape.");
   checkUsage("source", from.buffer, GPU_COPY_SRC, "COPY_SRC");
   checkUsage("activation", to.buffer, GPU_COPY_DST, "COPY_DST");
+  if (from.buffer === to.buffer)
+    fail("unsupported", "source", "another buffer than the activation's", "the same one", "Copy it first.");
+  checkFits("source", from);
+  checkFits("activation", to);
   const size = bytesOf(from.dtype);
   const [own, others] = [runs(to, part), runs(from, part)];
   const isSplit = own.length !== others.length;
   const [targets, sources] = isSplit ? [rows(to, part), rows(from, part)] : [own, others];
-  targets.forEach(([begin, end], n) => {
+  const copies = targets.map(([begin, end], n) => {
     const [source] = sources[n]!;
     const [at, target, bytes] = [source * size, begin * size, (end - begin) * size];
     if (at % 4 !== 0 || target % 4 !== 0 || bytes % 4 !== 0)
       fail("unsupported", "patch", "runs of whole words of four bytes", `${bytes} bytes`, "Keep it in f32.");
-    encoder.copyBufferToBuffer(from.buffer, at, to.buffer, target, bytes);
+    return [at, target, bytes] as const;
   });
+  for (const [at, target, bytes] of copies)
+    encoder.copyBufferToBuffer(from.buffer, at, to.buffer, target, bytes);
+}
+
+function checkFits(subject: string, view: TensorView): void {
+  const bytes = extentOf(view)[1] * bytesOf(view.dtype);
+  if (bytes <= view.buffer.size) return;
+  fail(
+    "shape",
+    `${subject} buffer`,
+    `at least ${bytes} bytes`,
+    view.buffer.size,
+    "Correct shape, strides or offset.",
+  );
 }
 
 const GPU_COPY_SRC = 0x4;
@@ -98,17 +118,26 @@ function rows(layout: TensorLayout, part: TensorPart): Run[] {
       `[${part.tokens}]`,
       "Count from 0.",
     );
-  for (const head of chosen) {
-    if (Number.isSafeInteger(head) && head >= 0 && head < heads) continue;
-    fail("shape", "patch heads", `heads from 0 to ${heads - 1}`, head, "Count from 0.");
-  }
+  const { entries = Array.from({ length: batches }, (_, entry) => entry) } = part;
+  checkChosen("heads", chosen, heads);
+  checkChosen("entries", entries, batches);
   const base = layout.offset ?? 0;
   const found: Run[] = [];
-  for (let b = 0; b < batches; b++)
+  for (const b of entries)
     for (let token = first; token < end; token++)
       for (const head of chosen) {
         const begin = base + b * strideBatch + token * strideToken + head * strideHead;
         found.push([begin, begin + dim]);
       }
   return found;
+}
+
+/** Heads or batch entries that there are, one at least. */
+function checkChosen(name: string, chosen: readonly number[], count: number): void {
+  if (!Array.isArray(chosen) || chosen.length === 0)
+    fail("shape", `patch ${name}`, "a list of numbers, one at least", chosen, "Leave it out for all.");
+  for (const index of chosen) {
+    if (Number.isSafeInteger(index) && index >= 0 && index < count) continue;
+    fail("shape", `patch ${name}`, `${name} from 0 to ${count - 1}`, index, "Count from 0.");
+  }
 }

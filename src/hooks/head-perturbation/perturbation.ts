@@ -1,6 +1,7 @@
-import { checkKnown, checkWithin, fail } from "../check.js";
+import { checkInteger, checkKnown, checkWithin, fail } from "../check.js";
 import type { Head } from "../head-search/head.js";
 import type { AttentionHook } from "../intervention/attention-hook.js";
+import { checkOperation } from "../intervention/check-operation.js";
 import type { HeadOperations } from "../intervention/head-operations.js";
 import type { HeadOperation, MixOperation, MixPath } from "../operations.js";
 
@@ -43,7 +44,8 @@ export interface PerturbHeadsOptions {
  * The same operations on heads of any layers, as a hook.
  *
  * @param heads as `headSearch` and `allHeads` give them
- * @throws AttentionError "shape" for entries that are not among the batches
+ * @throws AttentionError "shape" for entries that are not among the batches, or heads that are not counted from 0; "unsupported" for other
+ * options; and for operations by themselves as `planIntervenedAttention`
  */
 export function perturbHeads(
   heads: readonly Head[],
@@ -54,7 +56,11 @@ export function perturbHeads(
   const { entries, batches } = options;
   if (entries) checkEntries(entries, batches);
   const layers = new Map<number, Map<number, HeadOperation | readonly HeadOperation[]>>();
-  for (const { layer, head } of heads) {
+  for (const [n, operation] of [operations].flat().entries())
+    checkOperation(`perturbHeads operation ${n}`, operation);
+  for (const [n, { layer, head }] of heads.entries()) {
+    checkInteger(`heads[${n}].layer`, layer, 0);
+    checkInteger(`heads[${n}].head`, head, 0);
     if (!layers.has(layer)) layers.set(layer, new Map());
     layers.get(layer)!.set(head, operations);
   }

@@ -1,9 +1,14 @@
-import type { AttentionContext, TensorLayout, TensorView } from "webgpu-attention";
+import type { AttentionContext, TensorView } from "webgpu-attention";
 import type { CompiledPlan } from "webgpu-attention/calibration";
 import type { SoftmaxProblem } from "webgpu-attention/softmax";
 import { fail } from "../check.js";
 import { type HeadOperations, joinedOperations, operationsOfEntries } from "./head-operations.js";
-import { type IntervenedTensors, planIntervenedAttention } from "./intervened-attention.js";
+import {
+  type IntervenedPlan,
+  type IntervenedProblem,
+  type IntervenedTensors,
+  planIntervenedAttention,
+} from "./intervened-attention.js";
 
 /** Where in a model attention takes place. */
 export interface AttentionSite {
@@ -57,18 +62,21 @@ export interface HookedTensors {
   readonly lse: TensorView;
 }
 
-/** A problem of softmax attention at a site. `lse` is always written, since hooks may read it. */
-export interface HookedProblem extends SoftmaxProblem {
-  /** [B, Tk, 1, C] the input of the layer's block, where a hook looks for sinks in it. */
-  readonly hidden?: TensorLayout;
-}
+/**
+ * A problem of softmax attention at a site. `lse` is always written, since hooks may read it: laid out as given, or with each head's rows side by
+ * side, strides [Hq Tq, 1, Tq, 1], where it is not. While decoding, shifts by received weight want the `sinks` of the prefill's plan, or
+ * the sums that are `carried` from step to step; without them they find sinks in the rows of the step alone.
+ */
+export type HookedProblem = Omit<IntervenedProblem, "heads">;
 
-export type HookedPlan = CompiledPlan<IntervenedTensors & { readonly lse: TensorView }>;
+export interface HookedPlan
+  extends CompiledPlan<IntervenedTensors & { readonly lse: TensorView }>,
+    Pick<IntervenedPlan, "sinks"> {}
 
 /**
- * Plans the attention of a site as hooks want it: activations `q`, `k` and `v` before it, the operations of all of them, in their order, on the same heads one after the other (scales and
- * biases first), what each records behind it, and the activation `headOutput`. The other activations are the model's to announce
- * (`recordActivation`). For a model's runtime, or a model of one's own.
+ * Plans the attention of a site as hooks want it: activations `q`, `k` and `v` before it, the operations of all of them, in their order, on the same
+ * heads one after the other (scales and biases first), what each records behind it, and the activation `headOutput`. The other activations
+ * are the model's to announce (`recordActivation`). For a model's runtime, or a model of one's own.
  *
  * @throws AttentionError "unsupported" for operations at a site without softmax, and as `planIntervenedAttention`
  */

@@ -1,5 +1,6 @@
 import type { AttentionContext, Shape4, TensorLayout, TensorView } from "webgpu-attention";
 import { checkInteger, fail } from "../check.js";
+import { checkPlainRows } from "./check-problem.js";
 import { type IntervenedCallOptions, intervenedAttention } from "./intervened-attention.js";
 
 /** Keys whose weights one attention gives: the widest heads that there are. */
@@ -13,12 +14,13 @@ export interface PatternOptions extends Omit<IntervenedCallOptions, "out" | "lse
 /**
  * Exact rows of the pattern, after all operations on the heads: what attention makes of values that are all 0 but for a 1, for up to 256 keys at
  * a time. For looking at some rows, not for computing with them: takes an attention of all rows for every 256 keys (of the given rows only where
- * there are no operations), and memory linear in the tokens.
+ * there are no operations, bias, mods or `queryOffset: "end"`), and memory linear in the tokens.
  *
  * @param q [B, Tq, Hq, D]; f16 queries give weights rounded to f16
  * @param k [B, Tk, Hkv, D]
  * @returns [B, Hq, rows, Tk], keys fastest
- * @throws AttentionError as `intervenedAttention`, "shape" for rows that are not there
+ * @throws AttentionError as `intervenedAttention`, "shape" for rows that are not there, "unsupported" for packed sequences, listed rows and
+ * block masks
  */
 export async function attentionPattern(
   ctx: AttentionContext,
@@ -27,6 +29,7 @@ export async function attentionPattern(
   options: PatternOptions,
 ): Promise<Float32Array<ArrayBuffer>> {
   const { rows, ...attention } = options;
+  checkPlainRows("attentionPattern", attention);
   const [batches, tokensQ, heads] = q.shape;
   const [, tokensK, kvHeads] = k.shape;
   const [first, end] = checkedRows(rows, tokensQ);
@@ -39,8 +42,7 @@ export async function attentionPattern(
     const v = oneHotValues(ctx, [batches, tokensK, kvHeads, width], k.dtype, piece);
     try {
       const { out } = await intervenedAttention(ctx, given.q, k, v, given.attention);
-      const weights = await ctx.read(rowsOf(out, skipped, count));
-      out.buffer.destroy();
+      const weights = await ctx.read(rowsOf(out, skipped, count)).finally(() => out.buffer.destroy());
       for (let row = 0; row < batches * count * heads; row++) {
         const [b, i, h] = [Math.floor(row / (count * heads)), Math.floor(row / heads) % count, row % heads];
         const at = ((b * heads + h) * count + i) * tokensK + piece;
@@ -53,7 +55,10 @@ export async function attentionPattern(
   return pattern;
 }
 
-function checkedRows([begin, end]: readonly [number, number], tokensQ: number): readonly [number, number] {
+function checkedRows(rows: readonly [number, number], tokensQ: number): readonly [number, number] {
+  if (!Array.isArray(rows))
+    fail("shape", "rows", "[begin, end) of query rows", rows, "rows: [0, 1] is the first one.");
+  const [begin, end] = rows;
   checkInteger("rows[0]", begin, 0);
   checkInteger("rows[1]", end, begin + 1);
   if (end > tokensQ)

@@ -38,12 +38,12 @@ export function operationsOfEntries(
   });
 }
 
-/** Operations of several sources on the same heads, one after the other; those on scores first. */
+/** Operations of several sources on the same heads, one after the other; those on scores first. They are checked when planned. */
 export function joinedOperations(sources: readonly ListedOperations[]): ListedOperations {
   const joined = new Map<number, HeadOperation[]>();
   for (const source of sources)
     for (const [head, operations] of source) joined.set(head, [...(joined.get(head) ?? []), ...operations]);
-  const isOnScores = ({ kind }: HeadOperation) => kind === "scale" || kind === "bias";
+  const isOnScores = (operation: HeadOperation) => operation?.kind === "scale" || operation?.kind === "bias";
   return new Map(
     [...joined].map(([head, operations]) => [
       head,

@@ -14,6 +14,7 @@ import {
   type SoftmaxTensors,
 } from "webgpu-attention/softmax";
 import { fail } from "../check.js";
+import { checkPlainRows } from "./check-problem.js";
 import { type HeadOperations, operationsOfEntries } from "./head-operations.js";
 import { headScoreMod } from "./score-mod.js";
 import { addShift, addShiftedAttention, keyShifts, looksAtReceived, type ShiftStage } from "./shift-stage.js";
@@ -55,12 +56,16 @@ export type IntervenedSegment = PlanSegment<IntervenedTensors>;
 
 /**
  * Plans softmax attention with operations on its heads: scales and biases within it, then mixes, gains and shifts on what it left, all without
- * a pattern in memory. Heads without operations, and operations that change nothing, leave bit by bit what softmax attention gives.
+ * a pattern in memory. Heads without operations, and operations that change nothing, leave bit by bit what softmax attention gives with the
+ * layer's scales and biases as its score mod.
  *
  * `lse` is that of the scores as scales and biases leave them. The plan owns what its parts hand to each other, in size linear in the tokens.
  *
- * @throws AttentionError as `planSoftmaxAttention`; "unsupported" for orders of operations that have no exact form in outputs: scale or bias
- * after others, two shifts on a head, a shift after a mean query or a log-linear path, a path that is not straight after a shift
+ * @throws AttentionError as `planSoftmaxAttention`; "unsupported" for operations beside packed sequences, listed rows or block masks, and for
+ * orders of them that have no exact form in outputs: scale or bias after others, two shifts on a head, a shift after a mean query, a
+ * log-linear path or both identity and arg-max, a path that is not straight after a shift, a curved path after a gain below 0, a log-linear
+ * path after other mixes and gains; "limit" too for kernels that would bind more buffers than the device has (docs/hooks.md). Operations are
+ * checked by themselves and for their order before anything is compiled, the keys of shifts before attention is
  */
 export async function planIntervenedAttention(
   ctx: AttentionContext,
@@ -69,7 +74,10 @@ export async function planIntervenedAttention(
   const { heads = new Map(), hidden, sinks, receivedSums = false, carried = false, ...given } = problem;
   const [batches, tokensQ, headCount] = shapeOf("q", given.q);
   const [, tokensK] = shapeOf("k", given.k);
-  const entries = operationsOfEntries(heads, batches, headCount).map(stagesOf);
+  const listed = operationsOfEntries(heads, batches, headCount);
+  if (listed.some((entry) => [...entry.values()].some((operations) => operations.length > 0)))
+    checkPlainRows("attention with operations on heads", given);
+  const entries = listed.map(stagesOf);
   const mod = headScoreMod(
     entries.map(({ scores }) => scores),
     { heads: headCount, tokensQ, tokensK },
@@ -125,15 +133,17 @@ async function addStages(
   if (knowsSinks) {
     await addShiftedAttention(staged, first, shift);
   } else {
-    await staged.add(planSoftmaxAttention(staged.ctx, first), (views) =>
-      staged.attentionTensors(views, first),
-    );
     const rowTerms = hasSteps(before) ? staged.holdRowTerms() : undefined;
     if (rowTerms) await addMix(staged, attention, before, rowTerms);
     if (isShifted || shift.receivedSums)
       await addShift(staged, attention, { ...shift, ...(rowTerms && { rowTerms }) });
   }
   if (hasSteps(after)) await addMix(staged, attention, after);
+  // Recorded first, planned last: what others refuse is found before a tuning context measures.
+  if (!knowsSinks)
+    await staged.addFirst(planSoftmaxAttention(staged.ctx, first), (views) =>
+      staged.attentionTensors(views, first),
+    );
 }
 
 function addMix(
@@ -194,9 +204,8 @@ export async function intervenedAttention(
         ? { ...make([batches, tokens, heads, 1], "f32"), strides: [heads * tokens, 1, tokens, 1] as const }
         : givenLse || undefined;
     const result = { out, ...(lse && { lse }) };
-    const encoder = ctx.device.createCommandEncoder({ label: "webgpu-attention" });
-    plan.record(encoder, { q, k, v, ...(bias && { bias }), ...(hidden && { hidden }), ...result });
-    ctx.device.queue.submit([encoder.finish()]);
+    const tensors = { q, k, v, ...(bias && { bias }), ...(hidden && { hidden }), ...result };
+    await ctx.submitChecked((encoder) => plan.record(encoder, tensors));
     return result;
   } catch (error) {
     for (const { buffer } of created) buffer.destroy();

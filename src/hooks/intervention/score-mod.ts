@@ -1,6 +1,7 @@
 import type { ScoreMod } from "webgpu-attention/softmax";
-import { checkFinite, checkWithin, fail } from "../check.js";
+import { fail } from "../check.js";
 import type { RowSet } from "../operations.js";
+import { checkF32 } from "./check-operation.js";
 import type { ScoreOperation } from "./stages.js";
 
 /** Smaller than every position of a query row. */
@@ -15,11 +16,12 @@ interface ScoreChange {
 }
 
 /**
- * Scales and biases of heads as a score mod of softmax attention, data for all heads in one buffer. Heads without keep their scores bit by bit.
+ * Scales and biases of heads as a score mod of softmax attention, data for all heads in one buffer. Heads without keep their scores bit by
+ * bit; a problem with a mod may be cut into other dispatches, whose sums are in another order.
  *
- * @param entries for each batch entry, the operations by head
+ * @param entries for each batch entry, the operations by head, checked each by itself
  * @returns undefined where none changes anything
- * @throws AttentionError "shape" for numbers that are not finite or biases that are not one for each key
+ * @throws AttentionError "shape" for products that f32 cannot hold, or biases that are not one for each key
  */
 export function headScoreMod(
   entries: readonly ReadonlyMap<number, readonly ScoreOperation[]>[],
@@ -45,7 +47,7 @@ export function headScoreMod(
         continue;
       }
       const leastRow = bias.rows === "last" ? tokensQ - 1 : 0;
-      const leastPosition = typeof bias.rows === "object" ? bias.rows.from : ALL;
+      const leastPosition = typeof bias.rows === "object" ? within(bias.rows.from, ALL, -ALL) : ALL;
       headers.push(leastRow, leastPosition >>> 0, size * changes.length + keys.length);
       for (const value of bias.keys) keys.push(floatBits(value));
     }
@@ -75,11 +77,12 @@ function changeOf(operations: readonly ScoreOperation[], head: number, tokensK: 
   return operations.reduce<ScoreChange>(
     ({ factor, biases }, operation) => {
       if (operation.kind === "scale") {
-        checkWithin(`scale of head ${head}`, operation.logits, Number.NEGATIVE_INFINITY);
         const scaled = biases.map(({ rows, keys }) => ({
           rows,
           keys: keys.map((x) => x * operation.logits),
         }));
+        for (const { keys } of scaled) for (const x of keys) checkF32(`scaled bias of head ${head}`, x);
+        checkF32(`scales of head ${head}, multiplied,`, factor * operation.logits);
         return { factor: factor * operation.logits, biases: scaled };
       }
       const keys = Float64Array.from(operation.keys);
@@ -91,18 +94,16 @@ function changeOf(operations: readonly ScoreOperation[], head: number, tokensK: 
           keys.length,
           "Pad with 0.",
         );
-      checkFinite(`bias of head ${head}`, keys);
       if (keys.every((x) => x === 0)) return { factor, biases };
-      return { factor, biases: [...biases, { rows: checkedRows(operation.rows, head), keys }] };
+      return { factor, biases: [...biases, { rows: operation.rows, keys }] };
     },
     { factor: 1, biases: [] },
   );
 }
 
-function checkedRows(rows: RowSet, head: number): RowSet {
-  const isFrom = typeof rows === "object" && rows !== null && Number.isSafeInteger(rows.from);
-  if (rows === "all" || rows === "last" || isFrom) return rows;
-  return fail("shape", `rows of head ${head}`, '"all", "last" or { from: position }', rows, "See RowSet.");
+/** Positions beyond are those of no row, and of all. */
+function within(value: number, least: number, most: number): number {
+  return Math.min(Math.max(value, least), most);
 }
 
 function floatBits(value: number): number {

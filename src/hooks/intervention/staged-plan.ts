@@ -44,6 +44,14 @@ export class StagedPlan {
     this.#stages.push({ plan: (await plan) as unknown as CompiledPlan<object>, tensorsOf });
   }
 
+  /** As `add`, recorded before all others. */
+  async addFirst<Tensors extends object>(
+    plan: Promise<CompiledPlan<Tensors>>,
+    tensorsOf: (views: Views) => Tensors,
+  ): Promise<void> {
+    this.#stages.unshift({ plan: (await plan) as unknown as CompiledPlan<object>, tensorsOf });
+  }
+
   /** Memory of the plan's, for what one stage leaves for another. */
   hold(layout: Pick<TensorLayout, "shape" | "dtype">): TensorView {
     const view = this.ctx.empty(layout.shape, layout.dtype);
@@ -88,6 +96,16 @@ export class StagedPlan {
         strides: [heads * tokens, 1, tokens, 1],
       };
     const views = (tensors: IntervenedTensors): Views => {
+      for (const name of this.#names) {
+        if ((tensors as unknown as Views)[name] !== undefined) continue;
+        fail(
+          "shape",
+          `record tensor "${name}"`,
+          "a tensor view",
+          "none",
+          "Give every tensor that was planned.",
+        );
+      }
       for (const name of Object.keys(tensors)) {
         if ((tensors as unknown as Views)[name] === undefined || this.#names.includes(name)) continue;
         const fix = "Ask for it when planning, or leave it out.";

@@ -31,6 +31,18 @@ describe("stagesOf", () => {
     expect(after.get(1)).toHaveLength(1);
   });
 
+  it("leaves out what changes nothing, whatever the order", () => {
+    const none: HeadOperation[] = [
+      towards("uniform", { u: 0 }),
+      { kind: "gain", output: 1 },
+      { ...shift, keep: 1 },
+      { kind: "scale", logits: 1 },
+    ];
+    const { scores, before, shifts, after } = of(...none);
+    expect([scores, before, shifts, after].map(({ size }) => size)).toEqual([0, 0, 0, 0]);
+    expect(of({ kind: "gain", output: 1 }, scale).scores.get(1)).toEqual([scale]);
+  });
+
   it.each<[string, HeadOperation[]]>([
     ["scale after a mix", [gain, scale]],
     ["two shifts", [shift, shift]],
@@ -38,7 +50,10 @@ describe("stagesOf", () => {
     ["a shift after a log-linear path", [towards("identity", { path: "logLinear" }), shift]],
     ["a shift after own position and best key", [towards("identity"), towards("argmax"), shift]],
     ["a curve after a shift", [shift, towards("identity", { path: "slerp" })]],
+    ["a log-linear path after others", [gain, towards("identity", { path: "logLinear" })]],
+    ["a curve after a gain below 0", [{ kind: "gain", output: -1 }, towards("identity", { path: "slerp" })]],
     ["something else", [{ kind: "other" } as never]],
+    ["a misspelt option of what changes nothing", [{ ...shift, keep: 1, keeps: 2 } as never]],
   ])("refuses %s", (_, operations) => {
     expect(() => of(...operations)).toThrow(expect.objectContaining({ code: "unsupported" }));
   });

@@ -1,6 +1,7 @@
 import type { HeadSteps, PatternStep } from "webgpu-attention/calibration";
 import { fail } from "../check.js";
 import type { BiasOperation, HeadOperation, ScaleOperation, ShiftOperation } from "../operations.js";
+import { changesNothing, checkOperation } from "./check-operation.js";
 import type { ListedOperations } from "./head-operations.js";
 
 export type ScoreOperation = ScaleOperation | BiasOperation;
@@ -17,9 +18,9 @@ export interface Stages {
 }
 
 /**
- * Sorts the operations of heads into stages.
+ * Checks the operations of heads and sorts them into stages. Those that change nothing are left out.
  *
- * @throws AttentionError "unsupported" for an order that has no exact form in output alone
+ * @throws AttentionError as `checkOperation`; "unsupported" for an order that has no exact form in output alone
  */
 export function stagesOf(operations: ListedOperations): Stages {
   const scores = new Map<number, readonly ScoreOperation[]>();
@@ -42,7 +43,9 @@ function stagesOfHead(listed: readonly HeadOperation[], head: number) {
   const after: PatternStep[] = [];
   let shift: ShiftOperation | undefined;
   for (const [n, operation] of listed.entries()) {
-    switch (operation?.kind) {
+    checkOperation(`operation ${n} of head ${head}`, operation);
+    if (changesNothing(operation)) continue;
+    switch (operation.kind) {
       case "scale":
       case "bias":
         if (before.length > 0 || shift)
@@ -50,7 +53,6 @@ function stagesOfHead(listed: readonly HeadOperation[], head: number) {
         scores.push(operation);
         break;
       case "shift":
-        if (operation.keep === 1) break;
         if (shift) outOfOrder(head, n, "one shift a head", "another shift");
         checkBeforeShift(before, head, n);
         shift = operation;
@@ -58,16 +60,8 @@ function stagesOfHead(listed: readonly HeadOperation[], head: number) {
       case "mix":
       case "gain":
         if (shift) checkAfterShift(operation, head, n);
+        checkPath(operation, shift ? after : before, head, n);
         (shift ? after : before).push(operation);
-        break;
-      default:
-        fail(
-          "unsupported",
-          `operation ${n} of head ${head}`,
-          "mix, gain, shift, scale or bias",
-          (operation as { kind?: unknown } | undefined)?.kind,
-          "See HeadOperation.",
-        );
     }
   }
   return shift ? { scores, before, shift, after } : { scores, before: [], shift, after: before };
@@ -75,7 +69,7 @@ function stagesOfHead(listed: readonly HeadOperation[], head: number) {
 
 /** A shift has to know the pattern that it finds: it is told of one key, and of equal weights, beside softmax's own. */
 function checkBeforeShift(steps: readonly PatternStep[], head: number, n: number): void {
-  const mixes = steps.filter((step) => step.kind === "mix" && step.u !== 0);
+  const mixes = steps.filter((step) => step.kind === "mix");
   const targets = new Set(mixes.map((step) => (step.kind === "mix" ? step.target : undefined)));
   if (targets.has("meanQuery")) outOfOrder(head, n, "no shift after a mean query", "one");
   if (targets.has("identity") && targets.has("argmax"))
@@ -86,8 +80,17 @@ function checkBeforeShift(steps: readonly PatternStep[], head: number, n: number
 
 /** What a shift made of a row's weights is known on the GPU, and only as an output. */
 function checkAfterShift(step: PatternStep, head: number, n: number): void {
-  if (step.kind !== "mix" || step.u === 0 || (step.path ?? "linear") === "linear") return;
+  if (step.kind !== "mix" || (step.path ?? "linear") === "linear") return;
   outOfOrder(head, n, "straight paths after a shift", step.path!);
+}
+
+/** A log-linear path is another softmax, of scores; the curved ones take roots of weights. */
+function checkPath(step: PatternStep, steps: readonly PatternStep[], head: number, n: number): void {
+  if (step.kind !== "mix" || (step.path ?? "linear") === "linear") return;
+  if (step.path === "logLinear" && steps.length > 0)
+    outOfOrder(head, n, "a log-linear path before other mixes and gains", "one after them");
+  if (steps.some((earlier) => earlier.kind === "gain" && earlier.output < 0))
+    outOfOrder(head, n, "no curved path after a gain below 0", step.path!);
 }
 
 function outOfOrder(head: number, n: number, expected: string, got: string): never {
