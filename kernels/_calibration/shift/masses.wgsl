@@ -62,17 +62,26 @@ fn complete_part(masses: ptr<function, Masses>, part: f32) {
   (*masses).portion = part;
 }
 
+/// Whether x / y >= least, also where operations before have made weights negative; not for 0 / 0.
+fn least_share(x: f32, y: f32, least: f32) -> bool {
+  if (y == 0.0) {
+    return x > 0.0;
+  }
+  return select(x <= least * y, x >= least * y, y > 0.0);
+}
+
 fn passes(operation: Operation, masses: Masses) -> bool {
   var passed = true;
   if (operation.mass != NONE) {
     passed = masses.mass >= operation.least_mass;
   }
   if (operation.nonsinks != NONE) {
-    passed &= (masses.ratio_of > 0.0) & (masses.nonsinks >= operation.least_ratio * masses.ratio_of);
+    passed &= least_share(masses.nonsinks, masses.ratio_of, operation.least_ratio);
   }
   if (operation.portion != NONE) {
     let whole = masses.portion + PORTION_EPSILON * f32(set_size(operation.portion));
-    passed &= (masses.portion_count > 0u) & (masses.portion_sinks <= operation.most_portion * whole);
+    // x <= y as -x >= -y.
+    passed &= (masses.portion_count > 0u) & least_share(-masses.portion_sinks, whole, -operation.most_portion);
   }
   return passed;
 }

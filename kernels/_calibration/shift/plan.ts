@@ -2,6 +2,7 @@ import { bytesOf, isVec4 } from "../../../src/dispatch/layout.js";
 import type { BindingSource, Pass } from "../../../src/dispatch/pass.js";
 import { bytesPerElement } from "../../../src/dispatch/tensor-view.js";
 import { lseBinding, maskBindings, scoreSlots, storageConditions } from "../../softmax/pass-parts.js";
+import { unrolledWalk } from "../loop-rounds.js";
 import applyKernel from "./apply.wgsl";
 import hiddenKernel from "./hidden_scores.wgsl";
 import mergeRowsKernel from "./merge_rows.wgsl";
@@ -119,6 +120,7 @@ export function planShift(inputs: ShiftPlanInputs): Pass[] {
     HAS_BEFORE: cut?.before !== undefined,
     HAS_AFTER: cut?.after !== undefined,
     HAS_SETS: parts === undefined && shifts.some(({ shift }) => namesSets(shift)),
+    SCORED: attention.mods?.slots.score_mod !== undefined,
   };
   const conditions = storageConditions(attention, capabilities, false);
   const part = (given: ShiftPart | undefined, of: keyof ShiftPart): BindingSource =>
@@ -161,6 +163,14 @@ export function planShift(inputs: ShiftPlanInputs): Pass[] {
   const own = Math.min(columns, COLUMNS);
   const columnParts = Math.ceil(columns / own);
   const pairFlops = 2 * (2 * headDim + valueDim / columnParts);
+  // A thread weighs sinks and all keys, and goes over them again to add them up.
+  const walkedKeys = 2 * Math.ceil(tokensK / KEYS);
+  const walked = unrolledWalk({
+    name: "shift/shift",
+    rounds: (channels4) => walkedKeys * (2 + 2 * channels4 + (channels4 && own)) + channels4,
+    headDim,
+    capabilities,
+  });
   const move = dispatches(inputs, {
     name: "shift/shift",
     kernel: shiftKernel,
@@ -171,7 +181,7 @@ export function planShift(inputs: ShiftPlanInputs): Pass[] {
       KEYS,
       ...(attention.out.dtype === "f16" && { LITTLE: LITTLE_F16 }),
     },
-    unroll: capabilities.software ? { KEYS } : {},
+    unroll: { ...(capabilities.software && { KEYS }), ...walked, ...(walked.HEAD_DIM4 && { COLUMNS: own }) },
     slots: scoreSlots(attention),
     bindings: {
       q: { tensor: "q" },

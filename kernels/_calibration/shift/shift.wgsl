@@ -8,7 +8,7 @@
 import package::_calibration::row_terms::{ HAS_ROW_TERMS, NO_TERM_KEY, RowTerms };
 import package::_shared::online_softmax::ANY_KEY;
 import package::_shared::workgroup_index::{ ceil_div, workgroup_index };
-import package::softmax::logits::HAS_MASK_MOD;
+import package::softmax::logits::{ HAS_BIAS, HAS_MASK_MOD };
 import package::softmax::params::{ VALUE_DIM4, params, sink_logit };
 import package::softmax::tensors::{ load_v, row_v };
 import package::softmax::visibility::HAS_KEY_MASK;
@@ -25,6 +25,8 @@ const THREADS: u32 = 64u;
 /// vec4 value columns of a thread; further columns go to further workgroups.
 const COLUMNS: u32 = 16u;
 const HAS_SINK: bool = false;
+/// A score may hide its key.
+const SCORED: bool = false;
 /// Where less than this share of a sum is left, it is added up anew: rounding, also of the output so far, would grow too much.
 const LITTLE: f32 = 0.125;
 
@@ -82,7 +84,7 @@ fn change_of(operation: Operation, key: u32, others: bool, walks: bool, growth: 
   return operation.keep - 1.0 - select(0.0, growth, !walks && (inside || !HAS_PART));
 }
 
-/// The row's sum over all keys; not known where masks hide keys that have a term in common.
+/// The row's sum over all keys; not known where keys that have a term in common may be hidden.
 fn row_sum(row: Row) -> f32 {
   var sum = 1.0;
   if (HAS_SINK) {
@@ -94,8 +96,16 @@ fn row_sum(row: Row) -> f32 {
   return sum;
 }
 
+/// What a row's sum is made of, whatever the signs, and what sinks of the denominator take included: rounding is relative to this.
+fn row_scale(row: Row) -> f32 {
+  if (HAS_ROW_TERMS) {
+    return abs(row.left.a) + abs(row.left.b) + abs(row.left.c) * f32(row.range.y - row.range.x);
+  }
+  return 1.0;
+}
+
 fn sum_unknown(row: Row) -> bool {
-  return HAS_ROW_TERMS && (HAS_KEY_MASK || HAS_MASK_MOD) && row.left.c != 0.0;
+  return HAS_ROW_TERMS && (HAS_KEY_MASK || HAS_MASK_MOD || HAS_BIAS || SCORED) && row.left.c != 0.0;
 }
 
 @compute @workgroup_size(THREADS)
@@ -187,7 +197,8 @@ fn main(
 
     if (stage == WEIGH_SINKS && !walks) {
       rest = select(row_sum(row) - masses.sinks, state.y - masses.left_out, HAS_PART);
-      walks = rest < LITTLE * select(1.0, state.y, HAS_PART) || sum_unknown(row);
+      // Operations before may have made weights negative.
+      walks = abs(rest) < LITTLE * select(row_scale(row), state.y, HAS_PART) || sum_unknown(row);
     }
     if (stage == WEIGH_OTHERS) {
       masses.recipients = select(rest, masses.walked, walks);
@@ -195,7 +206,7 @@ fn main(
         complete_part(&masses, state.y);
       }
       let taken = (1.0 - operation.keep) * masses.sinks;
-      if (!passes(operation, masses) || taken <= 0.0 || masses.recipients <= 0.0) {
+      if (!passes(operation, masses) || taken == 0.0 || masses.recipients == 0.0) {
         return;
       }
       growth = taken / masses.recipients;

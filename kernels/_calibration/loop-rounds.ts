@@ -1,0 +1,41 @@
+import type { Capabilities } from "../../src/dispatch/capabilities.js";
+import { fail } from "../../src/dispatch/check.js";
+import { mostLoopRounds } from "../../src/dispatch/loop-rounds.js";
+
+/** Channels up to which the loop over them may be unrolled: beyond, drivers take long to compile it. */
+const MOST_UNROLLED = 256;
+
+/** Loops of a thread that walks over keys or rows and scores them. */
+export interface Walk {
+  readonly name: string;
+  /** Rounds that all loops of a thread take together at most, where the loop over `channels4` vec4 takes so many. */
+  readonly rounds: (channels4: number) => number;
+  readonly headDim: number;
+  readonly capabilities: Pick<Capabilities, "adapter">;
+}
+
+/**
+ * The loop over a head's channels, unrolled where a driver would end a thread's loops before they are through.
+ *
+ * @throws AttentionError "limit" where they are too long even so
+ */
+export function unrolledWalk({
+  name,
+  rounds,
+  headDim,
+  capabilities,
+}: Walk): Readonly<Record<string, number>> {
+  const most = mostLoopRounds(capabilities);
+  const channels4 = Math.ceil(headDim / 4);
+  if (rounds(channels4) <= most) return {};
+  const unrolls = headDim <= MOST_UNROLLED;
+  const least = rounds(unrolls ? 0 : channels4);
+  if (unrolls && least <= most) return { HEAD_DIM4: channels4 };
+  return fail(
+    "limit",
+    `rounds of ${name}`,
+    `at most ${most} (llvmpipe ends loops after so many)`,
+    least,
+    "Use another driver, or fewer keys.",
+  );
+}
