@@ -63,7 +63,7 @@ export async function addShift(
   attention: SoftmaxProblem,
   stage: ShiftStage,
 ): Promise<void> {
-  const { heads, rowTerms, hidden, sinks, receivedSums } = stage;
+  const { heads, rowTerms, hidden, sinks, carried, receivedSums } = stage;
   const looks = looksAtReceived(stage);
   const received = looks ? staged.holdReceived() : undefined;
   if (received || receivedSums) await addReceived(staged, attention, stage, received);
@@ -73,6 +73,8 @@ export async function addShift(
     ...(hidden && { hidden }),
     ...(received && { received }),
     ...(sinks && { sinks }),
+    // Sums of earlier queries make it a step of decoding.
+    ...(carried && { spareNewest: true }),
     ...(rowTerms && { rowTerms }),
   });
   staged.sinks = plan.sinks;

@@ -32,7 +32,9 @@ export function attentionCalibration(options: AttentionCalibrationOptions = {}):
       "theta is absolute, alpha counts in 1 / keys.",
     );
   checkWithin("beta", beta, 0, 1);
-  checkWithin("threshold", alpha ?? theta ?? 0, 0);
+  checkWithin(alpha === undefined ? "theta" : "alpha", alpha ?? theta ?? 0, 0);
+  if (update !== "prefill" && update !== "running")
+    fail("unsupported", "update", '"prefill" or "running"', update, "Leave it out for prefill.");
   const sinks: SinkRule =
     alpha === undefined
       ? { received: "abs", theta: theta ?? 0.1, update }
@@ -71,7 +73,8 @@ export function visualRedistribution(options: VisualSinkOptions): ShiftOperation
   checkWithin("p", p, 0, 1);
   checkWithin("rho", rho, 0, 1);
   checkWithin("leastImageMass", leastImageMass, 0);
-  if (!(image[0] >= 0 && image[1] > image[0]))
+  const [begin, end] = Array.isArray(image) ? image : [Number.NaN, Number.NaN];
+  if (!(Number.isSafeInteger(begin) && Number.isSafeInteger(end) && begin >= 0 && end > begin))
     fail("shape", "image", "[begin, end) with at least one key", `[${image}]`, "Count keys from 0.");
   if (variant !== "paper" && variant !== "authors")
     fail("unsupported", "variant", '"paper" or "authors"', variant, "Choose one of them.");
