@@ -3,17 +3,6 @@ export const BINDINGS = {
   row_facts: ["params", "q", "k", "terms", "bias", "key_mask", "programs", "facts", "path_terms"],
   chunk_sums: ["params", "q", "v", "terms", "key_mask", "chunk_sums"],
   running_sums: ["params", "q", "v", "terms", "key_mask", "chunk_sums", "sums"],
-  mix_terms: [
-    "params",
-    "terms",
-    "programs",
-    "facts",
-    "mean_facts",
-    "lse",
-    "mean_lse",
-    "path_lse",
-    "factors",
-    "row_terms",
-  ],
+  mix_terms: ["params", "terms", "programs", "facts", "lse", "mean_lse", "path_lse", "factors", "row_terms"],
   mix_rows: ["params", "v", "out", "factors", "value_sums", "mean_out"],
 } as const;

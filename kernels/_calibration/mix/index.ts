@@ -126,18 +126,17 @@ async function addSteps(
     );
   }
   const means = mix.meanQuery ? meansOf(parts, mix, running("queries")) : undefined;
-  const meanFacts = means && mix.curved ? words(parts, 4 * rows) : undefined;
   // The default layout, whatever the caller's is.
   const pathLse = mix.path && mix.curved ? parts.hold(lseLayout(batches, tokensQ, heads)) : undefined;
 
-  if (means && meanFacts) {
+  if (means && mix.curved) {
     const { lse: _, ...bare } = attention;
     const meanShape = checkProblem(
       { ...bare, q: means.q, out: paddedLayout(shape.out.shape) },
       ctx.capabilities,
       shape.mods,
     );
-    before.push(...factsPass(mix, meanShape, { facts: meanFacts, q: means.q.buffer }, device));
+    before.push(...factsPass(mix, meanShape, { facts, q: means.q.buffer }, device));
   }
   await add(before, false);
   if (means) await addMeanAttention(beside, means);
@@ -148,7 +147,6 @@ async function addSteps(
     ...(valueSums && { valueSums: valueSums.buffer }),
     ...(means && { meanOut: means.out.buffer }),
     ...(means?.lse && { meanLse: means.lse.buffer }),
-    ...(meanFacts && { meanFacts }),
     ...(pathLse && { pathLse: pathLse.buffer }),
   };
   await add(mixPasses(mix, buffers, device), true);

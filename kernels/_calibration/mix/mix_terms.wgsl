@@ -24,9 +24,8 @@ const RUNNING: bool = false;
 /// Leave `row_terms` for what comes after.
 const WRITE_TERMS: bool = false;
 
-/// As row_facts.wgsl leaves them, of the queries and of the mean queries.
+/// As row_facts.wgsl leaves them.
 @group(0) @binding(15) var<storage, read> facts: array<vec4u>;
-@group(0) @binding(16) var<storage, read> mean_facts: array<vec4u>;
 @group(0) @binding(5) var<storage, read> lse: array<f32>;
 /// [batches, heads, tokens_q or 1]
 @group(0) @binding(17) var<storage, read> mean_lse: array<f32>;
@@ -110,7 +109,7 @@ fn main(
       if ((program.needs & NEEDS_MEAN) != 0u) {
         let of_mean = mean_lse[select(index, batch * params.heads + head, MEAN_WHOLE)];
         mean_total = row_total(head, of_mean);
-        mean_own = select(0.0, exp(bitcast<f32>(mean_facts[index].x) - of_mean), sees_itself);
+        mean_own = select(0.0, exp(bitcast<f32>(fact.w) - of_mean), sees_itself);
       }
     }
   }

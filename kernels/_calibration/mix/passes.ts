@@ -80,7 +80,7 @@ function rowCount({ batches, heads, tokensQ }: SoftmaxShape): number {
   return batches * heads * tokensQ;
 }
 
-/** Own scores, numbers of visible keys, best keys. */
+/** Own scores, numbers of visible keys, best keys; or, given mean queries, their own scores beside these. */
 export function factsPass(
   mix: MixShape,
   shape: SoftmaxShape,
@@ -222,7 +222,6 @@ export interface MixBuffers {
   readonly valueSums?: GPUBuffer;
   readonly meanOut?: GPUBuffer;
   readonly meanLse?: GPUBuffer;
-  readonly meanFacts?: GPUBuffer;
   readonly pathLse?: GPUBuffer;
 }
 
@@ -246,7 +245,6 @@ export function mixPasses(mix: MixShape, buffers: MixBuffers, device: Device): P
       terms: { table: "terms" },
       programs: { table: "programs" },
       facts: { buffer: buffers.facts },
-      mean_facts: mix.curved ? held(buffers.meanFacts) : UNUSED,
       lse: needsLse ? { tensor: "lse" } : UNUSED,
       mean_lse: mix.curved ? held(buffers.meanLse) : UNUSED,
       path_lse: mix.curved ? held(buffers.pathLse) : UNUSED,

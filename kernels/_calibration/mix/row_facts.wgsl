@@ -14,7 +14,7 @@ import super::programs::{ NEEDS_BEST, NEEDS_COUNT, program_of };
 const THREADS = 64u;
 /// A score may hide its key, so that keys cannot be counted without scores.
 const SCORED: bool = false;
-/// The rows' own scores alone, for queries in the place of others.
+/// The rows' own scores alone, for mean queries in the place of others: beside what is known of these.
 const OWN_ONLY: bool = false;
 
 const HELD_QUERY = select(1u, HEAD_DIM4, ROTARY);
@@ -24,7 +24,7 @@ const COUNTS_KEYS = HAS_KEY_MASK || HAS_MASK_MOD || HAS_BIAS || SCORED;
 /// Some heads take a log-linear path.
 const HAS_PATH: bool = false;
 
-/// [batches, heads, tokens_q]: bits of the own score (NO_KEY where it is hidden), visible keys, best key, nothing.
+/// [batches, heads, tokens_q]: bits of the own score (NO_KEY where it is hidden), visible keys, best key, bits of the mean query's own score.
 @group(0) @binding(15) var<storage, read_write> facts: array<vec4u>;
 /// [batches, heads, tokens_q]: what scores on a log-linear path are multiplied by, and what the own score gets besides.
 @group(0) @binding(16) var<storage, read_write> path_terms: array<vec2f>;
@@ -72,9 +72,13 @@ fn main(
     own_score = logit(product, batch, head, token, own, range);
   }
 
+  if (OWN_ONLY) {
+    facts[index].w = bitcast<u32>(own_score);
+    return;
+  }
   let program = program_of(batch, head);
-  let wants_count = !OWN_ONLY && (program.needs & NEEDS_COUNT) != 0u;
-  let wants_best = !OWN_ONLY && (program.needs & NEEDS_BEST) != 0u;
+  let wants_count = (program.needs & NEEDS_COUNT) != 0u;
+  let wants_best = (program.needs & NEEDS_BEST) != 0u;
   var count = max(range.x, range.y) - range.x;
   var best_score = NO_KEY;
   var best = NO_TERM_KEY;
