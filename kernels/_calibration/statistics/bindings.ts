@@ -1,5 +1,6 @@
 /** The names that the passes of statistics bind. The build fails where a kernel's WGSL and its list here differ. */
 export const BINDINGS = {
+  clear: ["params", "sweep", "partials"],
   sweep: ["params", "sweep", "q", "k", "lse", "terms", "bias", "key_mask", "row_terms", "partials"],
   row_statistics: ["params", "sweep", "output", "terms", "partials", "result"],
   key_statistics: [

@@ -13,6 +13,8 @@ export interface SweepGeometry {
   readonly rows: number;
   /** Keys of a tile. */
   readonly keys: number;
+  /** Places of a list of keys that one round of a loop moves. */
+  readonly shifts: number;
   /** Whether a workgroup is one quad that passes keys round. */
   readonly quads: boolean;
   readonly cells: number;
@@ -39,7 +41,8 @@ export interface SweepSums {
   readonly top: number;
 }
 
-const KEYS = 8;
+/** Keys of a tile. */
+export const KEYS = 8;
 /** Lines of sums of keys that a head has at most: what bounds their memory. */
 const MOST_PARTS = 64;
 
@@ -57,7 +60,8 @@ export function sweepGeometry(
   const { tokensQ, tokensK, batches, headDim } = softmax;
   const cells = request.map?.rows ?? 1;
   const cellRows = Math.ceil(tokensQ / cells);
-  const tile = tileOf(cellRows, capabilities);
+  const mostRounds = mostLoopRounds(capabilities);
+  const tile = tileOf(cellRows, sums.top > 1 && Number.isFinite(mostRounds), capabilities);
   const tileRows = tile.threads * tile.rows;
   const cellTiles = Math.ceil(cellRows / tileRows);
 
@@ -65,19 +69,23 @@ export function sweepGeometry(
   const wished = capabilities.software ? 32 : 512;
   const pairs = batches * heads.length;
   const fitting = (parts: number): Parts => {
-    const perCell = Math.min(cellTiles, Math.ceil(parts / cells));
+    const perCell = Math.min(cellTiles, Math.max(1, Math.floor(parts / cells)));
     const cut = { cells, perCell, cellStep: Math.min(cells, Math.ceil(parts / perCell)) };
     const fits = sweepFloats(shape, sums, { ...cut, splits: 1 }) * 4 <= bindingLimit(capabilities);
     return fits || parts === 1 ? cut : fitting(Math.ceil(parts / 2));
   };
   const cut = fitting(Math.min(Math.ceil(wished / pairs), MOST_PARTS));
   const parts = cut.perCell * cut.cellStep;
-  const wishedSplits = Math.ceil(wished / (pairs * parts));
-  const loopRounds = Math.ceil(headDim / 4) + 8;
+  // Rows, cells and lists have sums for each range of keys: no more ranges than fit, unless the device cannot do with so few.
+  const wishedSplits = Math.max(
+    1,
+    Math.min(Math.ceil(wished / (pairs * parts)), fittingSplits(shape, sums, cut, capabilities)),
+  );
+  const { ofRows, ofKeys } = loopRounds(headDim, sums.top, tile);
   const mostKeys = Math.min(
     dispatchPairs / tileRows,
-    (mostLoopRounds(capabilities) / loopRounds) * KEYS,
-    Math.max(64, tokensK / wishedSplits),
+    ((mostRounds - ofRows) / ofKeys) * KEYS,
+    Math.max(64, Math.ceil(tokensK / wishedSplits / KEYS) * KEYS),
   );
   const splitKeys = Math.max(KEYS, Math.floor(Math.min(mostKeys, tokensK + KEYS - 1) / KEYS) * KEYS);
   const splits = Math.ceil(tokensK / splitKeys);
@@ -89,7 +97,7 @@ export function sweepGeometry(
   const dispatchRounds = Math.min(
     rounds,
     Math.floor(dispatchPairs / (tileRows * visited * together)),
-    Math.floor(mostLoopRounds(capabilities) / (Math.ceil(visited / KEYS) * loopRounds)),
+    Math.floor(mostRounds / (ofRows + Math.ceil(visited / KEYS) * ofKeys)),
   );
   const geometry = {
     ...tile,
@@ -108,28 +116,58 @@ export function sweepGeometry(
       "partial sums of statistics",
       `at most ${bindingLimit(capabilities)} bytes (the device's maxStorageBufferBindingSize)`,
       `${bytes} bytes`,
-      "Ask for fewer statistics at once, or split batch or heads over several calls.",
+      "Ask for fewer statistics at once, or split batch, heads or query rows over several calls.",
     );
   return geometry;
 }
 
-/** Rows of registers where the processor computes, workgroups of more threads on GPUs; smaller where there are few rows. */
-function tileOf(
-  rows: number,
-  { software, subgroups }: Capabilities,
-): Pick<SweepGeometry, "threads" | "rows" | "keys" | "quads"> {
+type Tile = Pick<SweepGeometry, "threads" | "rows" | "keys" | "shifts" | "quads">;
+
+/**
+ * Rows of registers where the processor computes, workgroups of more threads on GPUs; smaller where there are few rows.
+ *
+ * @param lists whether rows keep lists on a device that bounds rounds: each row of a thread adds the rounds of its list to a tile of
+ *   keys, and the shorter the ranges of keys are then, the more lists there are
+ */
+function tileOf(rows: number, lists: boolean, { software, subgroups }: Capabilities): Tile {
   const quads = software && subgroups;
+  const shifts = lists ? 8 : 1;
   if (software) {
     const threads = quads ? 4 : KEYS;
-    return { threads, rows: Math.min(8, powerOfTwo(Math.ceil(rows / threads))), keys: KEYS, quads };
+    const own = lists ? 1 : Math.min(8, powerOfTwo(Math.ceil(rows / threads)));
+    return { threads, rows: own, keys: KEYS, shifts, quads };
   }
   const own = rows > 32 ? 4 : 1;
   return {
     threads: Math.max(KEYS, Math.min(64, powerOfTwo(Math.ceil(rows / own)))),
     rows: own,
     keys: KEYS,
+    shifts,
     quads,
   };
+}
+
+/** Rounds of a thread's loops: for a tile of rows, and for each tile of keys that it meets. Loops over registers are unrolled. */
+function loopRounds(headDim: number, top: number, { rows, keys, shifts }: Tile) {
+  const lists = top > 1 ? rows : 0;
+  const channels = Math.ceil(headDim / 4);
+  return {
+    // What rotates rows, and what empties their lists.
+    ofRows: channels + lists * 2 * top + 8,
+    // At worst each key comes first in the list, and moves all others.
+    ofKeys: channels + lists * keys * (2 + Math.floor((top - 1) / shifts)) + 8,
+  };
+}
+
+/** Ranges of keys whose sums fit in a binding. */
+function fittingSplits(
+  shape: StatisticsShape,
+  sums: SweepSums,
+  cut: Parts,
+  capabilities: Capabilities,
+): number {
+  const [rows, columns, map, top] = sweepRegions(shape, sums, { ...cut, splits: 1 });
+  return Math.floor((bindingLimit(capabilities) / 4 - columns) / Math.max(1, rows + map + top));
 }
 
 /** Floats of the partial sums: their regions in the order of `sweep_params.wgsl`. */

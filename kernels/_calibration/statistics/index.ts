@@ -48,6 +48,7 @@ export async function planAttentionStatistics(
   ctx: AttentionContext,
   problem: AttentionStatisticsProblem,
 ): Promise<AttentionStatisticsPlan> {
+  checkStatistics(problem, ctx.capabilities);
   const shape = checkStatistics(problem, ctx.capabilities, await loadMods(problem));
   const plan = await compileStatistics<AttentionStatisticsTensors>(ctx, shape, problem);
   return { ...plan, outputs: shape.outputs };
@@ -64,7 +65,8 @@ export interface AttentionStatisticsOptions
 }
 
 /**
- * Statistics of attention once: plans, records, submits. What it returns are new tensors, whose buffers are the caller's to destroy.
+ * Statistics of attention once: plans, records, submits. What it returns are new tensors, whose buffers are the caller's to destroy, and
+ * which are dense for each head: strides [groups tokens values, values, tokens values, 1].
  *
  * @param q [B, Tq, Hq, D]
  * @param k [B, Tk, Hkv, D]

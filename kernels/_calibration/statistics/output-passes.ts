@@ -1,11 +1,14 @@
+import { fail } from "../../../src/dispatch/check.js";
 import type { KernelModule } from "../../../src/dispatch/kernel-module.js";
 import { bytesOf, layoutUniforms } from "../../../src/dispatch/layout.js";
+import { mostLoopRounds } from "../../../src/dispatch/loop-rounds.js";
 import { type BindingSource, type Pass, spreadWorkgroups } from "../../../src/dispatch/pass.js";
 import { variantKey } from "../../../src/dispatch/specialise.js";
 import { elementCount, type TensorLayout } from "../../../src/dispatch/tensor-view.js";
 import type { UniformValues } from "../../../src/dispatch/uniforms.js";
 import { maskBindings, problemUniforms, scoreSlots, storageConditions } from "../../softmax/pass-parts.js";
 import diagonals from "./diagonals.wgsl";
+import type { DiversityPasses } from "./diversity-pass.js";
 import keyStatistics from "./key_statistics.wgsl";
 import mapCells from "./map_cells.wgsl";
 import meanDiversity from "./mean_diversity.wgsl";
@@ -43,7 +46,7 @@ interface OutputDraft {
 export function outputPasses(
   parts: StatisticsParts,
   partials: BindingSource & { readonly bytes: number },
-  diversity: BindingSource | undefined,
+  diversity: DiversityPasses | undefined,
 ): Pass[] {
   const { shape } = parts;
   return (Object.keys(shape.outputs) as StatisticName[]).map((name) =>
@@ -55,10 +58,10 @@ function draftOf(
   name: StatisticName,
   parts: StatisticsParts,
   partials: BindingSource & { readonly bytes: number },
-  diversity: BindingSource | undefined,
+  diversity: DiversityPasses | undefined,
 ): Omit<OutputDraft, "name"> {
-  const { shape, sums, geometry, places, capabilities } = parts;
-  const { softmax, compared } = shape;
+  const { shape, sums, geometry, capabilities } = parts;
+  const { softmax } = shape;
   const result = { tensor: name };
   const terms = { table: "terms" } as const;
   switch (name) {
@@ -85,6 +88,7 @@ function draftOf(
     case "topKeys":
     case "topWeights": {
       const TAKE = shape.outputs[name]!.shape[3];
+      checkMerge(TAKE * (1 + geometry.splits), mostLoopRounds(capabilities));
       const WEIGHTS = name === "argmaxWeight" || name === "topWeights";
       return {
         kernel: topKeys,
@@ -104,10 +108,22 @@ function draftOf(
     case "headDiversity":
       return {
         kernel: meanDiversity,
-        sweep: { groups: compared.length, groups_at: places.compared },
-        bindings: { partials: diversity!, result } satisfies Bindings<"mean_diversity">,
+        sweep: diversity!.sweep,
+        bindings: { partials: diversity!.partials, result } satisfies Bindings<"mean_diversity">,
       };
   }
+}
+
+/** @throws AttentionError "limit" where a thread merges more lists than the driver has rounds for */
+function checkMerge(rounds: number, most: number): void {
+  if (rounds <= most) return;
+  fail(
+    "limit",
+    "keys times ranges of statistics.topKeys",
+    `at most ${most} (llvmpipe ends loops after 65,535 rounds)`,
+    rounds,
+    "Ask for fewer keys of a row.",
+  );
 }
 
 const KEY_KINDS = {

@@ -15,13 +15,14 @@ import {
 } from "../../softmax/pass-parts.js";
 import { blockWork } from "../../softmax/work.js";
 import type { BINDINGS } from "./bindings.js";
+import clear from "./clear.wgsl";
+import { diversityPasses } from "./diversity-pass.js";
 import { type SweepGeometry, sweepGeometry, sweepRegions } from "./geometry.js";
-import headDiversity from "./head_diversity.wgsl";
 import { outputPasses } from "./output-passes.js";
 import type { StatisticsShape } from "./problem.js";
 import { type RequestedSums, requestedSums } from "./sums.js";
 import sweepKernel from "./sweep.wgsl";
-import { statisticsWords, type WordPlaces } from "./words.js";
+import { type WordPlaces, wordPlaces } from "./words.js";
 
 /** What a plan may choose by, besides the problem and the device. */
 export interface StatisticsPlanOptions {
@@ -48,7 +49,7 @@ export type Bindings<Kernel extends keyof typeof BINDINGS> = Omit<
 >;
 
 /** Scratch of the sweep, and of the comparison of heads. */
-const [SWEEP_SLOT, DIVERSITY_SLOT] = [0, 1];
+export const [SWEEP_SLOT, DIVERSITY_SLOT] = [0, 1];
 
 /** Chooses passes, variants and constants for a checked problem. Pure: the same problem gives the same passes. */
 export function planStatistics(
@@ -60,7 +61,7 @@ export function planStatistics(
   const sums = requestedSums(shape);
   const pairFlops = 2 * shape.softmax.headDim;
   const geometry = sweepGeometry(shape, sums, capabilities, maxDispatchFlops / pairFlops);
-  const parts = { shape, capabilities, sums, geometry, places: statisticsWords(shape).places, unroll };
+  const parts = { shape, capabilities, sums, geometry, places: wordPlaces(shape), unroll };
   const regions = sweepRegions(shape, sums, geometry);
   const partials = {
     scratch: SWEEP_SLOT,
@@ -72,11 +73,12 @@ export function planStatistics(
       ),
   };
   const swept = regions.some((floats) => floats > 0);
-  const compared = shape.request.headDiversity ? diversityPass(parts, maxDispatchFlops) : undefined;
+  const compared = shape.request.headDiversity ? diversityPasses(parts, maxDispatchFlops) : undefined;
   return [
+    ...clearPasses(parts, regions, partials, maxDispatchFlops),
     ...(swept ? sweepPasses(parts, partials, maxDispatchFlops) : []),
     ...(compared?.passes ?? []),
-    ...outputPasses(parts, partials, compared?.partials),
+    ...outputPasses(parts, partials, compared),
   ];
 }
 
@@ -141,6 +143,35 @@ export function scoreBindings({
   };
 }
 
+const CLEAR_THREADS = 64;
+/** What a thread that clears a number counts as, in operations. */
+const CLEAR_FLOPS = 16;
+
+/** Zeroes of what the sweep adds to, its sums of keys and of cells; none where it only writes. */
+function clearPasses(
+  parts: StatisticsParts,
+  [, columns, map]: ReturnType<typeof sweepRegions>,
+  partials: BindingSource,
+  maxDispatchFlops: number,
+): Pass[] {
+  if (columns + map === 0) return [];
+  const { shape, capabilities } = parts;
+  const pass = {
+    name: "statistics/clear",
+    kernel: clear,
+    variant: "base",
+    constants: { THREADS: CLEAR_THREADS },
+    bindings: { partials } satisfies Bindings<"clear">,
+  };
+  const uniforms = (run: WorkgroupRun) => ({
+    params: problemUniforms(shape.softmax, capabilities, run),
+    sweep: sweepUniforms(parts),
+  });
+  const groups = Math.ceil((columns + map) / CLEAR_THREADS);
+  const runs = cutWorkgroups([{ work: CLEAR_THREADS * CLEAR_FLOPS, flops: 0 }], groups, maxDispatchFlops);
+  return runPasses(pass, uniforms, capabilities, runs, 4 * (columns + map));
+}
+
 function sweepPasses(parts: StatisticsParts, partials: BindingSource, maxDispatchFlops: number): Pass[] {
   const { shape, capabilities, sums, geometry } = parts;
   const { softmax, request } = shape;
@@ -155,6 +186,7 @@ function sweepPasses(parts: StatisticsParts, partials: BindingSource, maxDispatc
       THREADS: threads,
       ROWS: rows,
       KEYS: keys,
+      SHIFTS: geometry.shifts,
       ENTROPY: request.entropy === true,
       SQUARES: request.squares === true,
       DISTANCE: request.distance === true,
@@ -165,7 +197,16 @@ function sweepPasses(parts: StatisticsParts, partials: BindingSource, maxDispatc
     }),
     ...scoreSlots(softmax),
     ...(parts.unroll && {
-      unroll: { ROWS: rows, KEYS: keys, KEY_QUADS: keys / 4, OWN_KEYS: quads ? keys / 4 : keys, SETS: sets },
+      unroll: {
+        ROWS: rows,
+        KEYS: keys,
+        SHIFTS: geometry.shifts,
+        KEY_QUADS: keys / 4,
+        OWN_KEYS: quads ? keys / 4 : keys,
+        SETS: sets,
+        // Quads add up without a loop.
+        ...(!quads && { THREADS: threads }),
+      },
     }),
     bindings: { ...scoreBindings(shape), partials } satisfies Bindings<"sweep">,
   };
@@ -186,36 +227,4 @@ function sweepPasses(parts: StatisticsParts, partials: BindingSource, maxDispatc
     passes.push(...runPasses(pass, uniforms, capabilities, runs, bytes * share));
   }
   return passes;
-}
-
-const DIVERSITY_THREADS = 32;
-
-/** The comparison of heads, and where it leaves the sums and counts of rows. */
-function diversityPass(parts: StatisticsParts, maxDispatchFlops: number) {
-  const { shape, capabilities, geometry, places } = parts;
-  const { softmax, compared } = shape;
-  const { batches, tokensQ, headDim } = softmax;
-  const threads = capabilities.software ? 4 : DIVERSITY_THREADS;
-  const rows = batches * compared.length * geometry.splits * tokensQ;
-  const partials = { scratch: DIVERSITY_SLOT, bytes: 8 * rows };
-  const pass = {
-    name: "statistics/head_diversity",
-    kernel: headDiversity,
-    variant: variantKey(headDiversity, storageConditions(softmax, capabilities, false)),
-    constants: statisticsConstants(parts, headDiversity, { THREADS: threads }),
-    ...scoreSlots(softmax),
-    ...(parts.unroll && { unroll: { KEYS: 8 } }),
-    bindings: { ...scoreBindings(shape), partials } satisfies Bindings<"head_diversity">,
-  };
-  const groups = batches * compared.length * geometry.splits * Math.ceil(tokensQ / threads);
-  const heads = compared.reduce((most, group) => Math.max(most, group.length), 0);
-  const flops = batches * blockWork(softmax, 0, tokensQ).pairs * compared.flat().length * 2 * headDim;
-  const work = threads * geometry.splitKeys * heads * 2 * headDim;
-  const runs = cutWorkgroups([{ work, flops: flops / groups }], groups, maxDispatchFlops);
-  const uniforms = (run: WorkgroupRun) => ({
-    params: problemUniforms(softmax, capabilities, run),
-    sweep: sweepUniforms(parts, { groups: compared.length, groups_at: places.compared }),
-  });
-  const bytes = bytesOf(softmax.q, softmax.k, softmax.lse, softmax.bias);
-  return { partials, passes: runPasses(pass, uniforms, capabilities, runs, bytes) };
 }

@@ -68,6 +68,13 @@ describe("refusals before any GPU call", () => {
       { carried: { sum: layout(2, 8, 4, 1), count: layout(2, 9, 4, 1) } },
       "shape",
     ],
+    [
+      "carried sums that nothing is added to",
+      { carried: true, statistics: { receivedMax: true } },
+      "unsupported",
+    ],
+    ["more sets than 32", { statistics: { mass: Array(33).fill({ keys: [0] }) } }, "shape"],
+    ["more keys of a row than 256", { statistics: { topKeys: 257 } }, "shape"],
     ["row terms of another shape", { rowTerms: layout(2, 4, 6, 3) }, "shape"],
     ["a log-sum-exp of another shape", { lse: layout(2, 6, 4, 2) }, "shape"],
     ["packed sequences", { queryOffsets: [0, 6], keyOffsets: [0, 9] }, "unsupported"],

@@ -34,7 +34,8 @@ export interface AttentionStatisticsProblem extends SoftmaxOptions {
   readonly rowTerms?: TensorLayout;
   /**
    * [B, Tk, Hq, 1] f32 `receivedSum` and `receivedCount` of earlier queries, which those of these queries are added to; so is what
-   * `receivedMean` is made of. `true`: dense per head, as outputs are. Not with `headGroups`. Default none.
+   * `receivedMean` is made of; `receivedMax` and `futureInfluence` stay those of these queries. `true`: dense per head, as outputs are. Not
+   * with `headGroups`, nor without one of the three that it adds to. Default none.
    */
   readonly carried?: { readonly sum: TensorLayout; readonly count: TensorLayout } | true;
 }
@@ -70,8 +71,9 @@ export function checkStatistics(
   checkOptions("attentionStatistics", problem, ["q", "k", ...PROBLEM_NAMES, ...OPTION_NAMES]);
   const { statistics, headGroups, rowTerms, carried, lse, ...attention } = problem;
   checkAround("attentionStatistics", { ...attention, v: attention.k });
-  // Values take no part, and what has the shape of keys stands in for them.
-  const softmax = checkProblem({ ...attention, v: attention.k, lse }, capabilities, mods);
+  // Values and outputs take no part: keys and queries stand in for them, which have their shapes.
+  const around = { ...attention, v: attention.k, out: attention.q, lse };
+  const softmax = checkProblem(around, capabilities, mods);
   if (!softmax.lse)
     fail("shape", "lse", "the log-sum-exp of each row", lse, "Run attention with `lse: true`.");
   const request = checkedRequest(statistics, softmax);
@@ -96,6 +98,14 @@ export function checkStatistics(
   checkBindable(outputs, capabilities);
   const before =
     carried === undefined ? undefined : checkedCarried(carried, softmax, headGroups !== undefined);
+  if (carried !== undefined && !request.receivedSum && !request.receivedMean && !request.receivedCount)
+    fail(
+      "unsupported",
+      "carried",
+      "receivedSum, receivedMean or receivedCount among the statistics",
+      "none of them",
+      "Leave `carried` out: nothing is added to it.",
+    );
   if (before) checkBindable(before, capabilities);
   return {
     softmax: softmax as StatisticsShape["softmax"],

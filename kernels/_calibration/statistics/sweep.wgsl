@@ -4,7 +4,7 @@
 // A workgroup takes a part of one head's rows and a range of the keys: it walks tiles of rows, and for each of them the keys. Rows
 // belong to threads, which keep their sums in registers. Sums of keys belong to the part: after each tile of keys the threads' sums
 // are added up and go to the part's own line of `partials`, where a key has always the same thread, so that nothing else writes
-// there. Further dispatches go on where the one before ended.
+// there. All of them add: `clear.wgsl` comes before, and further dispatches go on where the one before ended.
 //
 // As in softmax attention's `rows.wgsl`, with subgroups a workgroup is one quad of threads, which read a quarter of the keys each
 // and pass them round; that is for drivers that run on a CPU. Without, threads' sums of keys meet in workgroup memory.
@@ -25,6 +25,8 @@ const THREADS: u32 = 4u;
 const ROWS: u32 = 8u;
 /// Keys of a tile: a multiple of 4, at most 32 and without subgroups at most THREADS.
 const KEYS: u32 = 8u;
+/// Places of a list of keys that one round of a loop moves, where a device bounds rounds.
+const SHIFTS: u32 = 1u;
 
 const ENTROPY: bool = false;
 const SQUARES: bool = false;
@@ -89,9 +91,6 @@ fn main(
   let kv_head = head / params.heads_per_kv;
   let begin_key = split * sweep.split_keys;
   let end_key = min(begin_key + sweep.split_keys, params.tokens_k);
-  if (sweep.first_round == 0u) {
-    clear(pair, part, split, lane, begin_key, end_key);
-  }
 
   for (var turn = 0u; turn < sweep.rounds; turn++) {
     let step = sweep.first_round + turn;
@@ -360,14 +359,18 @@ fn keep_top(order: array<vec4f, KEY_QUADS>, tile: u32, list: u32, worst: f32) ->
     let value = held[n / 4u][n % 4u];
     if (value > least) {
       var place = TOP - 1u;
-      while (place > 0u) {
-        let before = partials[list + 2u * (place - 1u)];
-        if (before >= value) {
-          break;
+      var moves = true;
+      while (moves) {
+        for (var shift = 0u; shift < SHIFTS; shift++) {
+          // Of equals the first stays first.
+          let before = partials[list + 2u * (max(place, 1u) - 1u)];
+          moves = moves && place > 0u && before < value;
+          if (moves) {
+            partials[list + 2u * place] = before;
+            partials[list + 2u * place + 1u] = partials[list + 2u * place - 1u];
+            place--;
+          }
         }
-        partials[list + 2u * place] = before;
-        partials[list + 2u * place + 1u] = partials[list + 2u * place - 1u];
-        place--;
       }
       partials[list + 2u * place] = value;
       partials[list + 2u * place + 1u] = f32(tile + n);
@@ -375,25 +378,6 @@ fn keep_top(order: array<vec4f, KEY_QUADS>, tile: u32, list: u32, worst: f32) ->
     }
   }
   return least;
-}
-
-fn clear(pair: u32, part: u32, split: u32, lane: u32, begin_key: u32, end_key: u32) {
-  @if(subgroups) let stride = 4u;
-  @if(!subgroups) let stride = KEYS;
-  if (lane < stride) {
-    for (var sum = 0u; sum < LOOK_SUM + u32(LOOK_BACK); sum++) {
-      for (var key = begin_key + lane; key < end_key; key += stride) {
-        partials[column_at(sum, pair, part) + key] = 0.0;
-      }
-    }
-  }
-  if (MAP && lane == 0u) {
-    for (var cell = part / sweep.per_cell; cell < sweep.cells; cell += sweep.cell_step) {
-      for (var column = 0u; column < sweep.columns; column++) {
-        partials[map_at(split, pair, cell, part % sweep.per_cell) + column] = 0.0;
-      }
-    }
-  }
 }
 
 fn add_column(sum: u32, pair: u32, part: u32, key: u32, end_key: u32, value: f32) {

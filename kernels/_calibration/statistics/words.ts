@@ -15,51 +15,63 @@ export interface WordPlaces {
 }
 
 /** Lists of heads, sets of keys and diagonals as words, and where they lie. */
-export function statisticsWords({ softmax, heads, groups, compared, request }: StatisticsShape): {
-  readonly words: readonly number[];
+function statisticsWords({ softmax, heads, groups, compared, request }: StatisticsShape): {
+  readonly lists: readonly Uint32Array[];
   readonly places: WordPlaces;
 } {
-  const words: number[] = [];
-  const put = (added: readonly number[]) => {
-    const place = sequencesAt(softmax) + words.length;
-    words.push(...added);
-    return place;
+  const lists: Uint32Array[] = [];
+  let place = sequencesAt(softmax);
+  const put = (...added: readonly Uint32Array[]) => {
+    const first = place;
+    for (const list of added) {
+      lists.push(list);
+      place += list.length;
+    }
+    return first;
   };
   const places = {
-    heads: put(heads),
+    heads: put(Uint32Array.from(heads)),
     groups: put(groupWords(groups)),
     compared: put(groupWords(compared)),
-    sets: put((request.mass ?? []).flatMap((set) => setWords(set, softmax.tokensK))),
-    diagonals: put((request.diagonals ?? []).map((n) => n >>> 0)),
+    sets: put(...(request.mass ?? []).map((set) => setWords(set, softmax.tokensK))),
+    diagonals: put(Uint32Array.from(request.diagonals ?? [])),
   };
-  return { words, places };
+  return { lists, places };
+}
+
+export function wordPlaces(shape: StatisticsShape): WordPlaces {
+  return statisticsWords(shape).places;
 }
 
 /** The tables of softmax attention, with these words behind its terms. */
 export function statisticsTables(shape: StatisticsShape, options: SoftmaxOptions): Record<string, Table> {
   const tables = softmaxTables(shape.softmax, options);
   const { values, copies } = tables.terms!;
-  const terms = {
-    values: Uint32Array.of(...values, ...statisticsWords(shape).words),
-    ...(copies && { copies }),
-  };
-  return { ...tables, terms };
+  // Sets of keys in long contexts are more words than a call takes arguments.
+  const parts = [values, ...statisticsWords(shape).lists];
+  const all = new Uint32Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return { ...tables, terms: { values: all, ...(copies && { copies }) } };
 }
 
 /** Offsets, then members. */
-function groupWords(groups: readonly (readonly number[])[]): number[] {
+function groupWords(groups: readonly (readonly number[])[]): Uint32Array {
   const offsets = [0];
   for (const group of groups) offsets.push(offsets.at(-1)! + group.length);
-  return [...offsets, ...groups.flat()];
+  return Uint32Array.from([...offsets, ...groups.flat()]);
 }
 
 /** A bit a key, lowest first. */
-function setWords(set: KeySet, keys: number): number[] {
+function setWords(set: KeySet, keys: number): Uint32Array {
   const words = new Uint32Array(Math.ceil(keys / 32));
   const add = (key: number) => {
     if (key >= 0 && key < keys) words[key >> 5]! |= 1 << (key & 31);
   };
   if ("keys" in set) for (const key of set.keys) add(key);
   else for (let key = Math.max(set.range[0], 0); key < Math.min(set.range[1], keys); key++) add(key);
-  return [...words];
+  return words;
 }
