@@ -158,6 +158,50 @@ describe("planSourcedAttention", () => {
     plan.destroy();
   });
 
+  it("goes on with queries and keys only once both are projected", async () => {
+    const ctx = await testContext();
+    const layout = (...shape: Shape4) => ({ dtype: "f32", shape }) as const;
+    const weights = weightsOf(ctx);
+    const [hidden, given] = [states(2, TOKENS, CHANNELS, 1), states(2, TOKENS, CHANNELS, 2)].map((tensor) =>
+      upload(ctx, tensor),
+    ) as [TensorView, TensorView];
+    const plan = await planSourcedAttention(ctx, { heads: HEADS, ...weights, hidden, states: given });
+    const tensors = { ...weights, hidden, out: ctx.empty([2, TOKENS, HEADS, DIM]) };
+    const encoder = () => ctx.device.createCommandEncoder();
+    const refused = (record: () => void) =>
+      expect(record).toThrowError(expect.objectContaining({ code: "unsupported" }));
+
+    const [ofQueries, ofKeys, ofValues] = plan.segments;
+    ofQueries!.record(encoder(), { ...tensors, states: given });
+    refused(() => ofKeys!.record(encoder(), tensors));
+    ofKeys!.record(encoder(), { ...tensors, states: given });
+    ofValues!.record(encoder(), tensors);
+
+    const bad = { ...tensors, out: { ...tensors.out, ...layout(2, TOKENS, HEADS, DIM + 1) } };
+    expect(() => plan.record(encoder(), { ...bad, states: given })).toThrowError();
+    refused(() => plan.record(encoder(), tensors));
+    plan.record(encoder(), { ...tensors, states: given });
+    // What was projected before stays, if the rest fails.
+    expect(() => plan.record(encoder(), bad)).toThrowError();
+    plan.record(encoder(), tensors);
+    plan.destroy();
+  });
+
+  it("says what is wrong with buffers, and keeps none of its own", async () => {
+    const ctx = await testContext();
+    const [hidden, given] = [states(1, TOKENS, CHANNELS, 1), states(1, TOKENS, CHANNELS, 2)].map((tensor) =>
+      upload(ctx, tensor),
+    ) as [TensorView, TensorView];
+    const call = (view: TensorView) =>
+      sourcedAttention(ctx, view, given, weightsOf(ctx), { heads: HEADS, causal: true });
+    await expect(call({ ...hidden, buffer: undefined as never })).rejects.toMatchObject({
+      code: "shape",
+      message: expect.stringContaining("hidden"),
+    });
+    hidden.buffer.destroy();
+    await expect(call(hidden)).rejects.toMatchObject({ code: "disposed" });
+  });
+
   test.each<[string, object, string, RegExp]>([
     [
       "a source of other batch entries",

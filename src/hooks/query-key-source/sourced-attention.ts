@@ -2,6 +2,7 @@ import { type AttentionContext, AttentionError, type TensorView } from "webgpu-a
 import type { CompiledPlan, PlanSegment } from "webgpu-attention/calibration";
 import { planLinear } from "webgpu-attention/layers";
 import { planSoftmaxAttention, type SoftmaxCallOptions, type SoftmaxTensors } from "webgpu-attention/softmax";
+import { fail } from "../check.js";
 import {
   type Projection,
   projectionsOf,
@@ -30,9 +31,11 @@ export type SourcedSegment = PlanSegment<SourcedTensors>;
  * - StaticEmbQK: the input's own embeddings, at every layer
  * - the layer's input: plain attention
  *
- * q = states Wq, k = states Wk, v = hidden Wv, then softmax attention with its options. The plan owns q, k and v.
+ * q = states Wq, k = states Wk, v = hidden Wv, then softmax attention with its options. The plan owns q, k and v. Where `record` throws,
+ * part of the work may stand in the encoder: drop the encoder, and give `states` again.
  *
- * @throws AttentionError as `planLinear` and `planSoftmaxAttention`, and from `record` also "unsupported" without `states` at first
+ * @throws AttentionError as `planLinear` and `planSoftmaxAttention`, "shape" for sizes that do not belong together and "unsupported" for
+ *   queries, keys or values; from `record` also "unsupported" without `states` at first
  */
 export async function planSourcedAttention(
   ctx: AttentionContext,
@@ -59,6 +62,7 @@ export async function planSourcedAttention(
     const attention = await planSoftmaxAttention(ctx, { ...without(OWN_NAMES, problem), ...views });
     stages.push({
       plan: attention as unknown as CompiledPlan<object>,
+      isPattern: false,
       tensorsOf: (tensors) => ({ ...without(OWN_NAMES, tensors), ...views }),
     });
   } catch (error) {
@@ -83,6 +87,8 @@ function without<Given extends object, Name extends keyof Given & string>(
 
 interface Stage {
   readonly plan: CompiledPlan<object>;
+  /** Whether it makes queries or keys. */
+  readonly isPattern: boolean;
   /** Undefined where the stage is left out. */
   readonly tensorsOf: (tensors: SourcedTensors) => object | undefined;
 }
@@ -94,6 +100,7 @@ function projectionStage(
 ): Stage {
   return {
     plan,
+    isPattern: input === "states",
     tensorsOf: (tensors) => {
       const given = tensors[input];
       if (!given) return undefined;
@@ -108,9 +115,12 @@ function projectionStage(
 }
 
 function joined(stages: readonly Stage[], destroy: () => void): SourcedPlan {
-  let hasPattern = false;
+  /** Segments of queries and keys that have been recorded since `states` was given, of all of them. */
+  let projected = 0;
+  let next = 0;
+  const whole = stages.reduce((sum, { plan, isPattern }) => sum + (isPattern ? plan.segments.length : 0), 0);
   const check = (tensors: SourcedTensors) => {
-    if (tensors.states || hasPattern) return;
+    if (tensors.states || projected === whole) return;
     throw new AttentionError("unsupported", {
       subject: 'record tensor "states"',
       expected: "what queries and keys are projected from, in the first record",
@@ -126,28 +136,38 @@ function joined(stages: readonly Stage[], destroy: () => void): SourcedPlan {
     ),
     record: (encoder, tensors, options) => {
       check(tensors);
+      // Until all is recorded, there is no pattern to go on with.
+      if (tensors.states) projected = 0;
       for (const { plan, tensorsOf } of stages) {
         const own = tensorsOf(tensors);
         if (own) plan.record(encoder, own, options);
       }
-      hasPattern = true;
+      projected = whole;
     },
-    segments: stages.flatMap(({ plan, tensorsOf }) =>
-      plan.segments.map(
-        ({ passes, cost, record }): SourcedSegment => ({
+    segments: stages.flatMap(({ plan, isPattern, tensorsOf }) =>
+      plan.segments.map(({ passes, cost, record }): SourcedSegment => {
+        const place = isPattern ? next++ : undefined;
+        return {
           passes,
           cost,
           record: (encoder, tensors, options) => {
             check(tensors);
             const own = tensorsOf(tensors);
-            if (own) record(encoder, own, options);
-            hasPattern = true;
+            if (!own) return;
+            if (place === 0) projected = 0;
+            record(encoder, own, options);
+            if (place === projected) projected++;
           },
-        }),
-      ),
+        };
+      }),
     ),
     destroy,
   };
+}
+
+function checkView(name: string, view: TensorView): void {
+  if (view.buffer) return;
+  fail("shape", name, "a tensor view with its buffer", view, "Make one with ctx.fromArray(data, shape).");
 }
 
 export interface SourcedCallOptions extends SoftmaxCallOptions {
@@ -162,8 +182,10 @@ export interface SourcedCallOptions extends SoftmaxCallOptions {
  *
  * @param hidden [B, T, 1, C]
  * @param states [B or 1, at least T, 1, Cs]
- * @returns new tensors' buffers are the caller's to destroy
- * @throws AttentionError as `planSourcedAttention` and `record`, before anything is submitted
+ * @returns `out` [B, T, heads, Dv], f32 and dense, and with `lse: true` the log-sum-exp [B, T, heads, 1], dense for each head; or what was
+ *   given for them. New tensors' buffers are the caller's to destroy
+ * @throws AttentionError as `planSourcedAttention` and `record`, before anything is submitted; "disposed" and "limit" for what only the
+ *   driver finds: destroyed buffers, no memory
  */
 export async function sourcedAttention(
   ctx: AttentionContext,
@@ -173,6 +195,15 @@ export async function sourcedAttention(
   options: SourcedCallOptions,
 ): Promise<{ out: TensorView; lse?: TensorView }> {
   const { bias, out: givenOut, lse: givenLse, ...rest } = options;
+  const given = {
+    hidden,
+    states,
+    ...weights,
+    bias,
+    out: givenOut,
+    lse: givenLse === true ? undefined : givenLse,
+  };
+  for (const [name, view] of Object.entries(given)) if (view) checkView(name, view);
   const plan = await planSourcedAttention(ctx, {
     ...{ ...rest, ...weights, hidden, states },
     ...(bias && { bias }),
@@ -194,9 +225,8 @@ export async function sourcedAttention(
         ? { ...make([batches, tokens, heads, 1]), strides: [heads * tokens, 1, tokens, 1] as const }
         : givenLse || undefined;
     const result = { out, ...(lse && { lse }) };
-    const encoder = ctx.device.createCommandEncoder({ label: "webgpu-attention" });
-    plan.record(encoder, { ...weights, hidden, states, ...(bias && { bias }), ...result });
-    ctx.device.queue.submit([encoder.finish()]);
+    const tensors = { ...weights, hidden, states, ...(bias && { bias }), ...result };
+    await ctx.submitChecked((encoder) => plan.record(encoder, tensors));
     return result;
   } catch (error) {
     for (const { buffer } of created) buffer.destroy();
