@@ -2,9 +2,6 @@ import type { Capabilities } from "../../src/dispatch/capabilities.js";
 import { fail } from "../../src/dispatch/check.js";
 import { mostLoopRounds } from "../../src/dispatch/loop-rounds.js";
 
-/** Channels up to which the loop over them may be unrolled: beyond, drivers take long to compile it. */
-const MOST_UNROLLED = 256;
-
 /** Loops of a thread that walks over keys or rows and scores them. */
 export interface Walk {
   readonly name: string;
@@ -28,14 +25,8 @@ export function unrolledWalk({
   const most = mostLoopRounds(capabilities);
   const channels4 = Math.ceil(headDim / 4);
   if (rounds(channels4) <= most) return {};
-  const unrolls = headDim <= MOST_UNROLLED;
-  const least = rounds(unrolls ? 0 : channels4);
-  if (unrolls && least <= most) return { HEAD_DIM4: channels4 };
-  return fail(
-    "limit",
-    `rounds of ${name}`,
-    `at most ${most} (llvmpipe ends loops after so many)`,
-    least,
-    "Use another driver, or fewer keys.",
-  );
+  const least = rounds(0);
+  if (least <= most) return { HEAD_DIM4: channels4 };
+  const expected = `at most ${most} (llvmpipe ends loops after so many)`;
+  return fail("limit", `rounds of ${name}`, expected, least, "Use another driver, or fewer keys.");
 }

@@ -236,7 +236,9 @@ function checkBindings(pass: Pass, { limits }: Capabilities, tables: Readonly<Re
         ? source.buffer.size
         : "table" in source
           ? tables[source.table]!.values.byteLength
-          : 0;
+          : "scratch" in source
+            ? source.bytes
+            : 0;
     const subject = pass.slotBindings?.find((slot) => slot.name === name)?.path ?? name;
     if (bytes > limits.maxStorageBufferBindingSize)
       fail(
