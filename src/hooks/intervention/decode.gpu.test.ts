@@ -21,7 +21,12 @@ const k = made(ROOM).map((x, n) => (Math.floor(n / (HEADS * DIM)) === 3 && n % D
 const v = made(ROOM);
 
 describe("calibration while decoding", () => {
-  it.each(["prefill", "running"] as const)("agrees with the float64 reference: update %s", async (update) => {
+  it.each([
+    ["prefill", "of the prefill, given", true],
+    ["running", "beside those of the prefill", true],
+    // Which key is the newest is told by positions: the cache has room behind it.
+    ["running", "without others, in a cache of fixed size", false],
+  ] as const)("agrees with the float64 reference: update %s, sinks %s", async (update, _, hasLengths) => {
     const ctx = await testContext();
     const operation = attentionCalibration({ theta: 0.12, update });
     const heads = new Map(Array.from({ length: HEADS }, (_, head) => [head, operation] as const));
@@ -34,11 +39,13 @@ describe("calibration while decoding", () => {
       strides: [TOKENS * HEADS * DIM, HEADS * DIM, DIM, 1],
     });
     const isRunning = update === "running";
-    const given = { ...cache, causal: true, queryOffset: "end" as const, heads };
+    const given = { ...cache, causal: true, heads };
+    const keysUpTo = (length: number, tokens: number) =>
+      hasLengths ? { keyLengths: [length], queryOffset: "end" as const } : { queryOffset: length - tokens };
 
     const first = { q: rowsOf(0, PREFILL), ...cache, out: ctx.empty(shape(PREFILL)) };
     const prefill = await planIntervenedAttention(ctx, {
-      ...{ ...given, q: first.q, keyLengths: [PREFILL], receivedSums: isRunning },
+      ...{ ...given, q: first.q, ...keysUpTo(PREFILL, PREFILL), receivedSums: isRunning },
     });
     const written = isRunning && { receivedSum: sums[0]!, receivedCount: sums[1]! };
     await ctx.submitChecked((encoder) => prefill.record(encoder, { ...first, ...written }));
@@ -53,7 +60,8 @@ describe("calibration while decoding", () => {
         ...{ receivedSum: to[0]!, receivedCount: to[1]! },
       };
       const plan = await planIntervenedAttention(ctx, {
-        ...{ ...given, q: tensors.q, keyLengths: [PREFILL + step + 1], sinks: prefill.sinks! },
+        ...{ ...given, q: tensors.q, ...keysUpTo(PREFILL + step + 1, 1) },
+        ...(hasLengths && { sinks: prefill.sinks! }),
         ...(isRunning && { carried: true, receivedSums: true }),
       });
       await ctx.submitChecked((encoder) => plan.record(encoder, { ...tensors, ...carried }));
@@ -70,6 +78,8 @@ describe("calibration while decoding", () => {
       const map = attentionMap({ q: whole(q), k: whole(k), causal: true }, 0, h);
       const steps = calibratedDecode(map, headRows(whole(v), 0, h), PREFILL, operation as never);
       expect(steps.some(({ sinks }) => sinks.includes(3))).toBe(true);
+      // Most of the newest key's weight is its own query's: it would be a sink.
+      expect(steps.some(({ received }) => received.at(-1)! > 0.12)).toBe(true);
       for (const [n, { out }] of steps.entries())
         expect(difference(outputs[n]!.subarray(h * DIM, (h + 1) * DIM), out).maxAbsolute).toBeLessThan(1e-5);
     }

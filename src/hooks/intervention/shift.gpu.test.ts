@@ -86,6 +86,41 @@ describe("shifts among other operations agree with the float64 reference", () =>
   });
 });
 
+describe("shifts after other operations agree with the float64 reference", () => {
+  const tokens = 20;
+  const uniform = (u: number): HeadOperation => ({ kind: "mix", target: "uniform", u });
+  const most = { ...given, sinks: { keys: Array.from({ length: 18 }, (_, key) => key) } } as const;
+  const chains: readonly (readonly [string, readonly HeadOperation[]])[] = [
+    ["equal weights", [uniform(1), given]],
+    ["a share of equal weights", [uniform(0.3), gain, given]],
+    ["a gain below 0", [{ kind: "gain", output: -1.25 }, given]],
+    ["weights of both signs", [{ kind: "gain", output: -1.25 }, uniform(0.3), given]],
+    ["a large gain, and sinks with nearly everything", [{ kind: "gain", output: 100 }, most]],
+  ];
+  const closed = (hides: (i: number, j: number) => boolean) => ({
+    shape: [1, tokens, 1, tokens] as const,
+    data: Float32Array.from({ length: tokens * tokens }, (_, n) =>
+      hides(Math.floor(n / tokens), n % tokens) ? Number.NEGATIVE_INFINITY : 0,
+    ),
+  });
+  const problem = {
+    ...{ tokensQ: tokens, heads: chains.length, headDim: 8, spread: 2, seed: 4 },
+    operations: new Map(chains.map(([, listed], head) => [head, listed] as const)),
+  };
+  const names = chains.map(([name]) => name);
+
+  // Causality and a hidden sink, by scores alone.
+  it.each(["f32", "f16"] as const)("where a bias hides keys, %s", async (dtype) => {
+    await check(names, { ...problem, dtype, bias: closed((i, j) => j > i || (j === 5 && i % 2 === 0)) });
+  });
+
+  it("where a score mod hides keys", async () => {
+    const scoreMod = { wgsl: "return select(score, -3e38, (i + j) % 3u == 1u);" };
+    const reference = { bias: closed((i, j) => (i + j) % 3 === 1) };
+    await check(names, { ...problem, options: { scoreMod }, reference });
+  });
+});
+
 describe("shifts that change nothing", () => {
   it.each<[string, ShiftOperation]>([
     ["no sinks", { ...calibration, sinks: { received: "abs", theta: 1 } }],
