@@ -175,18 +175,12 @@ export function referenceStatistics(
       headDiversity: {
         values: Float64Array.from(
           maps.flatMap((own) =>
-            (inputs.compared ?? [own.map((_, head) => head)]).map((group) => {
-              const chosen = group.map((head) => own[head]!);
-              return seenByAll(chosen) ? headDiversity(chosen) : 0;
-            }),
+            (inputs.compared ?? [own.map((_, head) => head)]).map((group) =>
+              headDiversity(group.map((head) => own[head]!)),
+            ),
           ),
         ),
       },
     }),
   };
-}
-
-function seenByAll(maps: readonly AttentionMap[]): boolean {
-  const { keys, weights } = maps[0]!;
-  return weights.some((_, index) => maps.every((map) => sees(map, Math.floor(index / keys), index % keys)));
 }

@@ -26,8 +26,18 @@ const WRITE_STATE: bool = false;
 /// Writes channels 4c to 4c + 3 of the row that starts at element `row`, as far as there are so many.
 @if(vec4) fn store_out(row: u32, c: u32, channels: vec4f) { out[word_of(row + 4u * c)] = packed(channels); }
 @if(!vec4) fn store_out(row: u32, c: u32, channels: vec4f) {
-  for (var i = 0u; i < min(4u, VALUE_DIM - 4u * c); i++) {
-    store_channel(row + (4u * c + i) * params.strides_out.w, channels[i]);
+  let first = 4u * c;
+  let stride = params.strides_out.w;
+  // As in `values.wgsl`, not in a loop.
+  store_channel(row + first * stride, channels.x);
+  if (first + 1u < VALUE_DIM) {
+    store_channel(row + (first + 1u) * stride, channels.y);
+  }
+  if (first + 2u < VALUE_DIM) {
+    store_channel(row + (first + 2u) * stride, channels.z);
+  }
+  if (first + 3u < VALUE_DIM) {
+    store_channel(row + (first + 3u) * stride, channels.w);
   }
 }
 

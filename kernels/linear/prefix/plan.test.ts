@@ -2,6 +2,7 @@ import { describe, expect, it, test } from "vitest";
 import type { Capabilities } from "../../../src/dispatch/capabilities.js";
 import { sumCosts } from "../../../src/dispatch/dispatch-budget.js";
 import type { Pass } from "../../../src/dispatch/pass.js";
+import { specialise } from "../../../src/dispatch/specialise.js";
 import type { Shape4, TensorLayout } from "../../../src/dispatch/tensor-view.js";
 import { minimumCapabilities } from "../../../test/support/capabilities.js";
 import { chunksOf, planPrefixSoftmax } from "./plan.js";
@@ -102,4 +103,14 @@ describe("work", () => {
       expect.objectContaining({ code: "limit", message: expect.stringMatching(/in pieces/) }),
     );
   });
+});
+
+it("leaves one loop to walk over a chunk, whatever the layout: llvmpipe ends all loops after 65,535 rounds together", () => {
+  const passes = plan(2 ** 19, {}, { capabilities: cpu, heads: 1, dim: 30 });
+  for (const name of ["chunk_sums", "outputs"]) {
+    const { kernel, variant, constants, unroll } = passes.find((pass) => pass.name.endsWith(name))!;
+    expect(variant).toBe("base");
+    const code = specialise(kernel.variants[variant]!, { constants, unroll });
+    expect(code.match(/\b(for|while|loop)\b/g), name).toEqual(["for"]);
+  }
 });

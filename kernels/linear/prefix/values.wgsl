@@ -19,11 +19,21 @@ fn first_value(head: u32) -> u32 {
   return four(v[word_of(row + 4u * c)]);
 }
 
+// Not in a loop: a chunk's tokens times the channels of a thread are more rounds than some drivers let an invocation.
 @if(!vec4) fn load_v(row: u32, c: u32) -> vec4f {
-  var channels = vec4f();
-  for (var i = 0u; i < min(4u, VALUE_DIM - 4u * c); i++) {
-    let place = row + (4u * c + i) * params.strides_v.w;
-    channels[i] = one(v[word_of(place)], place);
+  let first = 4u * c;
+  return vec4f(
+    channel(row, first),
+    channel(row, first + 1u),
+    channel(row, first + 2u),
+    channel(row, first + 3u),
+  );
+}
+
+@if(!vec4) fn channel(row: u32, index: u32) -> f32 {
+  if (index >= VALUE_DIM) {
+    return 0.0;
   }
-  return channels;
+  let place = row + index * params.strides_v.w;
+  return one(v[word_of(place)], place);
 }

@@ -30,7 +30,7 @@ export function advantageWeights(
   const weights = new Float64Array(tokens).fill(1);
   const add = (positions: readonly number[], amount: number) => {
     for (const position of positions) {
-      if (position >= 0 && position < tokens) weights[position]! += amount;
+      if (Number.isInteger(position) && position >= 0 && position < tokens) weights[position]! += amount;
       else
         fail(
           "shape",

@@ -46,6 +46,12 @@ describe("numbers of heads", () => {
 
   it("refuse what makes no sense", () => {
     const shape = expect.objectContaining({ code: "shape" });
+    expect(() => headValues([0, 1], [1, 1, 2, 1], 0.5)).toThrow(shape);
+    expect(() => meanDistance([1, 2], 2)).toThrow(shape);
+    expect(() => localFocus([0.5, 0.25], 3, { keys: 2 })).toThrow(shape);
+    expect(() => localFocus([0.5, 0.25], 0.5, { keys: 2 })).toThrow(shape);
+    expect(() => futureInfluenceCounts(4, { low: 0, high: 1, offset: 0.5 })).toThrow(shape);
+    expect(() => futureInfluenceCounts(4, { low: 0, high: 1, rows: -1 })).toThrow(shape);
     expect(() => sinkRate([])).toThrow(shape);
     expect(() => sinkRate([[0.5]], { key: 1 })).toThrow(shape);
     expect(() => sinkRate([[0.5]], { epsilon: -1 })).toThrow(shape);

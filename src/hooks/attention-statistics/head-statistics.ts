@@ -18,7 +18,8 @@ export function headValues(
   batch = 0,
 ): Float64Array {
   checkLength("values", values, batches * tokens * heads * dim, "of the whole tensor");
-  if (!(head >= 0 && head < heads && batch >= 0 && batch < batches))
+  const isPlace = (index: number, count: number) => Number.isInteger(index) && index >= 0 && index < count;
+  if (!isPlace(head, heads) || !isPlace(batch, batches))
     fail(
       "shape",
       "head",
@@ -41,9 +42,18 @@ export function frobeniusNorm(squares: ArrayLike<number>): number {
  * Mean attention distance: the mean of the rows' `distance`.
  *
  * @param first the first row that counts, of a response; default 0
+ * @throws AttentionError "shape" where no row counts
  */
 export function meanDistance(distances: ArrayLike<number>, first = 0): number {
   checkInteger("first", first, 0);
+  if (first >= distances.length)
+    fail(
+      "shape",
+      "first",
+      `below ${distances.length}, the number of rows`,
+      first,
+      "Take a row that is there.",
+    );
   return mean(Array.from(distances).slice(first));
 }
 
@@ -53,6 +63,7 @@ export function meanDistance(distances: ArrayLike<number>, first = 0): number {
  * @param weights [Tq] of the `diagonals` that were asked for
  * @param options.keys Tk
  * @param options.offset position of query row 0 among the keys; default keys - rows
+ * @throws AttentionError "shape" where no row has a key there, or a number that is not whole
  */
 export function localFocus(
   weights: ArrayLike<number>,
@@ -61,10 +72,16 @@ export function localFocus(
 ): number {
   checkKnown("localFocus", options, ["keys", "offset"]);
   const { keys, offset = keys - weights.length } = options;
-  return mean(Array.from(weights).filter((_, row) => row + offset - n >= 0 && row + offset - n < keys));
+  for (const [name, value] of Object.entries({ n, offset }))
+    checkInteger(name, value, Number.MIN_SAFE_INTEGER);
+  checkInteger("keys", keys, 1);
+  const own = Array.from(weights).filter((_, row) => row + offset - n >= 0 && row + offset - n < keys);
+  if (own.length === 0)
+    fail("shape", "n", "a diagonal on which rows have keys", n, "Take one that is nearer.");
+  return mean(own);
 }
 
-/** Kurtosis over keys of what they receive on average (receiver heads): the fourth standardised moment, 3 for a normal distribution. */
+/** Kurtosis over keys of what they receive on average (receiver heads): the fourth standardised moment, 3 for a normal distribution, NaN if all keys receive the same. */
 export function receiverKurtosis(receivedMeans: ArrayLike<number>): number {
   const center = mean(receivedMeans);
   const moment = (power: number) => mean(Array.from(receivedMeans, (x) => (x - center) ** power));
@@ -135,6 +152,9 @@ export function futureInfluenceCounts(
   checkInteger("keys", keys, 1);
   checkInteger("low", low, 0);
   checkInteger("high", high, low);
+  checkInteger("rows", rows, 0);
+  for (const [name, value] of Object.entries({ offset, from }))
+    checkInteger(name, value, Number.MIN_SAFE_INTEGER);
   return Int32Array.from({ length: keys }, (_, key) => {
     const first = Math.max(key + low, from, offset);
     const last = Math.min(key + high, offset + rows - 1);

@@ -88,6 +88,9 @@ describe("advantageWeights", () => {
   });
 
   it("refuses positions outside the sequence and other credit", () => {
+    expect(() =>
+      advantageWeights({ preplan: [0.5], anchors: [], dominated: [], intro: [] }, 3, { credit: "local" }),
+    ).toThrow(expect.objectContaining({ code: "shape" }));
     expect(() => advantageWeights(tokens, 30, { credit: "local" })).toThrow(/one of 30 tokens/);
     expect(() => advantageWeights(tokens, 80, { credit: "none" as never })).toThrow(
       expect.objectContaining({ code: "unsupported" }),

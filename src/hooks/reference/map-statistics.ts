@@ -43,7 +43,7 @@ export function sinkRate(maps: readonly AttentionMap[], epsilon = 0.3, key = 0):
   return { isSinkHead, rate: isSinkHead.filter(Boolean).length / maps.length };
 }
 
-/** The population standard deviation over heads, averaged over the pairs that all see (HeadDiv, arXiv 2510.11602). */
+/** The population standard deviation over heads, averaged over the pairs that all see (HeadDiv, arXiv 2510.11602); 0 if there is none. */
 export function headDiversity(maps: readonly AttentionMap[]): number {
   const { queries, keys } = maps[0]!;
   const deviations: number[] = [];
@@ -53,7 +53,7 @@ export function headDiversity(maps: readonly AttentionMap[]): number {
     const mean = weights.reduce((a, b) => a + b) / weights.length;
     deviations.push(Math.sqrt(weights.reduce((sum, x) => sum + (x - mean) ** 2, 0) / weights.length));
   }
-  return deviations.reduce((a, b) => a + b) / deviations.length;
+  return deviations.reduce((a, b) => a + b, 0) / Math.max(1, deviations.length);
 }
 
 /** The mean pattern of several heads: its scores are the logarithms of its weights. */

@@ -23,7 +23,7 @@ export function rowDistance(map: AttentionMap): Float64Array {
   return ofRows(map, (row, i) => row.reduce((total, a, s) => total + a * Math.abs(i + map.offset - s), 0));
 }
 
-/** WAAD_t = Σ A_ts min(t − s, W): the backward distance, no longer than a window (arXiv 2510.13554). */
+/** WAAD_t = Σ A_ts min(|t − s|, W): the distance, backward in causal maps, no longer than a window (arXiv 2510.13554). */
 export function windowedDistance(map: AttentionMap, window: number): Float64Array {
   return ofRows(map, (row, i) => {
     const t = i + map.offset;
