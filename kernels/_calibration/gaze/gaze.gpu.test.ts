@@ -40,7 +40,7 @@ beforeAll(async () => {
     saliency: ctx.fromArray(saliencies.flat(), [BATCHES, image[1] - image[0], 1, 1]),
   };
   plain = await attend();
-});
+}, 60_000);
 afterAll(() => {
   for (const { buffer } of Object.values(tensors)) buffer.destroy();
 });
@@ -86,6 +86,46 @@ describe("gaze shifts", () => {
     );
     expect([...new Set(changed)]).toEqual(alpha === 0 ? [] : [TOKENS - 1]);
   });
+
+  it.each([false, true])(
+    "come behind a mod of the application's, with a bias before it: %s",
+    async (hasBias) => {
+      const bias = hasBias
+        ? ctx.fromArray(normalArray(HEADS * TOKENS, random), [1, HEADS, 1, TOKENS])
+        : undefined;
+      const values = bias && (await ctx.read(bias));
+      // Scales the bias with the scores, but not what gaze shifts add.
+      const problem = { causal: true, scoreMod: { wgsl: "return score * 1.5;" }, ...(bias && { bias }) };
+      const { saliency, ...own } = tensors;
+      const given = { ...own, ...(bias && { bias }) };
+      const attention = await planSoftmaxAttention(ctx, { ...own, ...problem });
+      const plan = await planGazeEnhancement(ctx, { ...tensors, ...problem, image, question, alpha: 2 });
+      await ctx.submitChecked((encoder) => {
+        attention.record(encoder, given);
+        plan.record(encoder, { ...given, saliency });
+      });
+      attention.destroy();
+      plan.destroy();
+      bias?.buffer.destroy();
+
+      const scaled = {
+        ...{ ...inputs, scale: 1.5 / Math.sqrt(DIM) },
+        ...(values && { bias: { data: values.map((x) => 1.5 * x), shape: [1, 1, HEADS, TOKENS] as const } }),
+      };
+      const heads = saliencies.map((own, b) => {
+        const maps = Array.from({ length: HEADS }, (_, h) => attentionMap(scaled, b, h));
+        const enhancement = giftEnhancement(maps, { image, question }, own, 2);
+        return new Map(
+          maps.flatMap((_, h) => {
+            const operation = giftOperation(enhancement, { image, question }, h, TOKENS);
+            return operation ? [[h, operation] as const] : [];
+          }),
+        );
+      });
+      const expected = interventionReference({ ...scaled, heads }).out;
+      expect(difference(await ctx.read(tensors.out), expected).maxRelative).toBeLessThan(TOLERANCE);
+    },
+  );
 
   it("add to a bias of the application's, for one query", async () => {
     const bias = ctx.fromArray(normalArray(HEADS * TOKENS, random), [1, HEADS, 1, TOKENS]);

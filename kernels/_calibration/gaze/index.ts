@@ -11,6 +11,7 @@ import { dispatchBudget } from "../../softmax/effort.js";
 import { planSoftmaxAttention, type SoftmaxProblem } from "../../softmax/index.js";
 import { loadMods } from "../../softmax/load-mods.js";
 import { softmaxTables } from "../../softmax/tables.js";
+import { chainScoreMods } from "../chain-score-mods.js";
 import { PlanParts, type Views } from "../sequence-plan.js";
 import { type GazeInputs, planRowBias, planSaliency } from "./passes.js";
 import {
@@ -20,6 +21,7 @@ import {
   type GazeSaliencyProblem,
   type GazeShape,
 } from "./problem.js";
+import { rowBiasMod } from "./row-mod.js";
 
 export type { GazeEnhancementProblem, GazeSaliencyProblem } from "./problem.js";
 
@@ -75,7 +77,7 @@ export interface GazeEnhancementTensors {
 /**
  * Plans attention of the last query row that follows the gaze: alpha S_j is added to the scores of the image's keys in the half of the heads
  * that looks at the image most, ln r to those of the question's keys in the half that looks at the question most, with r by how much the
- * former weigh their image more. Other rows stay as they are.
+ * former weigh their image more. Added last: behind a bias, soft cap and mod of the application's. Other rows stay as they are.
  *
  * Compiles what it needs; nothing is submitted. The plan holds the bias of the row (`ctx.memory()` counts it) until `destroy()`.
  *
@@ -93,20 +95,29 @@ export async function planGazeEnhancement(
     const { softmax } = shape;
     const { inputs, tables, specs } = setUp(ctx, attention, shape);
     const { batches, heads, tokensQ, tokensK, out } = softmax;
-    const rowBias = parts.hold({ dtype: "f32", shape: [batches, heads, 1, tokensK] });
     const reads = { ...specs, saliency: { layout: shape.saliency } };
-    const plan = compilePlan<object>(ctx, {
-      passes: planRowBias(inputs, rowBias.buffer),
-      specs: reads,
-      tables,
-      segmentFlops: inputs.maxDispatchFlops,
-    });
-    await parts.add(plan, (views) => pick(views, Object.keys(reads)));
     if (shape.alpha > 0) {
-      const { lse: _lse, ...row } = { ...attention, out, bias: rowBias };
+      const rowBias = parts.hold({ dtype: "f32", shape: [batches, heads, 1, tokensK] });
+      // A mod of the application's changes what the bias makes of a score: what is added has to come behind it.
+      const { scoreMod } = attention;
+      const onTop = scoreMod ? undefined : softmax.bias;
+      const plan = compilePlan<object>(ctx, {
+        passes: planRowBias(inputs, rowBias.buffer, onTop),
+        specs: reads,
+        tables,
+        segmentFlops: inputs.maxDispatchFlops,
+      });
+      await parts.add(plan, (views) => pick(views, Object.keys(reads)));
+
+      const { lse: _lse, ...row } = { ...attention, out };
+      const added = scoreMod
+        ? { scoreMod: chainScoreMods(scoreMod, rowBiasMod(rowBias.buffer, softmax)) }
+        : { bias: rowBias };
       const listed = tokensQ > 1 ? { queryRows: parts.give(lastRows(batches * heads, tokensQ)) } : {};
-      await parts.add(planSoftmaxAttention(ctx, { ...row, ...listed }), ({ q, k, v, out }) => {
-        return { q: q!, k: k!, v: v!, out: out!, bias: rowBias };
+      await parts.add(planSoftmaxAttention(ctx, { ...row, ...added, ...listed }), (views) => {
+        const { q, k, v, out } = views;
+        const bias = scoreMod ? views.bias : rowBias;
+        return { q: q!, k: k!, v: v!, out: out!, ...(bias && { bias }) };
       });
     }
     return parts.joined<GazeEnhancementTensors>({

@@ -5,6 +5,7 @@ import { bytesOf } from "../../../src/dispatch/layout.js";
 import type { BindingSource, KernelBindings, Pass } from "../../../src/dispatch/pass.js";
 import { runPasses } from "../../../src/dispatch/run-passes.js";
 import { variantKey } from "../../../src/dispatch/specialise.js";
+import type { TensorLayout } from "../../../src/dispatch/tensor-view.js";
 import {
   maskBindings,
   problemConstants,
@@ -12,6 +13,7 @@ import {
   scoreSlots,
   storageConditions,
 } from "../../softmax/pass-parts.js";
+import { unrolledWalk } from "../loop-rounds.js";
 import type { BINDINGS } from "./bindings.js";
 import massesKernel from "./masses.wgsl";
 import type { GazeShape } from "./problem.js";
@@ -39,6 +41,8 @@ interface Draft {
   readonly bindings: Readonly<Record<string, BindingSource>>;
   /** Whether it scores. */
   readonly scores: boolean;
+  /** Rounds of a thread's loops at most, where the loop over channels takes so many. */
+  readonly rounds: (channels4: number) => number;
   readonly groups: number;
   readonly work: number;
   readonly bytes: number;
@@ -46,8 +50,9 @@ interface Draft {
 
 function dispatches({ shape, rowsAt, capabilities, maxDispatchFlops }: GazeInputs, draft: Draft): Pass[] {
   const { softmax, image, question, contentRows, alpha } = shape;
-  const { name, kernel, bindings, scores, groups, work, bytes } = draft;
-  const unroll: Record<string, number> = scores && capabilities.software ? { KEYS } : {};
+  const { name, kernel, bindings, scores, rounds, groups, work, bytes } = draft;
+  const walked = unrolledWalk({ name, rounds, headDim: softmax.headDim, capabilities });
+  const unroll = { ...(scores && capabilities.software && { KEYS }), ...(scores && walked) };
   const pass = {
     name,
     kernel,
@@ -91,6 +96,8 @@ export function planSaliency(inputs: GazeInputs): Pass[] {
         gaze_shifts: gazeShifts,
       } satisfies Bindings<"shifts">,
       scores: true,
+      // Two rows for each, each with its query to be held.
+      rounds: (channels4) => contentRows.length * (1 + 4 * channels4),
       groups: Math.ceil((batches * heads * Math.ceil(keys / KEYS)) / THREADS),
       work: THREADS * KEYS * contentRows.length * 4 * headDim,
       bytes: bytesOf(softmax.q, softmax.k) + gazeShifts.bytes,
@@ -104,6 +111,7 @@ export function planSaliency(inputs: GazeInputs): Pass[] {
         saliency: { tensor: "saliency" },
       } satisfies Bindings<"saliency">,
       scores: false,
+      rounds: () => Math.ceil(heads / THREADS) * (keys + heads) + Math.ceil(keys / THREADS) * (heads + 3),
       groups: batches,
       work: 4 * heads * keys,
       bytes: gazeShifts.bytes,
@@ -111,12 +119,19 @@ export function planSaliency(inputs: GazeInputs): Pass[] {
   ];
 }
 
-/** The last row's weights on image and question, and the bias that follows. */
-export function planRowBias(inputs: GazeInputs, rowBias: GPUBuffer): Pass[] {
+/**
+ * The last row's weights on image and question, and the bias that follows.
+ *
+ * @param bias the application's that it comes on top of, if any
+ */
+export function planRowBias(inputs: GazeInputs, rowBias: GPUBuffer, bias?: TensorLayout): Pass[] {
   const { softmax, image, question } = inputs.shape;
+  const { bias: _, ...unbiased } = softmax;
+  const added = { ...unbiased, ...(bias && { bias }) };
   const { batches, heads, headDim, tokensK } = softmax;
   const masses = { scratch: 0, bytes: 16 * batches * heads } as const;
   const keys = image[1] - image[0] + question[1] - question[0];
+  const walkedKeys = Math.ceil(keys / (KEYS * THREADS)) + 1;
   return [
     ...dispatches(inputs, {
       name: "gaze/masses",
@@ -130,23 +145,29 @@ export function planRowBias(inputs: GazeInputs, rowBias: GPUBuffer): Pass[] {
         masses,
       } satisfies Bindings<"masses">,
       scores: true,
+      rounds: (channels4) => walkedKeys * (1 + channels4) + channels4 + THREADS,
       groups: batches * heads,
       work: 2 * headDim * keys,
       bytes: 4 * batches * heads * keys * headDim,
     }),
-    ...dispatches(inputs, {
-      name: "gaze/row_bias",
-      kernel: rowBiasKernel,
-      bindings: {
-        bias: softmax.bias ? { tensor: "bias" } : { unused: true },
-        saliency: { tensor: "saliency" },
-        masses,
-        row_bias: { buffer: rowBias },
-      } satisfies Bindings<"row_bias">,
-      scores: false,
-      groups: batches,
-      work: 4 * heads * tokensK,
-      bytes: 4 * batches * heads * tokensK,
-    }),
+    ...dispatches(
+      { ...inputs, shape: { ...inputs.shape, softmax: added } },
+      {
+        name: "gaze/row_bias",
+        kernel: rowBiasKernel,
+        bindings: {
+          bias: bias ? { tensor: "bias" } : { unused: true },
+          saliency: { tensor: "saliency" },
+          masses,
+          row_bias: { buffer: rowBias },
+        } satisfies Bindings<"row_bias">,
+        scores: false,
+        rounds: () =>
+          Math.ceil(heads / THREADS) * (2 * heads + 4) + heads + Math.ceil((heads * tokensK) / THREADS),
+        groups: batches,
+        work: 4 * heads * tokensK,
+        bytes: 4 * batches * heads * tokensK,
+      },
+    ),
   ];
 }

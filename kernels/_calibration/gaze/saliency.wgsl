@@ -14,6 +14,7 @@ const DEVIATIONS = 3.0;
 @group(0) @binding(22) var<storage, read_write> averages: array<f32>;
 @group(0) @binding(23) var<storage, read_write> saliency: array<f32>;
 
+var<workgroup> chosen: array<u32, TOTALS>;
 var<workgroup> sums: array<f32, THREADS>;
 var<workgroup> bounds: array<vec2f, THREADS>;
 
@@ -46,6 +47,10 @@ fn main(
     totals[min(head, TOTALS - 1u)] = total;
   }
   workgroupBarrier();
+  for (var head = thread; head < params.heads; head += THREADS) {
+    chosen[min(head, TOTALS - 1u)] = select(0u, 1u, in_top_half(head));
+  }
+  workgroupBarrier();
 
   // 2. their average, and its mean
   let norm = 1.0 / (f32(max(params.heads / 2u, 1u)) * f32(gaze.rows));
@@ -53,7 +58,7 @@ fn main(
   for (var j = thread; j < keys; j += THREADS) {
     var sum = 0.0;
     for (var head = 0u; head < params.heads; head++) {
-      if (in_top_half(head)) {
+      if (chosen[min(head, TOTALS - 1u)] == 1u) {
         sum += gaze_shifts[(batch * params.heads + head) * keys + j];
       }
     }
