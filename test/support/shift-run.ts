@@ -48,6 +48,8 @@ export interface ShiftErrors {
   readonly changed: number;
   /** Of the latter, those in heads that have no sinks. */
   readonly changedWithoutSinks: number;
+  /** Whether rows attend to parts of their keys, which are merged. */
+  readonly merged: boolean;
 }
 
 /** Pattern of every head, in float64: attention to values that are unit vectors. */
@@ -119,6 +121,7 @@ export async function runShift(
   const looks = hiddenView && { hidden: hiddenView };
   const attention = { ...made.options, ...mods?.[0], ...tensors };
   const plan = await planSoftmaxAttention(ctx, attention);
+  let merged = false;
   try {
     await ctx.submitChecked((encoder) => plan.record(encoder, tensors));
     const plain = await ctx.read(tensors.out);
@@ -135,6 +138,7 @@ export async function runShift(
       nan(tensors.out);
       nan(tensors.lse);
       const both = await planShiftedAttention(ctx, { ...attention, heads, ...looks });
+      merged = both.passes.some(({ name }) => name === "shift/merge_rows");
       await ctx.submitChecked((encoder) => both.record(encoder, { ...tensors, ...looks }));
       both.destroy();
       const lse = difference(await ctx.read(tensors.lse), plainLse).maxRelative;
@@ -147,6 +151,7 @@ export async function runShift(
       tolerance: dtype === "f16" ? TOLERANCE_F16 : TOLERANCE_F32,
       shifted: wanted.shifted,
       changed: changed.length,
+      merged,
       changedWithoutSinks: changed.filter((row) => {
         const [b, h] = [Math.floor(row / (tokensQ * problem.heads)), row % problem.heads];
         return wanted.sinks[b]![h]!.length === 0;
