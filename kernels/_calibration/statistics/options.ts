@@ -20,7 +20,7 @@ export interface StatisticsRequest {
    * as 0; 0 where there are no such queries.
    */
   readonly futureInfluence?: FutureInfluenceOptions;
-  /** The weight of each row on these keys, one number for each set; at most 32 sets. */
+  /** The weight of each row on these keys, one number for each set; at most 32 sets. What is no key from 0 to Tk - 1 counts nothing. */
   readonly mass?: readonly KeySet[];
   /** Of each row, -sum A ln A. */
   readonly entropy?: boolean;

@@ -72,7 +72,7 @@ describe("a plan of statistics", () => {
 
   test("agrees with itself when cut into many dispatches", async () => {
     const inputs = await attended(130, 150);
-    const problem = { ...inputs, causal: true, statistics: STATISTICS };
+    const problem = { ...inputs, causal: true, statistics: { ...STATISTICS, headDiversity: true } };
     const whole = await planAttentionStatistics(ctx, problem);
     const cutContext = await AttentionContext.create(ctx.device, { maxDispatchMs: 0.5 });
     cutContext.fillScratch(Number.NaN);
