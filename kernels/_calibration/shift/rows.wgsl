@@ -14,7 +14,6 @@ const THREADS: u32 = 64u;
 /// [batches, heads, tokens_q] of attention to the recipients.
 @group(0) @binding(23) var<storage, read> part_lse: array<u32>;
 
-
 @compute @workgroup_size(THREADS)
 fn main(
   @builtin(workgroup_id) group_id: vec3u,
