@@ -7,6 +7,15 @@ import { findBrowser } from "./tools/browser/find-browser.js";
 import { adapterKinds, launchFlags } from "./tools/browser/launch-flags.js";
 
 const GPU_TESTS = ["{src,kernels,test}/**/*.gpu.test.ts"];
+/**
+ * Long tables of cases that Chromium would only repeat: Dawn in Node compiles the same WGSL for the same driver. What an application calls
+ * (`src/hooks`, one-shots, plans) runs in both.
+ */
+const NODE_ONLY_GPU_TESTS = [
+  "kernels/_calibration/**/*.gpu.test.ts",
+  "src/hooks/intervention/{mix,shift}.gpu.test.ts",
+  "test/fuzz/{interventions,shift,statistics}.gpu.test.ts",
+];
 const PAGE_TESTS = ["test/pages/**/*.test.ts"];
 const DENO_TESTS = ["test/platform-deno/**/*.test.ts"];
 const PACKAGE_TESTS = ["test/package/**/*.test.ts"];
@@ -25,7 +34,7 @@ const unit: TestProjectConfiguration = {
   },
 };
 
-/** The same GPU tests twice: Dawn in Node (the quick loop) and Chromium, which is started once for all files. */
+/** GPU tests twice: Dawn in Node (the quick loop) and Chromium, which is started once for all files. */
 const nodeGpu: TestProjectConfiguration = {
   ...shared,
   test: {
@@ -43,6 +52,7 @@ const chromium: TestProjectConfiguration = {
   test: {
     name: "chromium",
     include: GPU_TESTS,
+    exclude: NODE_ONLY_GPU_TESTS,
     testTimeout: 120_000,
     fileParallelism: false,
     browser: {

@@ -105,7 +105,7 @@ const problem = fc
 fuzz(
   "operations on heads agree with the float64 reference",
   problem,
-  { runs: 60, secondsPerRun: 2 },
+  { runs: 16, secondsPerRun: 8 },
   async (ctx, run) => {
     const { out, outTolerance, lse } = await runIntervention(ctx, run);
     expect(out).toBeLessThanOrEqual(outTolerance);
