@@ -105,7 +105,7 @@ const problem = fc
 fuzz(
   "operations on heads agree with the float64 reference",
   problem,
-  { runs: 16, secondsPerRun: 8 },
+  { runs: 10, secondsPerRun: 8 },
   async (ctx, run) => {
     const { out, outTolerance, lse } = await runIntervention(ctx, run);
     expect(out).toBeLessThanOrEqual(outTolerance);

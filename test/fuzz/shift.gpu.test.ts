@@ -93,7 +93,7 @@ for (const how of ["after", "within"] as const) {
   fuzz(
     `shifts ${how} attention agree with the reference`,
     shiftCase,
-    { runs: 20, secondsPerRun: 8 },
+    { runs: 8, secondsPerRun: 10 },
     async (ctx, run) => {
       const { out, tolerance, changedWithoutSinks } = await runShift(ctx, run, how);
       if (!(out <= tolerance)) throw new Error(`out: error ${out}, allowed ${tolerance}`);

@@ -61,7 +61,7 @@ function requestOf(
   };
 }
 
-fuzz("statistics agree with the reference", fuzzed, { runs: 24, secondsPerRun: 6 }, async (ctx, given) => {
+fuzz("statistics agree with the reference", fuzzed, { runs: 10, secondsPerRun: 8 }, async (ctx, given) => {
   const { problem, request, rowTerms, device, seed } = given;
   const capabilities =
     device === "own" ? ctx.capabilities : { ...minimumCapabilities(), software: device === "processor" };
