@@ -8,13 +8,13 @@ import { adapterKinds, launchFlags } from "./tools/browser/launch-flags.js";
 
 const GPU_TESTS = ["{src,kernels,test}/**/*.gpu.test.ts"];
 /**
- * Long tables of cases that Chromium would only repeat: Dawn in Node compiles the same WGSL for the same driver. What an application calls
+ * Random problems, and long tables of cases, that Chromium would only repeat: Dawn in Node compiles the same WGSL for the same driver. What an application calls
  * (`src/hooks`, one-shots, plans) runs in both.
  */
 const NODE_ONLY_GPU_TESTS = [
   "kernels/_calibration/**/*.gpu.test.ts",
   "src/hooks/intervention/{mix,shift}.gpu.test.ts",
-  "test/fuzz/{interventions,shift,statistics}.gpu.test.ts",
+  "test/fuzz/**/*.gpu.test.ts",
 ];
 const PAGE_TESTS = ["test/pages/**/*.test.ts"];
 const DENO_TESTS = ["test/platform-deno/**/*.test.ts"];
