@@ -1,11 +1,8 @@
 import { describe, expect, test } from "vitest";
-import { golden } from "../../src/hooks/reference/golden-case.js";
-import { difference } from "../../test/support/compare.js";
 import { expectSoftmax } from "../../test/support/expect-softmax.js";
 import { testContext } from "../../test/support/gpu.js";
 import { registerConfiguration, sharedConfiguration } from "../../test/support/softmax-configurations.js";
 import { type SoftmaxRun, wordBuffer } from "../../test/support/softmax-run.js";
-import { TOLERANCE_F32 } from "./cases.js";
 import type { SoftmaxConfiguration } from "./configuration.js";
 import {
   causalMask,
@@ -106,18 +103,6 @@ test.each([
     options: { ...options, scoreMod },
     reference: { ...options, scoreMod: (s, b, h, i, j) => meaning(0, s, b, h, i, j) },
   });
-});
-
-test("Taylor weights are those of the paper's equation 6", async () => {
-  const ctx = await testContext();
-  const { tokensFirst } = golden("decon_variants");
-  const [q, k, v] = ["q_raw", "k", "v"].map((name) => {
-    const { data, shape } = tokensFirst(`input.${name}`);
-    return ctx.fromArray(data, shape);
-  });
-  const { out } = await softmaxAttention(ctx, q!, k!, v!, { causal: true, scoreMod: taylorMod() });
-  const { maxRelative } = difference(await ctx.read(out), tokensFirst("expect.taylor_joint64").data);
-  expect(maxRelative).toBeLessThanOrEqual(TOLERANCE_F32);
 });
 
 test("scores that hide a pair do so before Taylor weights as well", async () => {
