@@ -1,6 +1,6 @@
 import type { Capabilities } from "../../src/dispatch/capabilities.js";
 import { checkNumber, expectEqual, fail } from "../../src/dispatch/check.js";
-import { checkBindable, checkHeadDims, expectShape } from "../../src/dispatch/layout.js";
+import { byHeadLayout, checkBindable, checkHeadDims, expectShape } from "../../src/dispatch/layout.js";
 import type { DType, Shape4, TensorLayout } from "../../src/dispatch/tensor-view.js";
 import { checkLayout, checkOptions } from "../../src/dispatch/validate.js";
 import { BLOCK_Q, geometryOf, type SaleGeometry } from "./geometry.js";
@@ -61,10 +61,7 @@ export function checkProblem(problem: SaleProblem, capabilities: Capabilities): 
   const out = problem.out ?? { dtype: q.dtype, shape: outShape };
   expectShape("out", out, outShape, [q.dtype]);
   const lseShape: Shape4 = [batches, tokens, heads, 1];
-  const lse =
-    problem.lse === true
-      ? { dtype: "f32" as const, shape: lseShape, strides: [heads * tokens, 1, tokens, 1] as const }
-      : problem.lse || undefined;
+  const lse = problem.lse === true ? byHeadLayout(batches, tokens, heads) : problem.lse || undefined;
   if (lse) expectShape("lse", lse, lseShape, ["f32"]);
   checkBindable({ q, k, v, out, lse }, capabilities);
   return {

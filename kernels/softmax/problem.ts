@@ -1,6 +1,12 @@
 import type { Capabilities } from "../../src/dispatch/capabilities.js";
 import { checkBoolean, checkLength, checkNumber, expectEqual, fail } from "../../src/dispatch/check.js";
-import { broadcastLayout, checkBindable, checkHeadDims, expectShape } from "../../src/dispatch/layout.js";
+import {
+  broadcastLayout,
+  byHeadLayout,
+  checkBindable,
+  checkHeadDims,
+  expectShape,
+} from "../../src/dispatch/layout.js";
 import type { DType, Shape4, TensorLayout } from "../../src/dispatch/tensor-view.js";
 import { checkLayout, checkOptions } from "../../src/dispatch/validate.js";
 import { type BlockMask, checkBlockMask } from "./block-mask.js";
@@ -63,11 +69,6 @@ export interface SoftmaxShape {
 const TENSOR_NAMES = ["q", "k", "v", "out", "lse"] as const;
 const STORAGE: readonly DType[] = ["f32", "f16"];
 
-/** Layout of `lse: true`: each head's rows side by side. */
-function defaultLse([batch, tokens, heads]: Shape4): TensorLayout {
-  return { dtype: "f32", shape: [batch, tokens, heads, 1], strides: [heads * tokens, 1, tokens, 1] };
-}
-
 /**
  * Checks a problem without touching the GPU.
  *
@@ -89,7 +90,7 @@ export function checkProblem(
   const outShape: Shape4 = [batches, tokensQ, heads, valueDim];
   const out = problem.out ?? { dtype: q.dtype, shape: outShape };
   expectShape("out", out, outShape, [q.dtype]);
-  const lse = problem.lse === true ? defaultLse(q.shape) : problem.lse || undefined;
+  const lse = problem.lse === true ? byHeadLayout(batches, tokensQ, heads) : problem.lse || undefined;
   if (lse) expectShape("lse", lse, [batches, tokensQ, heads, 1], ["f32"]);
   const bias =
     problem.bias && broadcastLayout("bias", problem.bias, [batches, heads, tokensQ, tokensK], BIAS_AXES);

@@ -18,6 +18,11 @@ export function isVec4(layout: TensorLayout, capabilities: Capabilities): boolea
   return sd === 1 && aligned.every((value) => value % 4 === 0);
 }
 
+/** [B, T, H, 1] f32 with each head's tokens side by side: a number for each row, or for each key of a head. */
+export function byHeadLayout(batches: number, tokens: number, heads: number): TensorLayout {
+  return { dtype: "f32", shape: [batches, tokens, heads, 1], strides: [heads * tokens, 1, tokens, 1] };
+}
+
 /** Bytes of all elements, each counted once. */
 export function bytesOf(...layouts: (TensorLayout | undefined)[]): number {
   return layouts.reduce(

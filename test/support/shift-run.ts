@@ -1,5 +1,4 @@
 import { planAttentionShift } from "../../kernels/_calibration/shift/index.js";
-import { receivedLayout } from "../../kernels/_calibration/shift/problem.js";
 import { planShiftedAttention } from "../../kernels/_calibration/shift/shifted-attention.js";
 import type { HeadShifts, KeyShift } from "../../kernels/_calibration/shift/types.js";
 import { makeCaseInputs, rounded, type SoftmaxCaseInputs } from "../../kernels/softmax/case-inputs.js";
@@ -8,6 +7,7 @@ import { withHiddenNaN } from "../../kernels/softmax/check-case.js";
 import { planSoftmaxAttention, type SoftmaxOptions } from "../../kernels/softmax/index.js";
 import { type SoftmaxReferenceInputs, softmaxAttentionReference } from "../../kernels/softmax/reference.js";
 import type { AttentionContext } from "../../src/dispatch/context.js";
+import { byHeadLayout } from "../../src/dispatch/layout.js";
 import type { TensorView } from "../../src/dispatch/tensor-view.js";
 import { type AttentionMap, attend, mapOfWeights } from "../../src/hooks/reference/attention-map.js";
 import { type DenseTensor, headRows, setHeadRows } from "../../src/hooks/reference/dense-tensor.js";
@@ -114,7 +114,7 @@ export async function runShift(
     lse: ctx.empty([batches, tokensQ, problem.heads, 1]),
   };
   const received: TensorView = {
-    ...receivedLayout(batches, problem.heads, tokensK),
+    ...byHeadLayout(batches, tokensK, problem.heads),
     buffer: ctx.fromArray(wanted.received, [1, 1, 1, wanted.received.length]).buffer,
   };
   const hiddenView = states && ctx.fromArray(states.data, states.shape, hidden!.dtype);

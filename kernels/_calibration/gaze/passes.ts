@@ -1,18 +1,8 @@
-import type { Capabilities } from "../../../src/dispatch/capabilities.js";
-import { cutWorkgroups, type WorkgroupRun } from "../../../src/dispatch/cut-workgroups.js";
-import type { KernelModule } from "../../../src/dispatch/kernel-module.js";
 import { bytesOf } from "../../../src/dispatch/layout.js";
-import type { BindingSource, KernelBindings, Pass } from "../../../src/dispatch/pass.js";
-import { runPasses } from "../../../src/dispatch/run-passes.js";
-import { variantKey } from "../../../src/dispatch/specialise.js";
+import type { KernelBindings, Pass } from "../../../src/dispatch/pass.js";
 import type { TensorLayout } from "../../../src/dispatch/tensor-view.js";
-import {
-  maskBindings,
-  problemConstants,
-  problemUniforms,
-  scoreSlots,
-  storageConditions,
-} from "../../softmax/pass-parts.js";
+import { maskBindings, scoreSlots, storageConditions } from "../../softmax/pass-parts.js";
+import { aroundPasses, type Device, type Draft } from "../around-passes.js";
 import { unrolledWalk } from "../loop-rounds.js";
 import type { BINDINGS } from "./bindings.js";
 import massesKernel from "./masses.wgsl";
@@ -23,59 +13,43 @@ import shiftsKernel from "./shifts.wgsl";
 
 type Bindings<Kernel extends keyof typeof BINDINGS> = Omit<KernelBindings<typeof BINDINGS, Kernel>, "gaze">;
 
-export interface GazeInputs {
+export interface GazeInputs extends Device {
   readonly shape: GazeShape;
   /** Where `terms` holds the content rows. */
   readonly rowsAt: number;
-  readonly capabilities: Capabilities;
-  readonly maxDispatchFlops: number;
 }
 
 /** Keys that a thread scores together. */
 const KEYS = 4;
 const THREADS = 64;
 
-interface Draft {
-  readonly name: string;
-  readonly kernel: KernelModule;
-  readonly bindings: Readonly<Record<string, BindingSource>>;
+interface GazeDraft extends Pick<Draft, "name" | "kernel" | "bindings" | "groups" | "work" | "bytes"> {
   /** Whether it scores. */
   readonly scores: boolean;
   /** Rounds of a thread's loops at most, where the loop over channels takes so many. */
   readonly rounds: (channels4: number) => number;
-  readonly groups: number;
-  readonly work: number;
-  readonly bytes: number;
 }
 
-function dispatches({ shape, rowsAt, capabilities, maxDispatchFlops }: GazeInputs, draft: Draft): Pass[] {
+function dispatches(inputs: GazeInputs, { scores, rounds, ...draft }: GazeDraft): Pass[] {
+  const { shape, rowsAt, capabilities } = inputs;
   const { softmax, image, question, contentRows, alpha } = shape;
-  const { name, kernel, bindings, scores, rounds, groups, work, bytes } = draft;
-  const walked = unrolledWalk({ name, rounds, headDim: softmax.headDim, capabilities });
-  const unroll = { ...(scores && capabilities.software && { KEYS }), ...(scores && walked) };
-  const pass = {
-    name,
-    kernel,
-    variant: variantKey(kernel, scores ? storageConditions(softmax, capabilities, false) : []),
-    constants: problemConstants(softmax, kernel),
-    unroll,
-    ...(scores && scoreSlots(softmax)),
-    bindings,
+  const walked = unrolledWalk({ name: draft.name, rounds, headDim: softmax.headDim, capabilities });
+  const gaze = {
+    image_begin: image[0],
+    image_end: image[1],
+    question_begin: question[0],
+    question_end: question[1],
+    rows_at: rowsAt,
+    rows: contentRows.length,
+    alpha,
   };
-  const uniforms = (run: WorkgroupRun) => ({
-    params: problemUniforms(softmax, capabilities, run),
-    gaze: {
-      image_begin: image[0],
-      image_end: image[1],
-      question_begin: question[0],
-      question_end: question[1],
-      rows_at: rowsAt,
-      rows: contentRows.length,
-      alpha,
-    },
-  });
-  const runs = cutWorkgroups([{ work, flops: scores ? work : 0 }], groups, maxDispatchFlops);
-  return runPasses(pass, uniforms, capabilities, runs, bytes);
+  const scoring = scores && {
+    conditions: storageConditions(softmax, capabilities, false),
+    unroll: { ...(capabilities.software && { KEYS }), ...walked },
+    slots: scoreSlots(softmax),
+  };
+  const flops = scores ? draft.work : 0;
+  return aroundPasses(softmax, { ...draft, ...scoring, flops, uniforms: { gaze } }, inputs);
 }
 
 /** Gaze shifts, and what they say of the image. */

@@ -1,14 +1,16 @@
 import { type CompiledPlan, compilePlan } from "../../../src/dispatch/compiled-plan.js";
 import type { AttentionContext } from "../../../src/dispatch/context.js";
 import { dispatchFlops } from "../../../src/dispatch/dispatch-budget.js";
+import { byHeadLayout } from "../../../src/dispatch/layout.js";
 import type { Pass } from "../../../src/dispatch/pass.js";
 import { runOnce } from "../../../src/dispatch/run-once.js";
 import type { TensorSpec } from "../../../src/dispatch/tensor-set.js";
-import type { TensorLayout, TensorView } from "../../../src/dispatch/tensor-view.js";
+import type { TensorView } from "../../../src/dispatch/tensor-view.js";
 import type { SoftmaxProblem } from "../../softmax/index.js";
 import { loadMods } from "../../softmax/load-mods.js";
 import { checkProblem } from "../../softmax/problem.js";
 import { softmaxTables } from "../../softmax/tables.js";
+import type { Device } from "../around-passes.js";
 import { PlanParts, type Views } from "../sequence-plan.js";
 import {
   addMeanAttention,
@@ -17,7 +19,7 @@ import {
   type Beside,
   paddedLayout,
 } from "./attentions.js";
-import { chunkTokens, copyPass, type Device, factsPass, mixPasses, runningPasses } from "./passes.js";
+import { chunkTokens, copyPass, factsPass, mixPasses, runningPasses } from "./passes.js";
 import { type AttentionMixProblem, checkMix, type MixShape } from "./problem.js";
 
 /** Tensors of one `record`. Layouts are as planned; buffers may differ from call to call. */
@@ -127,7 +129,7 @@ async function addSteps(
   }
   const means = mix.meanQuery ? meansOf(parts, mix, running("queries")) : undefined;
   // The default layout, whatever the caller's is.
-  const pathLse = mix.path && mix.curved ? parts.hold(lseLayout(batches, tokensQ, heads)) : undefined;
+  const pathLse = mix.path && mix.curved ? parts.hold(byHeadLayout(batches, tokensQ, heads)) : undefined;
 
   if (means && mix.curved) {
     const { lse: _, ...bare } = attention;
@@ -164,11 +166,6 @@ function padded(dim: number): number {
   return 4 * Math.ceil(dim / 4);
 }
 
-/** [B, rows, Hq, 1] with each head's rows side by side. */
-function lseLayout(batches: number, rows: number, heads: number): TensorLayout {
-  return { dtype: "f32", shape: [batches, rows, heads, 1], strides: [heads * rows, 1, rows, 1] };
-}
-
 /** Mean queries as q of an attention, and room for what it gives. */
 function meansOf(parts: PlanParts, mix: MixShape, sums: TensorView) {
   const { batches, tokensQ, heads, headDim, valueDim } = mix.softmax;
@@ -181,7 +178,7 @@ function meansOf(parts: PlanParts, mix: MixShape, sums: TensorView) {
       strides: [batch, sums.shape[1] === 1 ? 0 : token, head, dim],
     } as TensorView,
     out: parts.hold(paddedLayout([batches, rows, heads, valueDim])),
-    ...(mix.curved && { lse: parts.hold(lseLayout(batches, rows, heads)) }),
+    ...(mix.curved && { lse: parts.hold(byHeadLayout(batches, rows, heads)) }),
   };
 }
 

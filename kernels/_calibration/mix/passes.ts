@@ -1,17 +1,15 @@
 // The passes of a mix, as data: what is known of rows, sums of values, means of queries, the numbers of each row's new pattern, outputs.
 import type { Capabilities } from "../../../src/dispatch/capabilities.js";
 import { fail } from "../../../src/dispatch/check.js";
-import { cutWorkgroups } from "../../../src/dispatch/cut-workgroups.js";
-import type { ConstantValues, KernelModule } from "../../../src/dispatch/kernel-module.js";
+import type { KernelModule } from "../../../src/dispatch/kernel-module.js";
 import { isVec4 } from "../../../src/dispatch/layout.js";
 import { mostLoopRounds } from "../../../src/dispatch/loop-rounds.js";
 import type { BindingSource, KernelBindings, Pass } from "../../../src/dispatch/pass.js";
 import { powerOfTwo } from "../../../src/dispatch/power-of-two.js";
-import { runPasses } from "../../../src/dispatch/run-passes.js";
-import { knownConstants, variantKey } from "../../../src/dispatch/specialise.js";
 import { bytesPerElement } from "../../../src/dispatch/tensor-view.js";
-import { maskBindings, problemConstants, problemUniforms, scoreSlots } from "../../softmax/pass-parts.js";
+import { maskBindings, scoreSlots } from "../../softmax/pass-parts.js";
 import type { SoftmaxShape } from "../../softmax/problem.js";
+import { aroundPasses, type Device, type Draft } from "../around-passes.js";
 import type { BINDINGS } from "./bindings.js";
 import chunkSums from "./chunk_sums.wgsl";
 import mixRows from "./mix_rows.wgsl";
@@ -25,43 +23,26 @@ type Bindings<Kernel extends keyof typeof BINDINGS> = KernelBindings<typeof BIND
 const THREADS = 64;
 const UNUSED: BindingSource = { unused: true };
 
-export interface Device {
-  readonly capabilities: Capabilities;
-  readonly maxDispatchFlops: number;
-}
-
-/** A pass before its threads are cut into dispatches. */
-interface Draft {
-  readonly name: string;
-  readonly kernel: KernelModule;
-  readonly constants?: ConstantValues;
-  readonly slots?: Pick<Pass, "slots" | "slotBindings">;
-  readonly unroll?: Pass["unroll"];
-  readonly bindings: Readonly<Record<string, BindingSource>>;
+/** Counts in threads what a pass has in workgroups. */
+interface MixDraft extends Omit<Draft, "groups" | "work" | "flops" | "conditions"> {
   readonly threads: number;
   /** Operations of a thread at most. */
   readonly work: number;
-  readonly bytes: number;
 }
 
-function dispatches(shape: SoftmaxShape, draft: Draft, { capabilities, maxDispatchFlops }: Device): Pass[] {
-  const { name, kernel, constants = {}, slots = {}, unroll = {}, bindings, threads, work, bytes } = draft;
-  const groupWork = work * THREADS;
-  const groups = Math.ceil(threads / THREADS);
-  return runPasses(
+function dispatches(shape: SoftmaxShape, { threads, ...draft }: MixDraft, device: Device): Pass[] {
+  const work = draft.work * THREADS;
+  return aroundPasses(
+    shape,
     {
-      name: `calibration/${name}`,
-      kernel,
-      variant: variantKey(kernel, storage(shape, kernel, capabilities)),
-      constants: { ...problemConstants(shape, kernel), ...knownConstants(kernel, constants) },
-      ...slots,
-      unroll,
-      bindings,
+      ...draft,
+      name: `calibration/${draft.name}`,
+      conditions: storage(shape, draft.kernel, device.capabilities),
+      groups: Math.ceil(threads / THREADS),
+      work,
+      flops: work,
     },
-    (run) => ({ params: problemUniforms(shape, capabilities, run) }),
-    capabilities,
-    cutWorkgroups([{ work: groupWork, flops: groupWork }], groups, maxDispatchFlops),
-    bytes,
+    device,
   );
 }
 
@@ -96,7 +77,7 @@ export function factsPass(
         argmax || ((uniform || path > 0) && (keyMask || bias !== undefined || mods !== undefined)),
     );
   if (walks) checkRounds(shape, device);
-  const draft: Draft = {
+  const draft: MixDraft = {
     name: ownOnly ? "own scores of mean queries" : "row facts",
     kernel: rowFacts,
     constants: {
@@ -171,7 +152,7 @@ export function runningPasses(
     terms: isQueries ? UNUSED : ({ table: "terms" } as const),
     key_mask: !isQueries && shape.keyMask ? ({ table: "key_mask" } as const) : UNUSED,
   };
-  const parts: Draft[] = [
+  const parts: MixDraft[] = [
     {
       name: `sums of chunks of ${of}`,
       kernel: chunkSums,
@@ -201,7 +182,7 @@ export function runningPasses(
 /** Queries as f32, in rows of whole vec4: sums of chunks of one token. */
 export function copyPass({ softmax: shape }: MixShape, to: GPUBuffer, device: Device): Pass[] {
   const columns = shape.batches * shape.tokensQ * shape.heads * Math.ceil(shape.headDim / 4);
-  const draft: Draft = {
+  const draft: MixDraft = {
     name: "queries as f32",
     kernel: chunkSums,
     constants: { OF_QUERIES: true, CHUNK: 1 },
@@ -232,7 +213,7 @@ export function mixPasses(mix: MixShape, buffers: MixBuffers, device: Device): P
   const needsLse = mix.curved || (mix.path && shape.sinks);
   const rows = rowCount(shape);
   const columns = Math.ceil(shape.valueDim / 4);
-  const terms: Draft = {
+  const terms: MixDraft = {
     name: "mixed patterns",
     kernel: mixTerms,
     constants: {
@@ -255,7 +236,7 @@ export function mixPasses(mix: MixShape, buffers: MixBuffers, device: Device): P
     work: 64,
     bytes: 64 * rows,
   };
-  const outputs: Draft = {
+  const outputs: MixDraft = {
     name: "mixed outputs",
     kernel: mixRows,
     constants: {

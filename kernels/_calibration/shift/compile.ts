@@ -1,5 +1,6 @@
 import { type CompiledPlan, compilePlan } from "../../../src/dispatch/compiled-plan.js";
 import type { AttentionContext } from "../../../src/dispatch/context.js";
+import { byHeadLayout } from "../../../src/dispatch/layout.js";
 import type { Pass } from "../../../src/dispatch/pass.js";
 import type { TensorSpec } from "../../../src/dispatch/tensor-set.js";
 import { dispatchBudget } from "../../softmax/effort.js";
@@ -7,13 +8,7 @@ import { softmaxTables } from "../../softmax/tables.js";
 import { rowTermsLayout } from "../row-terms.js";
 import { packOperations } from "./operation-table.js";
 import type { ShiftParts, ShiftPlanInputs } from "./pass-parts.js";
-import {
-  type AttentionShiftProblem,
-  attentionOf,
-  listWords,
-  receivedLayout,
-  type ShiftShape,
-} from "./problem.js";
+import { type AttentionShiftProblem, attentionOf, listWords, type ShiftShape } from "./problem.js";
 
 type Specs = Readonly<Record<string, TensorSpec>>;
 
@@ -60,7 +55,7 @@ export function setUpShift(
     inputs: { shape, table, lists, capabilities, maxDispatchFlops, ...(parts && { parts }) },
     sinkSpecs: {
       ...((needs.received || problem.received) && {
-        received: { layout: receivedLayout(batches, heads, tokensK) },
+        received: { layout: byHeadLayout(batches, tokensK, heads) },
       }),
       ...(hidden && { hidden: { layout: hidden } }),
     },

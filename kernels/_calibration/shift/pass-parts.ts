@@ -1,14 +1,9 @@
 // What the passes of a shift have in common.
-import type { Capabilities } from "../../../src/dispatch/capabilities.js";
-import { cutWorkgroups, type WorkgroupRun } from "../../../src/dispatch/cut-workgroups.js";
-import type { ConstantValues, KernelModule } from "../../../src/dispatch/kernel-module.js";
 import { layoutUniforms } from "../../../src/dispatch/layout.js";
-import type { BindingSource, KernelBindings, Pass } from "../../../src/dispatch/pass.js";
-import { runPasses } from "../../../src/dispatch/run-passes.js";
-import { knownConstants, variantKey } from "../../../src/dispatch/specialise.js";
+import type { KernelBindings, Pass } from "../../../src/dispatch/pass.js";
 import type { TensorLayout } from "../../../src/dispatch/tensor-view.js";
 import type { UniformValues } from "../../../src/dispatch/uniforms.js";
-import { problemConstants, problemUniforms } from "../../softmax/pass-parts.js";
+import { aroundPasses, type Device, type Draft } from "../around-passes.js";
 import type { BINDINGS } from "./bindings.js";
 import type { OperationTable } from "./operation-table.js";
 import type { ShiftShape } from "./problem.js";
@@ -41,67 +36,19 @@ export interface CutRows {
   readonly cutRows: GPUBuffer;
 }
 
-export interface ShiftPlanInputs {
+export interface ShiftPlanInputs extends Device {
   readonly shape: ShiftShape;
   readonly table: OperationTable;
   readonly lists: GPUBuffer;
   readonly parts?: ShiftParts;
-  readonly capabilities: Capabilities;
-  readonly maxDispatchFlops: number;
-}
-
-/** A pass before its workgroups are cut into dispatches. */
-export interface Draft {
-  readonly name: string;
-  readonly kernel: KernelModule;
-  readonly bindings: Readonly<Record<string, BindingSource>>;
-  readonly conditions?: readonly string[];
-  readonly constants?: ConstantValues;
-  readonly unroll?: Readonly<Record<string, number>>;
-  readonly slots?: Pick<Pass, "slots" | "slotBindings">;
-  readonly groups: number;
-  /** Operations of one workgroup: as they count against the dispatch's bound, and those of products alone. */
-  readonly work: number;
-  readonly flops: number;
-  readonly bytes: number;
 }
 
 /** The dispatches of one pass. */
-export function dispatches(inputs: ShiftPlanInputs, draft: Draft): Pass[] {
-  const { shape, capabilities, maxDispatchFlops } = inputs;
-  const {
-    name,
-    kernel,
-    bindings,
-    conditions = [],
-    constants = {},
-    unroll = {},
-    slots = {},
-    groups,
-    work,
-    flops,
-    bytes,
-  } = draft;
-  if (groups === 0) return [];
-  const pass = {
-    name,
-    kernel,
-    variant: variantKey(kernel, conditions),
-    constants: { ...problemConstants(shape.attention, kernel), ...knownConstants(kernel, constants) },
-    unroll,
-    ...slots,
-    bindings,
-  };
-  const uniforms = (run: WorkgroupRun) => ({
-    params: problemUniforms(shape.attention, capabilities, run),
-    shift: shiftUniforms(inputs),
-  });
-  return runPasses(
-    pass,
-    uniforms,
-    capabilities,
-    cutWorkgroups([{ work, flops }], groups, maxDispatchFlops),
-    bytes,
+export function dispatches(inputs: ShiftPlanInputs, draft: Omit<Draft, "uniforms">): Pass[] {
+  return aroundPasses(
+    inputs.shape.attention,
+    { ...draft, uniforms: { shift: shiftUniforms(inputs) } },
+    inputs,
   );
 }
 

@@ -1,6 +1,6 @@
 import type { Capabilities } from "../../../src/dispatch/capabilities.js";
 import { checkLength, checkUsage, expectEqual, fail, isBuffer } from "../../../src/dispatch/check.js";
-import { checkBindable, expectShape } from "../../../src/dispatch/layout.js";
+import { byHeadLayout, checkBindable, expectShape } from "../../../src/dispatch/layout.js";
 import { stridesOf, type TensorLayout } from "../../../src/dispatch/tensor-view.js";
 import { checkLayout } from "../../../src/dispatch/validate.js";
 import type { SoftmaxProblem } from "../../softmax/index.js";
@@ -84,7 +84,7 @@ export function checkShiftProblem(
   const { hidden, received, sinks, spareNewest = sinks !== undefined, rowTerms } = problem;
   if (hidden) checkHidden(hidden, attention, shifts, capabilities);
   else if (!sinks) checkNoneHidden(shifts);
-  if (received) expectDense("received", received, receivedLayout(batches, heads, tokensK));
+  if (received) expectDense("received", received, byHeadLayout(batches, tokensK, heads));
   if (sinks) checkSinkLists(sinks, attention);
   if (rowTerms && rowTerms !== true)
     expectDense("rowTerms", rowTerms, rowTermsLayout(batches, heads, tokensQ));
@@ -96,11 +96,6 @@ export function checkShiftProblem(
     ...(hidden && { hidden }),
     ...(sinks && { sinks }),
   };
-}
-
-/** Layout of the mean weight that each key receives, [B, Tk, Hq, 1] with each head's keys side by side. */
-export function receivedLayout(batches: number, heads: number, tokensK: number): TensorLayout {
-  return { dtype: "f32", shape: [batches, tokensK, heads, 1], strides: [heads * tokensK, 1, tokensK, 1] };
 }
 
 function expectDense(name: string, layout: TensorLayout, wanted: TensorLayout): void {

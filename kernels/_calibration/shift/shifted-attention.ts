@@ -1,6 +1,7 @@
 import { fail } from "../../../src/dispatch/check.js";
 import type { CompiledPlan } from "../../../src/dispatch/compiled-plan.js";
 import type { AttentionContext } from "../../../src/dispatch/context.js";
+import { byHeadLayout } from "../../../src/dispatch/layout.js";
 import { runOnce } from "../../../src/dispatch/run-once.js";
 import type { TensorSpec } from "../../../src/dispatch/tensor-set.js";
 import type { TensorLayout, TensorView } from "../../../src/dispatch/tensor-view.js";
@@ -210,11 +211,7 @@ function partRoom(parts: PlanParts, { attention }: ShiftShape): PartRoom {
   const { batches, heads, tokensQ, out } = attention;
   return {
     out: parts.hold({ dtype: out.dtype, shape: out.shape }),
-    lse: parts.hold({
-      dtype: "f32",
-      shape: [batches, tokensQ, heads, 1],
-      strides: [heads * tokensQ, 1, tokensQ, 1],
-    }),
+    lse: parts.hold(byHeadLayout(batches, tokensQ, heads)),
   };
 }
 

@@ -1,7 +1,7 @@
 import type { Capabilities } from "../../../src/dispatch/capabilities.js";
 import { expectEqual, fail } from "../../../src/dispatch/check.js";
-import { checkBindable, expectShape } from "../../../src/dispatch/layout.js";
-import type { Shape4, TensorLayout } from "../../../src/dispatch/tensor-view.js";
+import { byHeadLayout, checkBindable, expectShape } from "../../../src/dispatch/layout.js";
+import type { TensorLayout } from "../../../src/dispatch/tensor-view.js";
 import { checkLayout, checkOptions } from "../../../src/dispatch/validate.js";
 import type { SoftmaxOptions } from "../../softmax/index.js";
 import type { ModSlots } from "../../softmax/mod-slots.js";
@@ -155,14 +155,13 @@ function checkedCarried(
       "both",
       "Carry sums of single heads, and average those.",
     );
-  const shape: Shape4 = [batches, tokensK, heads, 1];
-  const own: TensorLayout = { dtype: "f32", shape, strides: [heads * tokensK, 1, tokensK, 1] };
+  const own = byHeadLayout(batches, tokensK, heads);
   if (carried === true) return { sum: own, count: own };
   checkOptions("carried", carried, ["sum", "count"]);
   for (const [name, layout] of Object.entries({ sum: carried.sum, count: carried.count })) {
     checkLayout(`carried.${name}`, layout, ["f32"]);
     layout.shape.forEach((size, axis) => {
-      expectEqual(`carried.${name}.shape[${axis}]`, size, shape[axis]!, `shape [${shape}]`);
+      expectEqual(`carried.${name}.shape[${axis}]`, size, own.shape[axis]!, `shape [${own.shape}]`);
     });
   }
   return carried;

@@ -13,6 +13,7 @@ import {
   type SoftmaxProblem,
   type SoftmaxTensors,
 } from "webgpu-attention/softmax";
+import { attendOnce } from "../attend-once.js";
 import { fail } from "../check.js";
 import { checkPlainRows } from "./check-problem.js";
 import { type HeadOperations, operationsOfEntries } from "./head-operations.js";
@@ -190,27 +191,10 @@ export async function intervenedAttention(
     ...(givenLse && { lse: givenLse }),
   };
   const plan = await planIntervenedAttention(ctx, problem);
-  const created: TensorView[] = [];
-  const make = (shape: TensorView["shape"], dtype: TensorView["dtype"]): TensorView => {
-    const view = ctx.empty(shape, dtype);
-    created.push(view);
-    return view;
-  };
   const [batches, tokens, heads] = q.shape;
-  try {
-    const out = givenOut ?? make([batches, tokens, heads, v.shape[3]], q.dtype);
-    const lse =
-      givenLse === true
-        ? { ...make([batches, tokens, heads, 1], "f32"), strides: [heads * tokens, 1, tokens, 1] as const }
-        : givenLse || undefined;
-    const result = { out, ...(lse && { lse }) };
-    const tensors = { q, k, v, ...(bias && { bias }), ...(hidden && { hidden }), ...result };
-    await ctx.submitChecked((encoder) => plan.record(encoder, tensors));
-    return result;
-  } catch (error) {
-    for (const { buffer } of created) buffer.destroy();
-    throw error;
-  } finally {
-    plan.destroy();
-  }
+  const out = { shape: [batches, tokens, heads, v.shape[3]], dtype: q.dtype } as const;
+  return attendOnce(ctx, plan, out, { out: givenOut, lse: givenLse }, (outputs) => ({
+    ...{ q, k, v, ...(bias && { bias }), ...(hidden && { hidden }) },
+    ...outputs,
+  }));
 }

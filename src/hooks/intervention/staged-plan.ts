@@ -6,7 +6,9 @@ import {
   type SinkLists,
 } from "webgpu-attention/calibration";
 import type { SoftmaxProblem, SoftmaxTensors } from "webgpu-attention/softmax";
+import { byHead } from "../attend-once.js";
 import { fail } from "../check.js";
+import { planTotals } from "../plan-totals.js";
 import type { IntervenedPlan, IntervenedTensors } from "./intervened-attention.js";
 
 export type Views = Readonly<Record<string, TensorView | undefined>>;
@@ -68,8 +70,7 @@ export class StagedPlan {
   holdReceived(): TensorView {
     const [batches, , heads] = this.#attention.q.shape;
     const [, tokensK] = this.#attention.k.shape;
-    const view = this.hold({ dtype: "f32", shape: [batches, tokensK, heads, 1] });
-    return { ...view, strides: [heads * tokensK, 1, tokensK, 1] };
+    return byHead(this.hold({ dtype: "f32", shape: [batches, tokensK, heads, 1] }));
   }
 
   /** What softmax attention takes of the views. */
@@ -90,11 +91,7 @@ export class StagedPlan {
   joined(): IntervenedPlan {
     const [batches, tokens, heads] = this.#attention.q.shape;
     const needsLse = !this.hasLse && this.#stages.length > 1;
-    if (needsLse)
-      this.#lse = {
-        ...this.hold({ dtype: "f32", shape: [batches, tokens, heads, 1] }),
-        strides: [heads * tokens, 1, tokens, 1],
-      };
+    if (needsLse) this.#lse = byHead(this.hold({ dtype: "f32", shape: [batches, tokens, heads, 1] }));
     const views = (tensors: IntervenedTensors): Views => {
       for (const name of this.#names) {
         if ((tensors as unknown as Views)[name] !== undefined) continue;
@@ -116,11 +113,7 @@ export class StagedPlan {
     const stages = this.#stages;
     return {
       ...(this.sinks && { sinks: this.sinks }),
-      passes: stages.flatMap(({ plan }) => plan.passes),
-      cost: stages.reduce(
-        (sum, { plan: { cost } }) => ({ flops: sum.flops + cost.flops, bytes: sum.bytes + cost.bytes }),
-        { flops: 0, bytes: 0 },
-      ),
+      ...planTotals(stages),
       record: (encoder, tensors, options) => {
         const given = views(tensors);
         for (const { plan, tensorsOf } of stages) plan.record(encoder, tensorsOf(given), options);

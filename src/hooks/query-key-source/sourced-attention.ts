@@ -2,7 +2,9 @@ import { type AttentionContext, AttentionError, type TensorView } from "webgpu-a
 import type { CompiledPlan, PlanSegment } from "webgpu-attention/calibration";
 import { planLinear } from "webgpu-attention/layers";
 import { planSoftmaxAttention, type SoftmaxCallOptions, type SoftmaxTensors } from "webgpu-attention/softmax";
+import { attendOnce } from "../attend-once.js";
 import { fail } from "../check.js";
+import { planTotals } from "../plan-totals.js";
 import {
   type Projection,
   projectionsOf,
@@ -129,11 +131,7 @@ function joined(stages: readonly Stage[], destroy: () => void): SourcedPlan {
     });
   };
   return {
-    passes: stages.flatMap(({ plan }) => plan.passes),
-    cost: stages.reduce(
-      (sum, { plan: { cost } }) => ({ flops: sum.flops + cost.flops, bytes: sum.bytes + cost.bytes }),
-      { flops: 0, bytes: 0 },
-    ),
+    ...planTotals(stages),
     record: (encoder, tensors, options) => {
       check(tensors);
       // Until all is recorded, there is no pattern to go on with.
@@ -210,28 +208,11 @@ export async function sourcedAttention(
     ...(givenOut && { out: givenOut }),
     ...(givenLse && { lse: givenLse }),
   });
-  const created: TensorView[] = [];
-  const make = (shape: TensorView["shape"]): TensorView => {
-    const view = ctx.empty(shape, "f32");
-    created.push(view);
-    return view;
-  };
-  const [batches, tokens] = hidden.shape;
   const { heads, kvHeads = heads } = options;
-  try {
-    const out = givenOut ?? make([batches, tokens, heads, weights.wv.shape[3] / kvHeads]);
-    const lse =
-      givenLse === true
-        ? { ...make([batches, tokens, heads, 1]), strides: [heads * tokens, 1, tokens, 1] as const }
-        : givenLse || undefined;
-    const result = { out, ...(lse && { lse }) };
-    const tensors = { ...weights, hidden, states, ...(bias && { bias }), ...result };
-    await ctx.submitChecked((encoder) => plan.record(encoder, tensors));
-    return result;
-  } catch (error) {
-    for (const { buffer } of created) buffer.destroy();
-    throw error;
-  } finally {
-    plan.destroy();
-  }
+  const [batches, tokens] = hidden.shape;
+  const out = { shape: [batches, tokens, heads, weights.wv.shape[3] / kvHeads], dtype: "f32" } as const;
+  return attendOnce(ctx, plan, out, { out: givenOut, lse: givenLse }, (outputs) => ({
+    ...{ ...weights, hidden, states, ...(bias && { bias }) },
+    ...outputs,
+  }));
 }
