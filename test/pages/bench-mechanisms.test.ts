@@ -13,7 +13,7 @@ it("measures a mechanism's rows, each output checked first", { timeout: TIMEOUT 
 });
 
 it.each([
-  [["--mechanism", "nothing"], /no "nothing"; there are agent, flow, linear/],
+  [["--mechanism", "nothing"], /no "nothing"; there are agent, flow, interventions, /],
   [["--rounds", "1"], /at least 3/],
   [["--speed"], /--speed/],
 ])("refuses %s", { timeout: TIMEOUT }, async (args, message) => {
