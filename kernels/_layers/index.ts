@@ -16,3 +16,14 @@ export { type Activation, type LinearProblem, type LinearTensors, planLinear } f
 export { type LrpeProblem, type LrpeTensors, planLrpe } from "./lrpe.js";
 export { type MeanPoolProblem, type MeanPoolTensors, planMeanPool } from "./mean-pool.js";
 export { planRmsNorm, type RmsNormProblem, type RmsNormTensors } from "./rms-norm.js";
+export {
+  paddedColumns,
+  splitRows,
+  type WeightDType,
+  type WeightLayout,
+  type WeightMatrix,
+  type WeightPart,
+  type WeightRange,
+  weightBytes,
+  weightRange,
+} from "./weight-matrix.js";
