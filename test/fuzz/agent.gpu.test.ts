@@ -10,10 +10,10 @@ import {
 import { problemOf } from "../../kernels/agent/check-case.js";
 import { planAgentAttention } from "../../kernels/agent/index.js";
 import type { Shape4, TensorView } from "../../src/dispatch/tensor-view.js";
+import { placedData, placedLayout, placedSize } from "../support/placement.js";
 import { normalArray, randomSource } from "../support/random.js";
 import { expectWritten } from "./expect-written.js";
 import { fuzz } from "./fuzz.js";
-import { placedData, placedLayout, placedSize } from "./placement.js";
 import { integer, placement } from "./placement-arbitrary.js";
 
 const grid = fc.tuple(integer(1, 8), integer(1, 12));

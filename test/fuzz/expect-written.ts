@@ -1,6 +1,6 @@
 import type { AttentionContext, TensorView } from "../../src/index.js";
 import { difference } from "../support/compare.js";
-import { type PlacedLayout, placedSize, places } from "./placement.js";
+import { type PlacedLayout, placedSize, places } from "../support/placement.js";
 
 /** Throws, with the numbers, unless the output agrees with the reference and nothing beside it was written. */
 export async function expectWritten(

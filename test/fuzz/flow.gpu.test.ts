@@ -6,9 +6,9 @@ import { lengthsOf, makeCaseInputs, withHiddenNaN } from "../../kernels/flow/che
 import { flowStateShape, planFlowAttention } from "../../kernels/flow/index.js";
 import { flowAttentionReference } from "../../kernels/flow/reference.js";
 import type { Shape4 } from "../../src/dispatch/tensor-view.js";
+import { placedData, placedLayout, placedSize } from "../support/placement.js";
 import { expectWritten } from "./expect-written.js";
 import { fuzz } from "./fuzz.js";
-import { placedData, placedLayout, placedSize } from "./placement.js";
 import { integer, placement } from "./placement-arbitrary.js";
 
 /** A share of the tokens for each batch entry, or none given. */

@@ -6,7 +6,8 @@ import { stagesOf } from "../../src/hooks/intervention/stages.js";
 import { type InterventionRun, runIntervention } from "../support/intervention-run.js";
 import { normalArray, randomSource } from "../support/random.js";
 import { fuzz } from "./fuzz.js";
-import { integer } from "./placement-arbitrary.js";
+import { integer, placement } from "./placement-arbitrary.js";
+import { seldom } from "./softmax-arbitrary.js";
 
 const strength = fc.constantFrom(0, 0.15, 0.4, 0.75, 1);
 const mix: fc.Arbitrary<HeadOperation> = fc.oneof(
@@ -60,6 +61,24 @@ function isFirst(listed: readonly HeadOperation[]): boolean {
   );
 }
 
+/** Parts of the keys, of both batch entries: how many there are is known only later. */
+const shares = fc.tuple(integer(0, 100), integer(0, 100));
+
+const options = fc.record({
+  causal: fc.boolean(),
+  queryOffset: seldom(fc.oneof(integer(-4, 30), fc.constant("end" as const))),
+  left: seldom(integer(0, 9)),
+  right: seldom(integer(0, 9)),
+  softcap: seldom(fc.constantFrom(0.5, 3)),
+  hasSlopes: seldom(fc.constant(true)),
+  hasSinks: seldom(fc.constant(true)),
+  masked: seldom(fc.constant(true)),
+  starts: seldom(shares),
+  lengths: seldom(shares),
+  rope: seldom(fc.record({ dim: fc.constantFrom(2, 4), interleaved: fc.boolean(), theta: fc.constant(30) })),
+  bias: seldom(fc.constantFrom<"finite" | "hides">("finite", "hides")),
+});
+
 const problem = fc
   .record({
     batches: integer(1, 2),
@@ -70,30 +89,46 @@ const problem = fc
     headDim: fc.constantFrom(4, 7, 16),
     valueDim: fc.constantFrom(4, 5, 16),
     dtype: fc.constantFrom<"f32" | "f16">("f32", "f32", "f16"),
-    causal: fc.boolean(),
-    left: fc.option(integer(0, 9), { nil: undefined }),
-    hasSinks: fc.boolean(),
-    masked: fc.boolean(),
-    hasBias: fc.boolean(),
+    options,
     seed: integer(0, 999),
+    buffers: fc.boolean(),
+    placements: fc.record({
+      ...{ q: placement, k: placement, v: placement, out: placement, lse: placement, bias: placement },
+    }),
     chains: fc.array(operations, { minLength: 8, maxLength: 8 }),
   })
-  .map(({ more, group, causal, left, hasSinks, masked, hasBias, chains, ...sizes }): InterventionRun => {
+  .map(({ more, group, options, chains, ...sizes }): InterventionRun => {
+    const { causal, left, right, hasSlopes, hasSinks, masked, starts, lengths, bias, ...plain } = options;
     const heads = sizes.kvHeads * group;
     const tokensK = sizes.tokensQ + more;
     const random = randomSource(sizes.seed + 1);
+    const keysOf = (given: readonly number[], most: number) =>
+      given.slice(0, sizes.batches).map((share) => Math.floor((share / 100) * most));
+    const chosen = {
+      ...{ causal, ...plain },
+      ...((left !== undefined || right !== undefined) && {
+        window: { ...(left !== undefined && { left }), ...(right !== undefined && { right }) },
+      }),
+      ...(hasSlopes && { alibiSlopes: Array.from({ length: heads }, (_, h) => 0.5 / (1 + h)) }),
+      ...(hasSinks && { sinkLogits: normalArray(heads, random) }),
+      ...(starts && { keyStarts: keysOf(starts, tokensK / 2) }),
+      ...(lengths && { keyLengths: keysOf(lengths, tokensK) }),
+      ...(masked && {
+        keyMask: Array.from({ length: sizes.batches * tokensK }, () => (random() < 0.8 ? 1 : 0)),
+      }),
+    };
     return {
       ...{ ...sizes, heads, tokensK },
-      options: {
-        causal,
-        ...(left !== undefined && { window: { left } }),
-        ...(hasSinks && { sinkLogits: normalArray(heads, random) }),
-        ...(masked && {
-          keyMask: Array.from({ length: sizes.batches * tokensK }, () => (random() < 0.8 ? 1 : 0)),
-        }),
-      },
-      ...(hasBias && {
-        bias: { shape: [1, sizes.tokensQ, 1, tokensK], data: normalArray(sizes.tokensQ * tokensK, random) },
+      options: Object.fromEntries(
+        Object.entries(chosen).filter(([, value]) => value !== undefined),
+      ) as InterventionRun["options"] & object,
+      ...(bias && {
+        bias: {
+          shape: [1, sizes.tokensQ, 1, tokensK],
+          data: normalArray(sizes.tokensQ * tokensK, random).map((x) =>
+            bias === "hides" && x > 0.8 ? Number.NEGATIVE_INFINITY : x,
+          ),
+        },
       }),
       operations: Array.from(
         { length: sizes.batches },

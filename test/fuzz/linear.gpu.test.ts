@@ -5,10 +5,10 @@ import { type LinearCase, TOLERANCE_F16, TOLERANCE_F32 } from "../../kernels/lin
 import { planLinearAttention } from "../../kernels/linear/index.js";
 import { linearAttentionReference } from "../../kernels/linear/reference.js";
 import type { Shape4 } from "../../src/dispatch/tensor-view.js";
+import { placedData, placedLayout, placedSize } from "../support/placement.js";
 import { normalArray, randomSource } from "../support/random.js";
 import { expectWritten } from "./expect-written.js";
 import { fuzz } from "./fuzz.js";
-import { placedData, placedLayout, placedSize } from "./placement.js";
 import { integer, placement } from "./placement-arbitrary.js";
 
 const linearCase: fc.Arbitrary<LinearCase> = fc.record(

@@ -12,10 +12,10 @@ import { planMixtureOfHeadAttention } from "../../kernels/moh/index.js";
 import { mixtureOfHeadReference, projectionReference } from "../../kernels/moh/reference.js";
 import type { Shape4, TensorView } from "../../src/dispatch/tensor-view.js";
 import { difference } from "../support/compare.js";
+import { type PlacedLayout, placedData, placedLayout, placedSize } from "../support/placement.js";
 import { normalArray, randomSource } from "../support/random.js";
 import { expectWritten } from "./expect-written.js";
 import { fuzz } from "./fuzz.js";
-import { type PlacedLayout, placedData, placedLayout, placedSize } from "./placement.js";
 import { integer, placement } from "./placement-arbitrary.js";
 
 const storage = fc.constantFrom<"f32" | "f16">("f32", "f16");

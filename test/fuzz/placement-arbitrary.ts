@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import type { Placement } from "./placement.js";
+import type { Placement } from "../support/placement.js";
 
 export const integer = (min: number, max: number) => fc.integer({ min, max });
 

@@ -10,9 +10,9 @@ import { makeInputs, withHiddenNaN } from "../../kernels/linear/prefix/check-cas
 import { planPrefixSoftmaxAttention, prefixSoftmaxStateShape } from "../../kernels/linear/prefix/index.js";
 import { prefixSoftmaxReference } from "../../kernels/linear/prefix/reference.js";
 import type { Shape4, TensorView } from "../../src/dispatch/tensor-view.js";
+import { placedData, placedLayout, placedSize } from "../support/placement.js";
 import { expectWritten } from "./expect-written.js";
 import { fuzz } from "./fuzz.js";
-import { placedData, placedLayout, placedSize } from "./placement.js";
 import { integer, placement } from "./placement-arbitrary.js";
 
 const prefixCase: fc.Arbitrary<PrefixSoftmaxCase> = fc

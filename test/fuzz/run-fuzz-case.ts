@@ -1,13 +1,13 @@
 import { type DenseData, makeCaseInputs, rounded } from "../../kernels/softmax/case-inputs.js";
-import { type SoftmaxCase, shapesOf, TOLERANCE_F16, TOLERANCE_F32 } from "../../kernels/softmax/cases.js";
+import { shapesOf, TOLERANCE_F16, TOLERANCE_F32 } from "../../kernels/softmax/cases.js";
 import { withHiddenNaN } from "../../kernels/softmax/check-case.js";
 import type { SoftmaxConfiguration } from "../../kernels/softmax/configuration.js";
 import { planSoftmaxAttention } from "../../kernels/softmax/index.js";
-import type { SoftmaxOptions } from "../../kernels/softmax/options.js";
 import { softmaxAttentionReference } from "../../kernels/softmax/reference.js";
-import { BufferUsage } from "../../src/dispatch/buffer-usage.js";
 import type { Shape4 } from "../../src/dispatch/tensor-view.js";
 import type { AttentionContext } from "../../src/index.js";
+import { optionsInBuffers } from "../support/option-buffers.js";
+import { placedData, placedLayout, placedSize } from "../support/placement.js";
 import { normalArray, randomSource } from "../support/random.js";
 import {
   registerConfiguration,
@@ -15,10 +15,7 @@ import {
   stagedConfiguration,
 } from "../support/softmax-configurations.js";
 import { expectWritten } from "./expect-written.js";
-import { placedData, placedLayout, placedSize } from "./placement.js";
 import type { FuzzCase } from "./softmax-arbitrary.js";
-
-type Options = ReturnType<typeof makeCaseInputs>["options"];
 
 /** Throws, with the numbers, unless the outputs agree with the reference and nothing beside them was written. */
 export async function runFuzzCase(ctx: AttentionContext, fuzz: FuzzCase): Promise<void> {
@@ -53,7 +50,7 @@ export async function runFuzzCase(ctx: AttentionContext, fuzz: FuzzCase): Promis
   };
 
   try {
-    const given = fuzz.buffers ? inBuffers(ctx, problem, made.options, buffers) : made.options;
+    const given = fuzz.buffers ? optionsInBuffers(ctx, problem.tokensK, made.options, buffers) : made.options;
     const plan = await planSoftmaxAttention(
       ctx,
       { ...given, ...tensors },
@@ -85,41 +82,4 @@ function configurationOf(ctx: AttentionContext, { problem, kernel }: FuzzCase): 
   if (kernel === "staged") return stagedConfiguration(problem, capabilities.f16);
   const subgroups = kernel === "registers with subgroups" && capabilities.subgroups;
   return registerConfiguration(problem, { ...capabilities, subgroups }, { columns: 3, keysPerSplit: 24 });
-}
-
-/** The options with their arrays uploaded, in the forms that `SoftmaxOptions` describes. */
-function inBuffers(
-  ctx: AttentionContext,
-  problem: SoftmaxCase,
-  { keyStarts, keyLengths, keyMask, sinkLogits, ...plain }: Options,
-  created: GPUBuffer[],
-): Omit<SoftmaxOptions, "bias"> {
-  const upload = (data: Uint32Array<ArrayBuffer> | Float32Array<ArrayBuffer>): GPUBuffer => {
-    const usage = BufferUsage.COPY_SRC | BufferUsage.COPY_DST;
-    const buffer = ctx.device.createBuffer({ size: data.byteLength, usage });
-    ctx.device.queue.writeBuffer(buffer, 0, data);
-    created.push(buffer);
-    return buffer;
-  };
-  return {
-    ...plain,
-    ...(keyStarts && { keyStarts: upload(Uint32Array.from(keyStarts)) }),
-    ...(keyLengths && { keyLengths: upload(Uint32Array.from(keyLengths)) }),
-    ...(keyMask && { keyMask: upload(maskBits(keyMask, problem)) }),
-    ...(sinkLogits && { sinkLogits: upload(Float32Array.from(sinkLogits)) }),
-  };
-}
-
-/** [B, ceil(Tk / 32)] words, lowest bit first; the bits past the last key are set, since nobody may mind them. */
-function maskBits(
-  mask: readonly number[],
-  { batches, tokensK }: { batches: number; tokensK: number },
-): Uint32Array<ArrayBuffer> {
-  const words = Math.ceil(tokensK / 32);
-  const bits = new Uint32Array(batches * words).fill(0xffffffff);
-  mask.forEach((visible, i) => {
-    const key = i % tokensK;
-    if (!visible) bits[Math.floor(i / tokensK) * words + (key >> 5)]! &= ~(1 << (key & 31));
-  });
-  return bits;
 }

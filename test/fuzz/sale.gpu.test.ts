@@ -7,8 +7,8 @@ import { type SaleCase, shapesOf } from "../../kernels/sale/cases.js";
 import { checkRun, makeCaseInputs } from "../../kernels/sale/check-case.js";
 import { planSaleAttention } from "../../kernels/sale/index.js";
 import type { Shape4 } from "../../src/dispatch/tensor-view.js";
+import { placedData, placedLayout, placedSize, places } from "../support/placement.js";
 import { fuzz } from "./fuzz.js";
-import { placedData, placedLayout, placedSize, places } from "./placement.js";
 import { integer, placement } from "./placement-arbitrary.js";
 
 /** Widths come from a few: each costs a compilation of every kernel. */

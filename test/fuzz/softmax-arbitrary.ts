@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import type { CaseOptions, SoftmaxCase } from "../../kernels/softmax/cases.js";
-import type { Placement } from "./placement.js";
+import type { Placement } from "../support/placement.js";
 
 /** A case, and everything beside it that must not change its result. */
 export interface FuzzCase {
@@ -14,7 +14,7 @@ export interface FuzzCase {
 }
 
 /** Absent three times in four: with all options present each time, few keys would ever be visible. */
-const seldom = <T>(arbitrary: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> =>
+export const seldom = <T>(arbitrary: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> =>
   fc.oneof(
     { withCrossShrink: true },
     { weight: 3, arbitrary: fc.constant(undefined) },

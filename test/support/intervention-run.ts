@@ -1,13 +1,16 @@
 import type { SoftmaxOptions } from "../../kernels/softmax/index.js";
 import { asStored } from "../../src/dispatch/float16.js";
+import { stridesOf } from "../../src/dispatch/tensor-view.js";
 import { type HeadOperations, planIntervenedAttention } from "../../src/hooks/index.js";
 import type { DenseTensor } from "../../src/hooks/reference/dense-tensor.js";
 import { type InterventionInputs, interventionReference } from "../../src/hooks/reference/intervene.js";
 import type { AttentionContext, Shape4, TensorView } from "../../src/index.js";
 import { difference } from "./compare.js";
+import { optionsInBuffers } from "./option-buffers.js";
+import { type Placement, placedData, placedLayout, placedSize } from "./placement.js";
 import { normalArray, randomSource } from "./random.js";
 
-/** Options for the kernels, and the same for the reference, which takes a bias where kernels take ALiBi, mods and rotary embedding. */
+/** Options for the kernels, and the same for the reference, which takes a bias where kernels take mods. */
 export interface InterventionRun {
   readonly batches?: number;
   readonly tokensQ: number;
@@ -28,6 +31,10 @@ export interface InterventionRun {
   readonly seed?: number;
   /** Standard deviation of queries. Default 1. */
   readonly spread?: number;
+  /** Where tensors lie in their buffers. Default dense. */
+  readonly placements?: Partial<Record<"q" | "k" | "v" | "out" | "lse" | "bias", Placement>>;
+  /** Whether lengths, masks and sink logits are given as GPU buffers. Default false. */
+  readonly buffers?: boolean;
 }
 
 export interface InterventionErrors {
@@ -65,22 +72,29 @@ export async function runIntervention(
   const q = make([batches, tokensQ, heads, headDim], dtype, run.spread ?? 1);
   const k = make([batches, tokensK, kvHeads, headDim], kvDtype);
   const v = make([batches, tokensK, kvHeads, valueDim], kvDtype);
-  const nan = (count: number) => new Float32Array(count).fill(Number.NaN);
-  const rows = batches * tokensQ * heads;
-  const upload = ({ data, shape }: DenseTensor, stored: "f32" | "f16" = "f32") =>
-    ctx.fromArray(data, shape, stored);
-  const tensors = {
-    q: upload(q, dtype),
-    k: upload({ ...k, data: hiddenNaN(k.data, k.shape, options) }, kvDtype),
-    v: upload({ ...v, data: hiddenNaN(v.data, v.shape, options) }, kvDtype),
-    ...(bias && { bias: biasView(upload(bias)) }),
-    ...(hidden && { hidden: upload({ ...hidden, shape: [batches, tokensK, 1, hidden.shape[3]] }) }),
-    out: ctx.fromArray(nan(rows * valueDim), [batches, tokensQ, heads, valueDim], dtype),
-    lse: ctx.fromArray(nan(rows), [batches, tokensQ, heads, 1]),
+  const place = (
+    name: keyof NonNullable<InterventionRun["placements"]>,
+    shape: Shape4,
+    data: ArrayLike<number> | undefined,
+    stored: "f32" | "f16" = "f32",
+  ): TensorView => {
+    const layout = placedLayout(shape, stored, run.placements?.[name] ?? DENSE);
+    const memory = data ? placedData(layout, data) : new Float32Array(placedSize(layout)).fill(Number.NaN);
+    return { ...layout, buffer: ctx.fromArray(memory, [1, 1, 1, memory.length], stored).buffer };
   };
+  const tensors = {
+    q: place("q", q.shape, q.data, dtype),
+    k: place("k", k.shape, hiddenNaN(k.data, k.shape, options), kvDtype),
+    v: place("v", v.shape, hiddenNaN(v.data, v.shape, options), kvDtype),
+    ...(bias && { bias: biasView(place("bias", bias.shape, bias.data)) }),
+    ...(hidden && { hidden: ctx.fromArray(hidden.data, [batches, tokensK, 1, hidden.shape[3]]) }),
+    out: place("out", [batches, tokensQ, heads, valueDim], undefined, dtype),
+    lse: place("lse", [batches, tokensQ, heads, 1], undefined),
+  };
+  const created = Object.values(tensors).map(({ buffer }) => buffer);
   try {
     const plan = await planIntervenedAttention(ctx, {
-      ...options,
+      ...(run.buffers ? optionsInBuffers(ctx, tokensK, options, created) : options),
       ...tensors,
       ...(operations && { heads: operations }),
     });
@@ -108,14 +122,17 @@ export async function runIntervention(
       written,
     };
   } finally {
-    for (const { buffer } of Object.values(tensors)) buffer.destroy();
+    for (const buffer of created) buffer.destroy();
   }
 }
+
+const DENSE: Placement = { order: [0, 1, 2, 3], padding: [0, 0, 0, 0], offset: 0 };
 
 /** The same memory with the axes that the kernels' option has: [batch, heads, queries, keys]. */
 function biasView(view: TensorView): TensorView {
   const [b, i, h, j] = view.shape;
-  return { ...view, shape: [b, h, i, j], strides: [i * h * j, j, h * j, 1] };
+  const [sb, si, sh, sj] = stridesOf(view);
+  return { ...view, shape: [b, h, i, j], strides: [sb, sh, si, sj] };
 }
 
 function hiddenEntries({ data, shape }: DenseTensor, batches: number) {

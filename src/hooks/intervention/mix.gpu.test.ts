@@ -140,17 +140,31 @@ const PROBLEMS: [string, Omit<InterventionRun, "operations" | "heads">][] = [
     },
   ],
   [
-    "ALiBi",
+    "soft cap, ALiBi and rotary embedding",
     {
-      ...{ tokensQ: 17, options: { causal: true, alibiSlopes: SLOPES } },
-      reference: {
-        bias: {
-          shape: [1, 17, HEADS, 17],
-          data: Array.from({ length: 17 * HEADS * 17 }, (_, n) => {
-            const [i, h, j] = [Math.floor(n / (17 * HEADS)), Math.floor(n / 17) % HEADS, n % 17];
-            return -SLOPES[h]! * Math.abs(i - j);
-          }),
-        },
+      ...{ tokensQ: 13, tokensK: 17, batches: 2, kvHeads: HEADS / 2 },
+      options: { causal: true, softcap: 2, alibiSlopes: SLOPES, rope: { dim: 6, theta: 50 } },
+    },
+  ],
+  [
+    "rotary embedding of pairs side by side, neither causal nor whole",
+    { tokensQ: 12, options: { rope: { interleaved: true, theta: 20 }, window: { right: 5 } } },
+  ],
+  [
+    "strides, offsets and options in buffers",
+    {
+      ...{ tokensQ: 12, tokensK: 15, batches: 2, kvHeads: HEADS / 2, headDim: 6, valueDim: 5, buffers: true },
+      placements: {
+        q: { order: [0, 2, 1, 3], padding: [0, 1, 0, 2], offset: 3 },
+        k: { order: [2, 1, 0, 3], padding: [1, 0, 0, 1], offset: 0 },
+        v: { order: [1, 0, 2, 3], padding: [0, 0, 2, 0], offset: 5 },
+        out: { order: [2, 0, 1, 3], padding: [0, 0, 1, 3], offset: 2 },
+        lse: { order: [0, 1, 2, 3], padding: [0, 2, 1, 0], offset: 7 },
+      },
+      options: {
+        ...{ causal: true, queryOffset: "end", keyStarts: [0, 2], keyLengths: [15, 13] },
+        keyMask: Array.from({ length: 30 }, (_, n) => (n % 4 === 2 ? 0 : 1)),
+        sinkLogits: normalArray(HEADS, random),
       },
     },
   ],

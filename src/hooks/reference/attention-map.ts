@@ -1,5 +1,7 @@
+import type { RotaryOptions } from "webgpu-attention/softmax";
 import { type DenseTensor, headRows } from "./dense-tensor.js";
 import { isVisible, type MaskOptions, positionOf } from "./mask.js";
+import { rotated } from "./rotary.js";
 
 /** The attention of one head as a matrix, in float64. What every other file of this folder takes and gives. */
 export interface AttentionMap {
@@ -22,8 +24,14 @@ export interface AttentionInputs extends MaskOptions {
   readonly q: DenseTensor;
   /** Query head h reads head ⌊h / (Hq / Hkv)⌋ of k and v. */
   readonly k: DenseTensor;
+  /** Turns queries by their positions, keys by their indices; mean queries by those of the rows that they stand for. */
+  readonly rope?: RotaryOptions;
   /** Default 1 / √D. */
   readonly scale?: number;
+  /** c > 0: scores become c tanh(s / c). */
+  readonly softcap?: number;
+  /** [Hq] taken from the scores, times the distance. */
+  readonly alibiSlopes?: ArrayLike<number>;
   /** Added to the scores: [1 or B, 1 or Tq, 1 or Hq, 1 or Tk]. −∞ hides a key. */
   readonly bias?: DenseTensor;
   /** [Hq] */
@@ -34,7 +42,7 @@ export function kvHeadOf(inputs: { readonly q: DenseTensor; readonly k: DenseTen
   return Math.floor(h / (inputs.q.shape[2] / inputs.k.shape[2]));
 }
 
-/** softmax(q kᵀ · scale + bias) of a head, with what its mask hides left out. */
+/** softmax(q kᵀ · scale + bias), with all terms, of a head, with what its mask hides left out. */
 export function attentionMap(inputs: AttentionInputs, b: number, h: number): AttentionMap {
   return mapOfQueries(inputs, headRows(inputs.q, b, h), b, h);
 }
@@ -46,22 +54,25 @@ export function mapOfQueries(
   b: number,
   h: number,
 ): AttentionMap {
-  const { q, k, scale = 1 / Math.sqrt(q.shape[3]), bias, sinkLogits } = inputs;
-  const keyRows = headRows(k, b, kvHeadOf(inputs, h));
-  const [queries, keys] = [queryRows.length, keyRows.length];
+  const { q, k, scale = 1 / Math.sqrt(q.shape[3]), softcap, alibiSlopes, bias, sinkLogits, rope } = inputs;
+  const given = headRows(k, b, kvHeadOf(inputs, h));
+  const [queries, keys] = [queryRows.length, given.length];
+  const offset = positionOf(inputs, keys, queries, b, 0);
+  const turned = (rows: readonly Float64Array[], first: number) =>
+    rope ? rows.map((row, n) => rotated(row, first + n, rope)) : rows;
+  const [placed, keyRows] = [turned(queryRows, offset), turned(given, 0)];
   const scores = new Float64Array(queries * keys).fill(-Infinity);
   for (let i = 0; i < queries; i++) {
     for (let j = 0; j < keys; j++) {
       if (!isVisible(inputs, keys, queries, b, i, j)) continue;
-      const product = queryRows[i]!.reduce((sum, x, d) => sum + x * keyRows[j]![d]!, 0);
-      scores[i * keys + j] = product * scale + (bias ? broadcast(bias, b, i, h, j) : 0);
+      const score = scale * placed[i]!.reduce((sum, x, d) => sum + x * keyRows[j]![d]!, 0);
+      scores[i * keys + j] =
+        (softcap ? softcap * Math.tanh(score / softcap) : score) -
+        (alibiSlopes ? alibiSlopes[h]! * Math.abs(i + offset - j) : 0) +
+        (bias ? broadcast(bias, b, i, h, j) : 0);
     }
   }
-  return softmaxMap(
-    scores,
-    { queries, keys, offset: positionOf(inputs, keys, queries, b, 0) },
-    sinkLogits?.[h],
-  );
+  return softmaxMap(scores, { queries, keys, offset }, sinkLogits?.[h]);
 }
 
 /** Softmax of rows of scores. A row that sees nothing weighs nothing. */
