@@ -4,10 +4,10 @@ import { bytesOf, checkBindable } from "../../src/dispatch/layout.js";
 import { type Pass, spreadWorkgroups } from "../../src/dispatch/pass.js";
 import { stridesOf, type TensorLayout, type TensorView } from "../../src/dispatch/tensor-view.js";
 import { bindingRange, checkOptions } from "../../src/dispatch/validate.js";
+import { ACTIVATIONS, type Activation, checkActivation } from "./activations.js";
 import kernel from "./gate.wgsl";
 import { compileLayer, type LayerPlan } from "./layer-plan.js";
 import { checkRows, checkShape } from "./layouts.js";
-import { ACTIVATIONS, type Activation, checkActivation } from "./linear.js";
 
 export interface GateProblem {
   /** [B, T, 1, dim] */

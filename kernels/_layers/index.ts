@@ -2,6 +2,7 @@
  * The layers around attention: embedding, normalisation, linear maps, gates, positions, pooling. f32, forward only. Each has a plan
  * function and a kernel of its own; activations are [batch, tokens, 1, dim] views with strides.
  */
+export type { Activation } from "./activations.js";
 export {
   type EmbeddingProblem,
   type EmbeddingTensors,
@@ -12,10 +13,13 @@ export { type GateProblem, type GateTensors, planGate } from "./gate.js";
 export { type L2NormalizeProblem, type L2NormalizeTensors, planL2Normalize } from "./l2-normalize.js";
 export { type LayerNormProblem, type LayerNormTensors, planLayerNorm } from "./layer-norm.js";
 export type { LayerPlan } from "./layer-plan.js";
-export { type Activation, type LinearProblem, type LinearTensors, planLinear } from "./linear.js";
+export { type LinearProblem, type LinearTensors, planLinear } from "./linear.js";
 export { type LrpeProblem, type LrpeTensors, planLrpe } from "./lrpe.js";
+export { type MatmulProblem, type MatmulTensors, planMatmul } from "./matmul.js";
 export { type MeanPoolProblem, type MeanPoolTensors, planMeanPool } from "./mean-pool.js";
+export type { ModulationLayout, NormOptions } from "./prologue.js";
 export { planRmsNorm, type RmsNormProblem, type RmsNormTensors } from "./rms-norm.js";
+export type { StackedWeights } from "./stacked-weights.js";
 export {
   paddedColumns,
   splitRows,

@@ -3,18 +3,15 @@ import { type CompiledPlan, compilePlan } from "../../src/dispatch/compiled-plan
 import type { AttentionContext } from "../../src/dispatch/context.js";
 import { cutWorkgroups } from "../../src/dispatch/cut-workgroups.js";
 import { dispatchFlops } from "../../src/dispatch/dispatch-budget.js";
-import { AttentionError } from "../../src/dispatch/errors.js";
 import { bytesOf, checkBindable, isVec4, transposed } from "../../src/dispatch/layout.js";
 import type { Pass } from "../../src/dispatch/pass.js";
 import { runPasses } from "../../src/dispatch/run-passes.js";
 import { variantKey } from "../../src/dispatch/specialise.js";
 import { stridesOf, type TensorLayout, type TensorView } from "../../src/dispatch/tensor-view.js";
 import { bindingRange, checkLayout, checkOptions } from "../../src/dispatch/validate.js";
+import { ACTIVATIONS, type Activation, checkActivation } from "./activations.js";
 import { checkRows, checkShape } from "./layouts.js";
 import kernel from "./linear.wgsl";
-
-/** `gelu` is the tanh form (arXiv 1606.08415, section 2), `silu` x / (1 + e^-x), `sigmoid` 1 / (1 + e^-x). */
-export type Activation = "none" | "relu" | "tanh" | "gelu" | "silu" | "sigmoid";
 
 export interface LinearProblem {
   /** [B, T, 1, in] */
@@ -41,9 +38,6 @@ export interface LinearTensors {
   /** Written. Its buffer is none of the inputs'. */
   readonly out: TensorView;
 }
-
-/** Numbers of `activation.wgsl`. */
-export const ACTIVATIONS: readonly Activation[] = ["none", "relu", "tanh", "gelu", "silu", "sigmoid"];
 
 /** 64 threads: four groups of rows where they may leave early, else one, so that few rows keep few threads waiting. */
 const TILE = { columnThreads: 16, rowThreads: 4, rows: 8 };
@@ -94,17 +88,6 @@ export function checkLinear(problem: LinearProblem, capabilities: Capabilities):
   checkBindable({ x, weight, bias, residual, out }, capabilities);
   checkActivation("linear activation", activation);
   return { x, weight, bias, residual, out, activation };
-}
-
-/** @throws AttentionError "unsupported" */
-export function checkActivation(subject: string, activation: Activation): void {
-  if (ACTIVATIONS.includes(activation)) return;
-  throw new AttentionError("unsupported", {
-    subject,
-    expected: ACTIVATIONS.join(", "),
-    got: String(activation),
-    fix: "Use one of these, or leave it out for none.",
-  });
 }
 
 /** The passes of a checked problem. Pure: the same problem gives the same passes. */

@@ -1,4 +1,4 @@
-import type { Activation } from "./linear.js";
+import type { Activation } from "./activations.js";
 
 /** A matrix [rows, columns], row-major. Batch and token axes are one here: no layer but the pool tells them apart. */
 export interface Matrix {
@@ -42,14 +42,26 @@ export function l2NormalizeReference(x: Matrix, epsilon: number): Float64Array {
   });
 }
 
-const ACTIVATIONS: Readonly<Record<Activation, (x: number) => number>> = {
+export const ACTIVATION_FUNCTIONS: Readonly<Record<Activation, (x: number) => number>> = {
   none: (x) => x,
   relu: (x) => Math.max(x, 0),
   tanh: Math.tanh,
   gelu: (x) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3))),
+  "gelu-erf": (x) => 0.5 * x * (1 + errorFunction(x / Math.SQRT2)),
   silu: (x) => x / (1 + Math.exp(-x)),
   sigmoid: (x) => 1 / (1 + Math.exp(-x)),
 };
+
+/** Of the series 2 / sqrt(pi) e^(-x²) sum of 2^n x^(2n+1) / (2n+1)!!, whose terms all have one sign; from 6 on it is 1 in float64. */
+function errorFunction(x: number): number {
+  if (Math.abs(x) > 6) return Math.sign(x);
+  let [term, sum] = [x, 0];
+  for (let n = 1; Math.abs(term) > 1e-18 * Math.abs(sum); n++) {
+    sum += term;
+    term *= (2 * x * x) / (2 * n + 1);
+  }
+  return ((2 / Math.sqrt(Math.PI)) * sum) / Math.exp(x * x);
+}
 
 /** scale x / sqrt(mean of x² + epsilon); no scale is 1. */
 export function rmsNormReference(x: Matrix, epsilon: number, scale?: ArrayLike<number>): Float64Array {
@@ -65,7 +77,10 @@ export function gateReference(
   gate: ArrayLike<number>,
   activation: Activation,
 ): Float64Array {
-  return Float64Array.from({ length: x.length }, (_, n) => x[n]! * ACTIVATIONS[activation](gate[n]!));
+  return Float64Array.from(
+    { length: x.length },
+    (_, n) => x[n]! * ACTIVATION_FUNCTIONS[activation](gate[n]!),
+  );
 }
 
 /** [x cos, x sin] of position times theta^(-2c / C), with c counted through all heads. x dense [B, T, H, D]. */
@@ -105,7 +120,7 @@ export function linearReference(
         product += x.data[r * x.columns + i]! * weight.data[i * weight.columns + o]!;
       }
       const place = r * weight.columns + o;
-      out[place] = ACTIVATIONS[activation](product) + (residual?.[place] ?? 0);
+      out[place] = ACTIVATION_FUNCTIONS[activation](product) + (residual?.[place] ?? 0);
     }
   }
   return out;

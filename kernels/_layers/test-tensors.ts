@@ -3,6 +3,8 @@ import { elementCount, type Shape4, type TensorView } from "../../src/dispatch/t
 import { testDevice } from "../../test/support/gpu.js";
 import { normalArray, randomSource } from "../../test/support/random.js";
 import type { LayerPlan } from "./layer-plan.js";
+import { encodeWeights } from "./test-weights.js";
+import type { WeightDType, WeightMatrix } from "./weight-matrix.js";
 
 /**
  * A context that plans what a GPU runs, whatever the adapter: software adapters get variants and sizes of their own, and
@@ -53,6 +55,37 @@ export class TestTensors {
   uploadU32(values: ArrayLike<number>): GPUBuffer {
     const buffer = this.#ctx.device.createBuffer({ size: 4 * values.length, usage: 0x80 | 0x08 });
     this.#ctx.device.queue.writeBuffer(buffer, 0, Uint32Array.from(values));
+    this.#buffers.push(buffer);
+    return buffer;
+  }
+
+  /**
+   * A weight matrix of random numbers of variance 1 / columns, and what it stores of them.
+   *
+   * @param partRows rows of each part; default one part
+   */
+  weights(
+    dtype: WeightDType,
+    rows: number,
+    columns: number,
+    partRows = rows,
+  ): { matrix: WeightMatrix; values: Float64Array } {
+    const data = this.normal(rows * columns).map((value) => value / Math.sqrt(columns));
+    const values = new Float64Array(rows * columns);
+    const parts = Array.from({ length: Math.ceil(rows / partRows) }, (_, part) => {
+      const firstRow = part * partRows;
+      const count = Math.min(partRows, rows - firstRow);
+      const own = data.subarray(firstRow * columns, (firstRow + count) * columns);
+      const encoded = encodeWeights(own, { dtype, rows: count, columns });
+      values.set(encoded.values, firstRow * columns);
+      return { buffer: this.uploadBytes(encoded.bytes), firstRow, rows: count };
+    });
+    return { matrix: { dtype, rows, columns, parts }, values };
+  }
+
+  uploadBytes(bytes: Uint8Array<ArrayBuffer>): GPUBuffer {
+    const buffer = this.#ctx.device.createBuffer({ size: bytes.byteLength, usage: 0x80 | 0x08 | 0x04 });
+    this.#ctx.device.queue.writeBuffer(buffer, 0, bytes);
     this.#buffers.push(buffer);
     return buffer;
   }
