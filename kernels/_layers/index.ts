@@ -18,6 +18,7 @@ export { type LrpeProblem, type LrpeTensors, planLrpe } from "./lrpe.js";
 export { type MatmulProblem, type MatmulTensors, planMatmul } from "./matmul.js";
 export { type MeanPoolProblem, type MeanPoolTensors, planMeanPool } from "./mean-pool.js";
 export type { ModulationLayout, NormOptions } from "./prologue.js";
+export { planQkv, type QkvProblem, type QkvTensors } from "./qkv.js";
 export { planRmsNorm, type RmsNormProblem, type RmsNormTensors } from "./rms-norm.js";
 export type { StackedWeights } from "./stacked-weights.js";
 export {

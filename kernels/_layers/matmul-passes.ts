@@ -86,7 +86,7 @@ function vectorPasses(
   );
 }
 
-function vectorConstants({ threads, lanes, outputs }: VectorSizes, rows: number) {
+export function vectorConstants({ threads, lanes, outputs }: VectorSizes, rows: number) {
   return { THREADS: threads, LANES: lanes, OUTPUTS: outputs, TOKENS: rows };
 }
 
@@ -160,17 +160,17 @@ function statisticsPass(shape: MatmulShape, capabilities: Capabilities): Pass {
     workgroups: spreadWorkgroups(rows, capabilities.limits.maxComputeWorkgroupsPerDimension),
     bindings: { x: { tensor: "x" }, moments: { scratch: STATISTICS, bytes: 8 * rows } },
     uniforms: {
-      params: { ...uniforms(shape, shape.pieces[0]!, capabilities), first_group: 0, groups: rows },
+      params: { ...productUniforms(shape, shape.pieces[0]!, capabilities), first_group: 0, groups: rows },
     },
     cost: { flops: 4 * rows * prologue.inner, bytes: bytesOf(prologue.x) + 8 * rows },
   };
 }
 
-function variantConditions({ prologue }: MatmulShape, capabilities: Capabilities): string[] {
+export function variantConditions({ prologue }: MatmulShape, capabilities: Capabilities): string[] {
   return readsFours(prologue, capabilities) ? ["vec4"] : [];
 }
 
-function productConstants(shape: MatmulShape, piece: WeightPiece): Record<string, number | boolean> {
+export function productConstants(shape: MatmulShape, piece: WeightPiece): Record<string, number | boolean> {
   return {
     ...prologueConstants(shape.prologue),
     WEIGHT: WEIGHT_DTYPES.indexOf(piece.dtype),
@@ -197,7 +197,7 @@ function productBindings(shape: MatmulShape, piece: WeightPiece, vectors: Bindin
   };
 }
 
-function uniforms(shape: MatmulShape, piece: WeightPiece, capabilities: Capabilities) {
+export function productUniforms(shape: MatmulShape, piece: WeightPiece, capabilities: Capabilities) {
   const { bases } = vectorPlaces(shape.vectors);
   const { outScale, residual, out } = shape;
   return {
@@ -229,7 +229,7 @@ function cutPasses(
   const groups = Math.ceil(rows / tile.rows) * Math.ceil(piece.outputs / tile.outputs);
   const products = 2 * prologue.inner * (shape.gated ? 2 : 1);
   const flops = products * rows * piece.outputs;
-  const params = uniforms(shape, piece, capabilities);
+  const params = productUniforms(shape, piece, capabilities);
   const matrix = { dtype: piece.dtype, rows: shape.outputs, columns: shape.columns };
   const share = piece.outputs / outputs;
   const bytes =

@@ -1,35 +1,10 @@
-// A product of few rows: weights are read once, and what counts is reading them in whole pieces. OUTPUTS rows of weights belong to
-// LANES threads side by side, which take its chunks of 16 bytes in turn and add up through workgroup memory; TOKENS rows of x are
-// multiplied at once. With one lane nothing is exchanged: software adapters, where a barrier is dear, take that.
-//
-// Chunks with scales: sum over w x = scale sum over n x + offset sum over x, so that scales are applied once a chunk.
+// A product of few rows: a workgroup owns the outputs of its groups of lanes.
 import package::_shared::workgroup_index::workgroup_index;
-import super::product_io::{ GATED, NORM, chunk_scale, chunk_words, finish, normal_x, params, weight_row, x_place };
-import super::row_moments::row_moments;
+import super::product_io::{ GATED, finish, params };
 import super::row_sum::THREADS;
-import super::weights::{ CHUNK, Q4, Q8, WEIGHT, four_weights };
-
-const LANES: u32 = 16u;
-/// Rows of weights of a thread; gated, the first half are of the first matrix, the others of the second.
-const OUTPUTS: u32 = 4u;
-/// Rows of x.
-const TOKENS: u32 = 1u;
-
-const GROUPS = THREADS / LANES;
-const PRODUCTS = OUTPUTS * TOKENS;
-/// Outputs of a thread.
-const STORED = select(OUTPUTS, OUTPUTS / 2u, GATED);
-
-/// [GROUPS, PRODUCTS, LANES]
-var<workgroup> lane_sums: array<f32, THREADS * PRODUCTS>;
-
-fn group_sum(group: u32, product: u32) -> f32 {
-  var sum = 0.0;
-  for (var lane = 0u; lane < LANES; lane++) {
-    sum += lane_sums[(group * PRODUCTS + product) * LANES + lane];
-  }
-  return sum;
-}
+import super::vector_products::{
+  GROUPS, LANES, OUTPUTS, STORED, TOKENS, group_sum, keep_lane_sums, known_rows, lane_products,
+};
 
 @compute @workgroup_size(THREADS)
 fn main(
@@ -42,57 +17,7 @@ fn main(
     return;
   }
   let first = (index * GROUPS + thread / LANES) * STORED;
-
-  // 1. the rows' statistics
-  var places = array<u32, TOKENS>();
-  var stats = array<vec2f, TOKENS>();
-  for (var m = 0u; m < TOKENS; m++) {
-    places[m] = x_place(m);
-    if (NORM != 0u) {
-      stats[m] = row_moments(m, thread);
-    }
-  }
-
-  // 2. this lane's share of the columns
-  var rows = array<u32, OUTPUTS>();
-  for (var r = 0u; r < OUTPUTS; r++) {
-    rows[r] = weight_row(r >= STORED, first + r % STORED);
-  }
-  var sums = array<f32, PRODUCTS>();
-  for (var chunk = thread % LANES; chunk < params.columns / (4u * CHUNK); chunk += LANES) {
-    var words = array<vec4u, OUTPUTS>();
-    for (var r = 0u; r < OUTPUTS; r++) {
-      words[r] = chunk_words(r >= STORED, rows[r], chunk);
-    }
-    var products = array<f32, PRODUCTS>();
-    var x_sums = array<f32, TOKENS>();
-    for (var i = 0u; i < CHUNK; i++) {
-      var channels = array<vec4f, TOKENS>();
-      for (var m = 0u; m < TOKENS; m++) {
-        channels[m] = normal_x(m, places[m], chunk * CHUNK + i, stats[m]);
-        if (WEIGHT == Q4) {
-          x_sums[m] += dot(channels[m], vec4f(1.0));
-        }
-      }
-      for (var r = 0u; r < OUTPUTS; r++) {
-        let weights = four_weights(words[r], i);
-        for (var m = 0u; m < TOKENS; m++) {
-          products[r * TOKENS + m] += dot(weights, channels[m]);
-        }
-      }
-    }
-    for (var r = 0u; r < OUTPUTS; r++) {
-      var terms = vec2f(1.0, 0.0);
-      if (WEIGHT >= Q8) {
-        terms = chunk_scale(r >= STORED, rows[r], chunk);
-      }
-      for (var m = 0u; m < TOKENS; m++) {
-        sums[r * TOKENS + m] += terms.x * products[r * TOKENS + m] + terms.y * x_sums[m];
-      }
-    }
-  }
-
-  // 3. the lanes' sums, and out
+  var sums = lane_products(known_rows(thread), first, thread % LANES);
   if (LANES == 1u) {
     for (var r = 0u; r < OUTPUTS; r++) {
       for (var m = 0u; m < TOKENS; m++) {
@@ -103,9 +28,7 @@ fn main(
     }
     return;
   }
-  for (var p = 0u; p < PRODUCTS; p++) {
-    lane_sums[(thread / LANES * PRODUCTS + p) * LANES + thread % LANES] = sums[p];
-  }
+  keep_lane_sums(sums, thread);
   workgroupBarrier();
   for (var f = thread; f < GROUPS * STORED * TOKENS; f += THREADS) {
     let group = f / (STORED * TOKENS);
