@@ -6,8 +6,11 @@ import { giftEnhancement, giftOperation, giftSaliency } from "./gift.js";
 import { golden } from "./golden-case.js";
 import { intervene } from "./intervene.js";
 
-// Inputs of the golden file are rounded to float32, and so is what the authors' code makes of them.
-const TOLERANCE = 1e-5;
+// The golden file's float64 values are of inputs that were rounded to float32 in the file: saliency differs by 1.9e-8, ln r by 9e-9, and
+// the bias by alpha = 5 times the former, 9.3e-8.
+const TOLERANCE = 2e-7;
+/** Of what the authors' code makes in float32: 4.8e-7. */
+const TOLERANCE_F32 = 1e-6;
 
 describe("GIFT", () => {
   const { params, tensor, tokensFirst } = golden<{
@@ -37,18 +40,18 @@ describe("GIFT", () => {
     const enhancement = giftEnhancement(maps, regions, saliency, params.alpha);
     expect(enhancement.imageHeads).toEqual(Array.from(tensor("expect.vision_heads")).sort((a, b) => a - b));
     expect(enhancement.questionHeads).toEqual(Array.from(tensor("expect.query_heads")).sort((a, b) => a - b));
-    expect(Math.exp(enhancement.questionBias) / tensor("expect.ratio64")[0]!).toBeCloseTo(1, 5);
+    expect(Math.exp(enhancement.questionBias) / tensor("expect.ratio64")[0]!).toBeCloseTo(1, 7);
     for (let h = 0; h < params.H; h++) {
       const operation = giftOperation(enhancement, regions, h, params.N);
       const after = intervene(inputs, 0, h, operation ? [operation] : []);
       const expected = (name: string, width: number) =>
         Array.from(tensor(name)).slice(h * width, (h + 1) * width);
       const bias = operation?.keys ?? new Float64Array(params.N);
-      expect(difference(bias, expected("expect.bias64", params.N)).maxAbsolute).toBeLessThan(TOLERANCE * 10);
+      expect(difference(bias, expected("expect.bias64", params.N)).maxAbsolute).toBeLessThan(TOLERANCE);
       const row = after.weights.subarray(-params.N);
       expect(difference(row, expected("expect.last_row64", params.N)).maxAbsolute).toBeLessThan(TOLERANCE);
       const out = attend(after, headRows(v, 0, h)).at(-1)!;
-      expect(difference(out, expected("expect.out_last", 16)).maxAbsolute).toBeLessThan(TOLERANCE);
+      expect(difference(out, expected("expect.out_last", 16)).maxAbsolute).toBeLessThan(TOLERANCE_F32);
       // Other rows stay.
       expect(after.weights.subarray(0, -params.N)).toEqual(maps[h]!.weights.subarray(0, -params.N));
     }
