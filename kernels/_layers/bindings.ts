@@ -1,11 +1,11 @@
 /** The names that the layers' passes bind. The build fails where a kernel's WGSL and its list here differ. */
 export const BINDINGS = {
-  embedding: ["params", "ids", "table", "positions", "out"],
+  embedding: ["params", "ids", "table", "positions", "types", "type_ids", "lengths", "out"],
   l2_normalize: ["params", "x", "out"],
   layer_norm: ["params", "x", "scale", "bias", "out"],
   linear: ["params", "x", "weight", "bias", "residual", "out"],
   gate: ["params", "x", "gate", "out"],
-  lrpe: ["params", "x", "out", "steps"],
+  lrpe: ["params", "x", "out", "steps", "lengths"],
   mean_pool: ["params", "x", "lengths", "out"],
   matrix_registers: [
     "params",

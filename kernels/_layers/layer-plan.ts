@@ -1,5 +1,6 @@
 import { CompiledPasses, type Table } from "../../src/dispatch/compiled-passes.js";
 import type { AttentionContext } from "../../src/dispatch/context.js";
+import { sumCosts } from "../../src/dispatch/dispatch-budget.js";
 import type { Pass, PassCost } from "../../src/dispatch/pass.js";
 import type { Profiler } from "../../src/dispatch/profiler.js";
 import { bindTensors, type TensorSpec } from "../../src/dispatch/tensor-set.js";
@@ -22,17 +23,27 @@ export interface LayerPlan<Tensors> {
 }
 
 /** Compiles the one pass of a layer. `specs` names every tensor that the pass binds. */
-export async function compileLayer<Names extends string>(
+export function compileLayer<Names extends string>(
   ctx: AttentionContext,
   pass: Pass,
   specs: Readonly<Record<string, TensorSpec>>,
   tables: Readonly<Record<string, Table>> = {},
 ): Promise<LayerPlan<Partial<Record<Names, TensorView>>>> {
+  return compileLayerPasses(ctx, [pass], specs, tables);
+}
+
+/** Likewise the passes of a layer that has one for each part of its weights. */
+export async function compileLayerPasses<Names extends string>(
+  ctx: AttentionContext,
+  passes: readonly Pass[],
+  specs: Readonly<Record<string, TensorSpec>>,
+  tables: Readonly<Record<string, Table>> = {},
+): Promise<LayerPlan<Partial<Record<Names, TensorView>>>> {
   await ctx.assertAlive();
-  const compiled = await CompiledPasses.compile(ctx, [pass], tables);
+  const compiled = await CompiledPasses.compile(ctx, passes, tables);
   return {
     passes: compiled.passes,
-    cost: pass.cost,
+    cost: sumCosts(passes.map(({ cost }) => cost)),
     record(encoder, tensors, options) {
       ctx.assertUsable();
       compiled.encode(encoder, bindTensors(specs, tensors, ctx.capabilities), options);

@@ -3,12 +3,7 @@ import type { AttentionContext } from "../../src/index.js";
 import { difference } from "../../test/support/compare.js";
 import { testContext } from "../../test/support/gpu.js";
 import { planEmbedding, planL2Normalize, planLayerNorm, planMeanPool, sinusoidalPositions } from "./index.js";
-import {
-  embeddingReference,
-  l2NormalizeReference,
-  layerNormReference,
-  meanPoolReference,
-} from "./reference.js";
+import { l2NormalizeReference, layerNormReference, meanPoolReference } from "./reference.js";
 import { contextAsOnGpu, TestTensors } from "./test-tensors.js";
 
 const TOLERANCE = 1e-5;
@@ -34,42 +29,54 @@ describe.each([
   const nan = (count: number) => new Float32Array(count).fill(Number.NaN);
 
   describe("embedding", () => {
-    test.each(DIMS_AND_LAYOUTS)("dim %i, %s", async (dim, layout) => {
+    test.each([
+      ["f32", 17, "dense", undefined],
+      ["f16", 64, "sparse", 4],
+      ["q8", 65, "dense", 4],
+      ["q4", 130, "sparse", undefined],
+    ] as const)("%s, dim %i, %s, parts of %s rows", async (dtype, dim, layout, partRows) => {
       const [batches, tokens, vocabulary] = [2, 5, 9];
       const upload = uploader(layout);
-      const ids = [0, 8, 3, 3, 1, 2, 0, 0, 7, 4];
-      const table = tensors.normal(vocabulary * dim);
-      const positions = tensors.normal(tokens * dim);
+      // The last id lies past the table's end.
+      const ids = [0, 8, 3, 3, 1, 2, 0, 0, 7, 99];
+      const typeIds = [0, 1, 1, 0, 2, 1, 0, 0, 1, 9];
+      const table = tensors.weights(dtype, vocabulary, dim, partRows);
+      const [positions, types] = [tensors.normal(6 * dim), tensors.normal(3 * dim)];
       const views = {
-        ids: tensors.uploadU32(ids),
-        table: upload(table, [1, 1, vocabulary, dim]),
-        positions: upload(positions, [1, tokens, 1, dim]),
+        positions: upload(positions, [1, 6, 1, dim]),
+        types: upload(types, [1, 3, 1, dim]),
         out: upload(nan(batches * tokens * dim), [batches, tokens, 1, dim]),
       };
-      const { table: tableLayout, positions: positionsLayout, out } = views;
-      const problem = { batches, tokens, table: tableLayout, positions: positionsLayout, out, scale: 2 };
+      // Tokens of the first entry stand at 1 to 5; of the second at -1, which has position 0, to 3.
+      const lengths = [6, 4];
+      const plan = await planEmbedding(ctx, {
+        ...{ batches, tokens, table: table.matrix, scale: 2, lengths: tensors.uploadU32(lengths) },
+        ...views,
+      });
+      const buffers = { ids: tensors.uploadU32(ids), typeIds: tensors.uploadU32(typeIds) };
+      const actual = await tensors.run(plan, { ...buffers, ...views });
 
-      const actual = await tensors.run(await planEmbedding(ctx, problem), views);
-
-      const expected = embeddingReference(ids, { data: table, rows: vocabulary, columns: dim }, 2, {
-        data: positions,
-        rows: tokens,
-        columns: dim,
+      const expected = Float64Array.from({ length: ids.length * dim }, (_, n) => {
+        const [row, c] = [Math.floor(n / dim), n % dim];
+        const position = Math.max(0, lengths[Math.floor(row / tokens)]! - tokens + (row % tokens));
+        const [id, kind] = [Math.min(ids[row]!, vocabulary - 1), Math.min(typeIds[row]!, 2)];
+        return 2 * table.values[id * dim + c]! + positions[position * dim + c]! + types[kind * dim + c]!;
       });
       expect(difference(actual, expected).maxRelative).toBeLessThanOrEqual(TOLERANCE);
     });
 
-    test("without positions, and ids past the table's end", async () => {
-      const table = tensors.normal(6);
-      const views = {
-        ids: tensors.uploadU32([1, 99]),
-        table: tensors.upload(table, [1, 1, 2, 3]),
-        out: tensors.empty([1, 2, 1, 3]),
-      };
-      const plan = await planEmbedding(ctx, { batches: 1, tokens: 2, table: views.table });
-      expect(await tensors.run(plan, views)).toEqual(
-        Float32Array.from([...table.slice(3), ...table.slice(3)]),
+    test("the table alone, and positions from 0", async () => {
+      const { matrix, values } = tensors.weights("f32", 2, 3);
+      const positions = tensors.normal(6);
+      const ids = tensors.uploadU32([1, 0]);
+      const views = { positions: tensors.upload(positions, [1, 2, 1, 3]), out: tensors.empty([1, 2, 1, 3]) };
+      const plain = { batches: 1, tokens: 2, table: matrix };
+      expect(await tensors.run(await planEmbedding(ctx, plain), { ids, out: views.out })).toEqual(
+        Float32Array.from([...values.slice(3), ...values.slice(0, 3)]),
       );
+      const plan = await planEmbedding(ctx, { ...plain, positions: views.positions });
+      const expected = [...values.slice(3), ...values.slice(0, 3)].map((value, n) => value + positions[n]!);
+      expect(difference(await tensors.run(plan, { ids, ...views }), expected).maxRelative).toBeLessThan(1e-6);
     });
 
     test("sinusoidal positions", () => {

@@ -12,6 +12,7 @@ import {
   planMeanPool,
 } from "./index.js";
 import { checkLinear, linearPasses } from "./linear.js";
+import type { WeightMatrix } from "./weight-matrix.js";
 
 const capabilities = minimumCapabilities();
 const layout = (...shape: Shape4): TensorLayout => ({ dtype: "f32", shape });
@@ -22,7 +23,10 @@ const ctx = { capabilities } as AttentionContext;
 const x = layout(2, 3, 1, 8);
 const vector = layout(1, 1, 1, 8);
 const weight = layout(1, 1, 8, 12);
-const table = layout(1, 1, 10, 8);
+const table: WeightMatrix = {
+  ...{ dtype: "q8", rows: 10, columns: 8 },
+  parts: [{ buffer: { size: 368, usage: 0x80 } as GPUBuffer, firstRow: 0, rows: 10 }],
+};
 
 describe("wrong problems are refused before any GPU call", () => {
   const any = (problem: object) => problem as never;
@@ -75,7 +79,7 @@ describe("wrong problems are refused before any GPU call", () => {
     ],
     [
       "embedding: positions",
-      () => planEmbedding(ctx, { batches: 2, tokens: 3, table, positions: layout(1, 4, 1, 8) }),
+      () => planEmbedding(ctx, { batches: 2, tokens: 3, table, positions: layout(1, 2, 1, 8) }),
       "shape",
       /positions/,
     ],

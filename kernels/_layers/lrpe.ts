@@ -13,6 +13,7 @@ import {
 import { bindingRange, checkLayout, checkOptions } from "../../src/dispatch/validate.js";
 import { compileLayer, type LayerPlan } from "./layer-plan.js";
 import { checkNumber, checkShape } from "./layouts.js";
+import { checkLengths } from "./lengths.js";
 import kernel from "./lrpe.wgsl";
 
 export interface LrpeProblem {
@@ -22,8 +23,12 @@ export interface LrpeProblem {
   readonly out?: TensorLayout;
   /** Base of the frequencies theta^(-2c / (H D)), c counted through all heads; at least 1. Default 10000. */
   readonly theta?: number;
+  /** [H D] radians per token, instead of `theta`: learned ones. */
+  readonly frequencies?: ArrayLike<number>;
   /** Position of the first token, an integer from 0. Default 0. */
   readonly firstPosition?: number;
+  /** u32 [B], STORAGE usage: tokens of each sequence after this step, read at every run; row t is at length - T + t. Default none. */
+  readonly lengths?: GPUBuffer;
 }
 
 export interface LrpeTensors {
@@ -32,7 +37,9 @@ export interface LrpeTensors {
   readonly out: TensorView;
 }
 
-type LrpeShape = Required<LrpeProblem>;
+interface LrpeShape extends Required<Pick<LrpeProblem, "x" | "out" | "firstPosition" | "frequencies">> {
+  readonly lengths?: GPUBuffer;
+}
 
 const THREADS = 64;
 
@@ -50,8 +57,8 @@ export async function planLrpe(ctx: AttentionContext, problem: LrpeProblem): Pro
 }
 
 function checkLrpe(problem: LrpeProblem, capabilities: Capabilities): LrpeShape {
-  checkOptions("lrpe", problem, ["x", "out", "theta", "firstPosition"]);
-  const { x, theta = 10_000, firstPosition = 0 } = problem;
+  checkOptions("lrpe", problem, ["x", "out", "theta", "frequencies", "firstPosition", "lengths"]);
+  const { x, theta = 10_000, firstPosition = 0, lengths } = problem;
   checkLayout("x", x, ["f32"]);
   const [batches, tokens, heads, dim] = x.shape;
   const shape: Shape4 = [batches, tokens, heads, 2 * dim];
@@ -67,32 +74,44 @@ function checkLrpe(problem: LrpeProblem, capabilities: Capabilities): LrpeShape 
       firstPosition,
       "Tokens count from 0.",
     );
-  return { x, out, theta, firstPosition };
+  const channels = heads * dim;
+  const frequencies =
+    problem.frequencies ?? Array.from({ length: channels }, (_, c) => theta ** ((-2 * c) / channels));
+  if (frequencies.length !== channels)
+    fail("shape", "frequencies", `${channels} numbers, heads times channels`, frequencies.length, "One for each channel.");
+  if (lengths !== undefined) checkLengths(lengths, batches);
+  return { x, out, frequencies, firstPosition, ...(lengths && { lengths }) };
 }
 
 /** [H, D, 2]: the turns of a token modulo one, in 2^-32, and what rounding left out. */
-function stepsTable({ x, theta }: LrpeShape): Uint32Array<ArrayBuffer> {
-  const channels = x.shape[2] * x.shape[3];
+function stepsTable({ frequencies }: LrpeShape): Uint32Array<ArrayBuffer> {
+  const channels = frequencies.length;
   const steps = new Uint32Array(2 * channels);
   const rests = new Float32Array(steps.buffer);
   for (let c = 0; c < channels; c++) {
-    const turns = (theta ** ((-2 * c) / channels) / (2 * Math.PI)) * 2 ** 32;
+    const turns = (frequencies[c]! / (2 * Math.PI)) * 2 ** 32;
+    // Negative ones turn the other way round.
     steps[2 * c] = Math.round(turns) % 2 ** 32;
     rests[2 * c + 1] = (turns - Math.round(turns)) / 2 ** 32;
   }
   return steps;
 }
 
-function lrpePass({ x, out, firstPosition }: LrpeShape, capabilities: Capabilities): Pass {
+function lrpePass({ x, out, firstPosition, lengths }: LrpeShape, capabilities: Capabilities): Pass {
   const [batches, tokens, heads, dim] = x.shape;
   const groups = Math.ceil(elementCount(x.shape) / THREADS);
   return {
     name: "layers/lrpe",
     kernel,
     variant: "base",
-    constants: { THREADS },
+    constants: { THREADS, HAS_LENGTHS: lengths !== undefined },
     workgroups: spreadWorkgroups(groups, capabilities.limits.maxComputeWorkgroupsPerDimension),
-    bindings: { x: { tensor: "x" }, out: { tensor: "out" }, steps: { table: "steps" } },
+    bindings: {
+      x: { tensor: "x" },
+      out: { tensor: "out" },
+      steps: { table: "steps" },
+      lengths: lengths ? { buffer: lengths } : { unused: true },
+    },
     uniforms: {
       params: {
         strides_x: stridesOf(x),

@@ -4,6 +4,8 @@ import package::_shared::turns::cos_sin;
 import package::_shared::workgroup_index::workgroup_index;
 
 const THREADS: u32 = 64u;
+/// Positions end at the sequences' own lengths.
+const HAS_LENGTHS: bool = false;
 
 struct Params {
   // [batch, tokens, heads, dim], in elements
@@ -23,6 +25,8 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> out: array<f32>;
 /// [heads, dim, 2]: θ_c in 2^-32 turns per token, and what that leaves out, in turns per token, as f32 bits.
 @group(0) @binding(3) var<storage, read> steps: array<u32>;
+/// [batches] tokens of each sequence after this pass.
+@group(0) @binding(4) var<storage, read> lengths: array<u32>;
 
 @compute @workgroup_size(THREADS)
 fn main(
@@ -39,7 +43,10 @@ fn main(
   let token = row % params.tokens;
   let place = vec4u(row / params.tokens, token, channel / params.dim, channel % params.dim);
   // The product wraps at whole turns, so the angle is exact at any position.
-  let position = params.first_position + token;
+  var position = params.first_position + token;
+  if (HAS_LENGTHS) {
+    position = lengths[place.x] - params.tokens + token;
+  }
   let wrapped = bitcast<i32>(position * steps[2u * channel]);
   let turn = cos_sin(f32(wrapped) / 4294967296.0 + f32(position) * bitcast<f32>(steps[2u * channel + 1u]));
   let value = x[params.base_x + dot(place, params.strides_x)];

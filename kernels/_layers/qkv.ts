@@ -1,5 +1,5 @@
 import type { Capabilities } from "../../src/dispatch/capabilities.js";
-import { checkNumber, checkUsage, expectEqual, fail } from "../../src/dispatch/check.js";
+import { checkNumber, expectEqual, fail } from "../../src/dispatch/check.js";
 import { type CompiledPlan, compilePlan } from "../../src/dispatch/compiled-plan.js";
 import type { AttentionContext } from "../../src/dispatch/context.js";
 import { dispatchFlops } from "../../src/dispatch/dispatch-budget.js";
@@ -13,6 +13,7 @@ import {
 import { bindingRange, checkOptions } from "../../src/dispatch/validate.js";
 import { CACHE_DTYPES } from "./cache-dtypes.js";
 import { checkShape } from "./layouts.js";
+import { checkLengths } from "./lengths.js";
 import { checkMatmul, type MatmulShape, withVectors } from "./matmul.js";
 import { checkVector, packVectors } from "./pack-vectors.js";
 import type { PrologueProblem } from "./prologue.js";
@@ -182,19 +183,6 @@ export function checkQkv(problem: QkvProblem, capabilities: Capabilities): QkvSh
     ...(problem.scales && { scales: problem.scales }),
     ...(lengths && { lengths }),
   };
-}
-
-/** @throws AttentionError "shape" or "unsupported" unless it is a buffer of a u32 for each batch entry */
-export function checkLengths(lengths: GPUBuffer, batches: number): void {
-  if (!(lengths?.size >= 4 * batches))
-    fail(
-      "shape",
-      "lengths",
-      `a buffer of ${4 * batches} bytes`,
-      lengths?.size,
-      "One u32 for each batch entry.",
-    );
-  checkUsage("lengths usage", lengths, "STORAGE");
 }
 
 function checkCache(k: TensorLayout, v: TensorLayout, batches: number, capabilities: Capabilities) {

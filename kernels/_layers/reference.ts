@@ -7,21 +7,6 @@ export interface Matrix {
   readonly columns: number;
 }
 
-/** scale table[id] + positions[row mod tokens], in float64. [ids, dim] */
-export function embeddingReference(
-  ids: ArrayLike<number>,
-  table: Matrix,
-  scale: number,
-  positions?: Matrix,
-): Float64Array {
-  const dim = table.columns;
-  return Float64Array.from({ length: ids.length * dim }, (_, n) => {
-    const row = Math.floor(n / dim);
-    const added = positions ? positions.data[(row % positions.rows) * dim + (n % dim)]! : 0;
-    return scale * table.data[ids[row]! * dim + (n % dim)]! + added;
-  });
-}
-
 export function layerNormReference(
   x: Matrix,
   scale: ArrayLike<number>,

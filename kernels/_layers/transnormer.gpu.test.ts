@@ -58,5 +58,11 @@ describe("layers around linear attention", () => {
     const actual = await tensors.run(await planLrpe(ctx, { ...views, firstPosition }), views);
     const expected = lrpeReference(x, shape, 10_000, firstPosition);
     expect(difference(actual, expected).maxRelative).toBeLessThanOrEqual(TOLERANCE);
+    // Learned frequencies, at the end of sequences that are as long as a buffer says.
+    const given = {
+      lengths: tensors.uploadBytes(new Uint8Array(Uint32Array.of(firstPosition + 5, firstPosition + 5).buffer)),
+      frequencies: Array.from({ length: 18 }, (_, c) => 10_000 ** ((-2 * c) / 18)),
+    };
+    expect(await tensors.run(await planLrpe(ctx, { ...views, ...given }), views)).toEqual(actual);
   });
 });

@@ -129,13 +129,12 @@ class StepPlanner {
   async #embed(out: string): Promise<Step> {
     const { ids } = this.#inputs;
     const { table, positions: allPositions } = this.#weights;
-    const shape = this.#rows(table.shape[3]);
-    const positions = { ...allPositions, shape: [1, this.#tokens, 1, table.shape[3]] as const };
+    const shape = this.#rows(table.columns);
+    const positions = { ...allPositions, shape: [1, this.#tokens, 1, table.columns] as const };
     const problem = { batches: this.#batch, tokens: this.#tokens, table, positions, scale: 2 };
     const plan = await planEmbedding(this.#ctx, problem);
     return {
-      record: (encoder, buffers) =>
-        plan.record(encoder, { ids, table, positions, out: buffers.view(out, shape) }),
+      record: (encoder, buffers) => plan.record(encoder, { ids, positions, out: buffers.view(out, shape) }),
       destroy: () => plan.destroy(),
     };
   }

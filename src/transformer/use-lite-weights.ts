@@ -1,5 +1,5 @@
 import { type AttentionContext, AttentionError, type Shape4, type TensorView } from "webgpu-attention";
-import { sinusoidalPositions } from "webgpu-attention/layers";
+import { sinusoidalPositions, type WeightLayout, type WeightMatrix } from "webgpu-attention/layers";
 import type { TfjsTensor } from "./tfjs-weights.js";
 
 export const USE_LITE_MAX_TOKENS = 128;
@@ -38,8 +38,8 @@ export interface UseLiteLayerWeights {
 
 /** Universal Sentence Encoder Lite on the GPU. */
 export interface UseLiteWeights {
-  /** [1, 1, 8002, 256] */
-  readonly table: TensorView;
+  /** [8002, 256] */
+  readonly table: WeightMatrix;
   /** [1, 128, 1, 256] */
   readonly positions: TensorView;
   readonly layers: readonly UseLiteLayerWeights[];
@@ -111,8 +111,11 @@ export function uploadUseLite(ctx: AttentionContext, tensors: Map<string, TfjsTe
     const timing = `${FOLDED}/TransformerStack/Layer_0/AddTimingSignal/TimingSignal/ExpandDims_1`;
     const frequencies = take(timing, 1, TOKEN_DIM / 2);
     const positions = sinusoidalPositions(frequencies, USE_LITE_MAX_TOKENS);
+    const { buffer } = matrix("module/Embeddings_en", TABLE_ROWS, TOKEN_DIM);
+    const table: WeightLayout = { dtype: "f32", rows: TABLE_ROWS, columns: TOKEN_DIM };
     return {
-      table: matrix("module/Embeddings_en", TABLE_ROWS, TOKEN_DIM),
+      // Rows of 256 f32 are as a weight matrix has them.
+      table: { ...table, parts: [{ buffer, firstRow: 0, rows: TABLE_ROWS }] },
       positions: put(positions, [1, USE_LITE_MAX_TOKENS, 1, TOKEN_DIM]),
       layers: [layer(0), layer(1)],
       head: dense(`${HEAD}/weights`, `${HEAD}/bias`, USE_LITE_DIM, USE_LITE_DIM),
