@@ -15,7 +15,8 @@ const NODE_ONLY_GPU_TESTS = [
   "kernels/_calibration/**/*.gpu.test.ts",
   "src/hooks/intervention/{mix,shift}.gpu.test.ts",
   "test/fuzz/**/*.gpu.test.ts",
-  // Reads files.
+  // Read files.
+  "src/transformer/load-checkpoint.gpu.test.ts",
   "test/golden/**/*.gpu.test.ts",
 ];
 const PAGE_TESTS = ["test/pages/**/*.test.ts"];

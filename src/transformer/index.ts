@@ -1,5 +1,30 @@
 /** Models built on the attention of this package, with what they need around it: readers, tokenizers, layers. */
-export type { ModelSource, ReadModelFile } from "./model-source.js";
+export type {
+  AgentConfig,
+  AttentionConfig,
+  DiffusionConfig,
+  FlowConfig,
+  HeadConfig,
+  ImageConfig,
+  LayerConfig,
+  LightningConfig,
+  MlpConfig,
+  ModelConfig,
+  MohConfig,
+  NormConfig,
+  PositionsConfig,
+  SaleConfig,
+  SoftmaxConfig,
+  TokensConfig,
+} from "./config/model-config.js";
+export {
+  type RopeConfig,
+  type RopeScaling,
+  type RopeTable,
+  ropeDependsOnLength,
+  ropeTable,
+} from "./config/rope.js";
+export { type Checkpoint, type LoadCheckpointOptions, loadCheckpoint } from "./load-checkpoint.js";
 export {
   type EncodeOptions,
   type EncodeProgress,
@@ -7,3 +32,10 @@ export {
   type LoadProgress,
   SentenceEncoder,
 } from "./sentence-encoder.js";
+export type { ByteSource } from "./sources/byte-source.js";
+export type { PieceCache } from "./sources/cached-source.js";
+export type { ModelFiles, ModelFilesOptions, ModelSource, ReadModelFile } from "./sources/model-files.js";
+export type { UrlOptions } from "./sources/url-source.js";
+export type { WeightProgress } from "./weights/load-weights.js";
+export type { LoadTimes, ModelWeights } from "./weights/model-weights.js";
+export type { WeightChoice, WeightChoices } from "./weights/plan-slots.js";

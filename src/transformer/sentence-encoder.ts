@@ -1,8 +1,10 @@
 import { type AttentionContext, AttentionError } from "webgpu-attention";
 import { ActivationBuffers } from "./activation-buffers.js";
 import { checkKnown, checkSentences } from "./check-arguments.js";
-import { type ModelSource, modelReader, type ReadWithProgress, throwIfAborted } from "./model-source.js";
+import { modelReader, type ReadWithProgress, throwIfAborted } from "./model-source.js";
 import { batchByLength, type SentenceBatch } from "./sentence-batches.js";
+import type { ModelSource } from "./sources/model-files.js";
+import { parseJson } from "./sources/read-json.js";
 import { readTfjsWeights, type TfjsWeightManifest } from "./tfjs-weights.js";
 import { UnigramTokenizer, type UnigramVocabulary } from "./unigram-tokenizer.js";
 import { UseLiteModel } from "./use-lite-model.js";
@@ -94,7 +96,7 @@ export class SentenceEncoder {
   ): Promise<SentenceEncoder> {
     checkKnown("SentenceEncoder.load", options, ["signal", "onProgress"]);
     const { signal, onProgress } = options;
-    const read = modelReader(source);
+    const read = await modelReader(source);
     const [model, vocabulary] = await Promise.all([
       readJson(read, "model.json", signal),
       readJson(read, "vocab.json", signal),
@@ -228,18 +230,7 @@ async function readJson(
   path: string,
   signal: AbortSignal | undefined,
 ): Promise<unknown> {
-  const text = new TextDecoder().decode(await read(path, signal));
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new AttentionError("format", {
-      subject: path,
-      expected: "JSON",
-      got: `${text.length} characters that begin with ${JSON.stringify(text.slice(0, 20))}`,
-      fix: "Check that the address leads to the model's files and not to a page that says they are missing.",
-      cause,
-    });
-  }
+  return parseJson(path, await read(path, signal));
 }
 
 /** Reads shards and adds up what arrives of them. */

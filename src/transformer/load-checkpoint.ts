@@ -1,0 +1,122 @@
+import { type AttentionContext, AttentionError } from "webgpu-attention";
+import { checkKnown } from "./check-arguments.js";
+import { architectureOf } from "./config/architectures.js";
+import { Fields } from "./config/fields.js";
+import type { ModelConfig } from "./config/model-config.js";
+import type { TensorList } from "./config/tensor-list.js";
+import { type ModelFilesOptions, type ModelSource, modelFiles } from "./sources/model-files.js";
+import { OpenedFiles } from "./sources/opened-files.js";
+import { parseJson } from "./sources/read-json.js";
+import { loadWeights, type WeightProgress } from "./weights/load-weights.js";
+import type { ModelWeights } from "./weights/model-weights.js";
+import { openSafetensors } from "./weights/open-weights.js";
+import type { WeightChoices } from "./weights/plan-slots.js";
+import type { WeightFile } from "./weights/stored-tensor.js";
+
+export interface LoadCheckpointOptions extends ModelFilesOptions {
+  /**
+   * How weight matrices are kept: `"stored"` (default) as the file has them, or rounded to `"f32"`, `"f16"`, `"q8"` or `"q4"`; one for
+   * all, or one for each by its name. Vectors and small tables are f32.
+   */
+  readonly dtype?: WeightChoices;
+  /** SHA-256 of files by their paths (`"model.safetensors"`), 64 hexadecimal digits each: files that have another are refused. */
+  readonly sha256?: Readonly<Record<string, string>>;
+  readonly signal?: AbortSignal;
+  /** Called as weights arrive. */
+  readonly onProgress?: (progress: WeightProgress) => void;
+}
+
+/** A model's description, and its weights on the GPU. */
+export interface Checkpoint {
+  readonly config: ModelConfig;
+  /** The caller's to destroy. */
+  readonly weights: ModelWeights;
+}
+
+const OPTIONS = [
+  "dtype",
+  "sha256",
+  "signal",
+  "onProgress",
+  "fetch",
+  "headers",
+  "retries",
+  "retryDelayMs",
+  "cache",
+];
+
+/**
+ * Loads a model's configuration and weights: `config.json` with `model.safetensors` or its shards (Hugging Face's architectures and
+ * this package's own format; docs/models.md), or one GGUF file (`@huggingface/gguf` is loaded for it).
+ *
+ * Headers and configuration are checked against each other before anything is allocated on the GPU; then weights are read, converted
+ * and uploaded a few MiB at a time.
+ *
+ * @throws AttentionError "format" for files that are missing, damaged or not of one model, naming the field or tensor; "unsupported"
+ *   for an architecture or a type of values that is not known; "dtype" for weights that the wanted type cannot hold; "limit" when the
+ *   GPU has no room; "aborted", "disposed", "device-lost"
+ */
+export async function loadCheckpoint(
+  ctx: AttentionContext,
+  source: ModelSource,
+  options: LoadCheckpointOptions = {},
+): Promise<Checkpoint> {
+  checkKnown("loadCheckpoint", options, OPTIONS);
+  const { dtype = "stored", sha256, signal, onProgress } = options;
+  checkDtype(dtype);
+  const opened = new OpenedFiles(await modelFiles(source, options), sha256, signal);
+  try {
+    const { config, list, files } = await describe(opened, signal);
+    const verify = () => opened.verify();
+    const weights = await loadWeights(ctx, list, files, { dtype, verify, signal, onProgress });
+    return { config, weights };
+  } finally {
+    await opened.close();
+  }
+}
+
+interface Description {
+  readonly config: ModelConfig;
+  readonly list: TensorList;
+  readonly files: readonly WeightFile[];
+}
+
+async function describe(opened: OpenedFiles, signal: AbortSignal | undefined): Promise<Description> {
+  const fields = await readConfiguration(opened);
+  const architecture = architectureOf(fields);
+  const config = architecture.config(fields);
+  const files = await openSafetensors((path) => opened.open(path), signal);
+  const names = new Set(files.flatMap(({ tensors }) => tensors.map(({ name }) => name)));
+  return { config, list: architecture.tensors(config, names), files };
+}
+
+/** `config.json`, with how pixels are scaled from `preprocessor_config.json` where a model of images has one. */
+async function readConfiguration(opened: OpenedFiles): Promise<Fields> {
+  const bytes = await opened.read("config.json");
+  if (!bytes) {
+    throw new AttentionError("format", {
+      subject: "config.json",
+      expected: "the model's configuration",
+      got: "no such file",
+      fix: "Place it beside the weights, or give the address of one .gguf file.",
+    });
+  }
+  const fields = new Fields("config.json", parseJson("config.json", bytes));
+  if (!fields.has("image_size")) return fields;
+  const pixels = await opened.read("preprocessor_config.json");
+  if (!pixels) return fields;
+  const scaling = new Fields("preprocessor_config.json", parseJson("preprocessor_config.json", pixels));
+  const names = ["rescale_factor", "image_mean", "image_std"].filter((name) => scaling.has(name));
+  return fields.with(Object.fromEntries(names.map((name) => [name, scaling.raw(name)])));
+}
+
+function checkDtype(dtype: unknown): void {
+  const known = ["stored", "f32", "f16", "q8", "q4"];
+  if (typeof dtype === "function" || known.includes(dtype as string)) return;
+  throw new AttentionError("dtype", {
+    subject: "dtype",
+    expected: `${known.map((one) => `"${one}"`).join(", ")} or a function of a weight's name`,
+    got: String(dtype),
+    fix: "Leave it out to keep weights as they are stored.",
+  });
+}

@@ -1,0 +1,47 @@
+import type { ByteSource } from "./byte-source.js";
+import { readBytes } from "./byte-source.js";
+import { type HashedSource, hashedSource } from "./hashed-source.js";
+import type { ModelFiles } from "./model-files.js";
+
+/** The files of a model that were opened while it is loaded, to be verified and closed together. */
+export class OpenedFiles {
+  readonly #files: ModelFiles;
+  readonly #sha256: Readonly<Record<string, string>>;
+  readonly #signal: AbortSignal | undefined;
+  readonly #opened: ByteSource[] = [];
+  readonly #hashed: HashedSource[] = [];
+
+  /** @param sha256 of files by their paths, as far as they are known */
+  constructor(files: ModelFiles, sha256: Readonly<Record<string, string>> = {}, signal?: AbortSignal) {
+    this.#files = files;
+    this.#sha256 = sha256;
+    this.#signal = signal;
+  }
+
+  /** @returns undefined where there is no such file */
+  async open(path: string): Promise<ByteSource | undefined> {
+    const source = await this.#files.open(path, this.#signal);
+    if (!source) return undefined;
+    this.#opened.push(source);
+    const expected = Object.hasOwn(this.#sha256, path) ? this.#sha256[path] : undefined;
+    if (expected === undefined) return source;
+    const hashed = await hashedSource(source, expected);
+    this.#hashed.push(hashed);
+    return hashed;
+  }
+
+  /** A whole file; undefined where there is none. */
+  async read(path: string): Promise<Uint8Array<ArrayBuffer> | undefined> {
+    const source = await this.open(path);
+    return source && readBytes(source, 0, source.size, this.#signal);
+  }
+
+  /** @throws AttentionError "format" when a file has another hash than was given for it */
+  async verify(): Promise<void> {
+    for (const source of this.#hashed) await source.verify(this.#signal);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#opened.map((source) => source.close?.()));
+  }
+}

@@ -1,0 +1,18 @@
+import { AttentionError } from "webgpu-attention";
+
+/** A file of weights that is not what its format demands. */
+export function damaged(subject: string, expected: string, got: string, cause?: unknown): AttentionError {
+  return new AttentionError("format", {
+    subject,
+    expected,
+    got,
+    fix: "The file is damaged or not of this format; download or convert it again.",
+    cause,
+  });
+}
+
+/** A value as text, short enough for a message. */
+export function show(value: unknown): string {
+  const text = value === undefined ? "nothing" : String(JSON.stringify(value));
+  return text.length > 80 ? `${text.slice(0, 80)}...` : text;
+}

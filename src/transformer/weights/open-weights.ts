@@ -1,0 +1,91 @@
+import type { ByteSource } from "../sources/byte-source.js";
+import { readBytes } from "../sources/byte-source.js";
+import { damaged, show } from "./file-errors.js";
+import { readSafetensorsHeader } from "./safetensors.js";
+import type { WeightFile } from "./stored-tensor.js";
+
+const SINGLE = "model.safetensors";
+const INDEX = "model.safetensors.index.json";
+const MOST_SHARDS = 1000;
+
+/** Opens a file of weights; whoever calls decides what else happens to its bytes. */
+export type OpenFile = (path: string) => Promise<ByteSource | undefined>;
+
+/**
+ * The files of a model's safetensors weights with their headers read: `model.safetensors`, or the shards that its index lists.
+ *
+ * @throws AttentionError "format" for files that are missing or damaged, or an index that does not agree with its shards; "aborted"
+ */
+export async function openSafetensors(open: OpenFile, signal?: AbortSignal): Promise<WeightFile[]> {
+  const single = await open(SINGLE);
+  if (single) return [await readSafetensorsHeader(single, signal)];
+  const index = await open(INDEX);
+  if (!index) throw damaged("model", `${SINGLE}, or ${INDEX} with its shards`, "neither");
+  const { weightMap, totalSize } = parseIndex(await readBytes(index, 0, index.size, signal));
+  const files: WeightFile[] = [];
+  for (const shard of new Set(weightMap.values())) {
+    const source = await open(shard);
+    if (!source) throw damaged(shard, `the shard that ${INDEX} lists`, "no such file");
+    const file = await readSafetensorsHeader(source, signal);
+    checkShard(shard, file, weightMap);
+    files.push(file);
+  }
+  checkTotal(files, totalSize);
+  return files;
+}
+
+interface Index {
+  /** File by tensor. */
+  readonly weightMap: ReadonlyMap<string, string>;
+  readonly totalSize?: number;
+}
+
+function parseIndex(bytes: Uint8Array): Index {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+  } catch (cause) {
+    throw damaged(INDEX, "JSON in UTF-8", String(cause), cause);
+  }
+  const { weight_map: map, metadata } = (parsed ?? {}) as { weight_map?: unknown; metadata?: unknown };
+  if (typeof map !== "object" || map === null || Array.isArray(map)) {
+    throw damaged(`${INDEX} weight_map`, "an object of file names", show(map));
+  }
+  const weightMap = new Map<string, string>(Object.entries(map));
+  for (const [name, shard] of weightMap) {
+    // A plain name: what leads out of the model's folder comes from a hostile file.
+    if (typeof shard === "string" && /^[\w-][\w.-]*\.safetensors$/.test(shard)) continue;
+    throw damaged(
+      `${INDEX} weight_map "${name}"`,
+      "the name of a .safetensors file beside the index",
+      show(shard),
+    );
+  }
+  const shards = new Set(weightMap.values()).size;
+  if (shards < 1 || shards > MOST_SHARDS) {
+    throw damaged(`${INDEX} weight_map`, `1 to ${MOST_SHARDS} files`, `${shards}`);
+  }
+  const { total_size: totalSize } = (metadata ?? {}) as { total_size?: unknown };
+  if (totalSize === undefined) return { weightMap };
+  if (Number.isSafeInteger(totalSize)) return { weightMap, totalSize: totalSize as number };
+  throw damaged(`${INDEX} metadata.total_size`, "a whole number of bytes", show(totalSize));
+}
+
+function checkShard(shard: string, file: WeightFile, weightMap: ReadonlyMap<string, string>): void {
+  const held = new Set(file.tensors.map(({ name }) => name));
+  for (const name of held) {
+    const listed = weightMap.get(name);
+    if (listed !== shard)
+      throw damaged(`tensor "${name}"`, `in ${listed ?? "no shard"} by ${INDEX}`, `in ${shard}`);
+  }
+  for (const [name, listed] of weightMap) {
+    if (listed === shard && !held.has(name))
+      throw damaged(`tensor "${name}"`, `in ${shard} by ${INDEX}`, "not there");
+  }
+}
+
+function checkTotal(files: readonly WeightFile[], totalSize: number | undefined): void {
+  const bytes = files.flatMap(({ tensors }) => tensors).reduce((sum, { begin, end }) => sum + end - begin, 0);
+  if (totalSize === undefined || totalSize === bytes) return;
+  throw damaged(`${INDEX} metadata.total_size`, `${bytes} bytes, as the shards hold`, `${totalSize}`);
+}
