@@ -1,6 +1,7 @@
 /** Passes that act around softmax attention, from q, k, v, its output and its log-sum-exp. No buffer of size Tq x Tk. */
 
 export type { CompiledPlan, PlanSegment } from "../../src/dispatch/compiled-plan.js";
+export type { TensorSpec } from "../../src/dispatch/tensor-set.js";
 export { chainScoreMods } from "./chain-score-mods.js";
 export {
   type GazeEnhancementProblem,
@@ -19,6 +20,8 @@ export {
 } from "./mix/index.js";
 export type { AttentionMixProblem } from "./mix/problem.js";
 export type { GainStep, HeadSteps, MixStep, PatternStep } from "./mix/types.js";
+export { checkPlainRows } from "./plain-rows.js";
+export { PlanSequence, type Views } from "./plan-sequence.js";
 export { rowTermsLayout } from "./row-terms.js";
 export {
   type AttentionShiftOptions,

@@ -13,6 +13,7 @@ export class ScratchArena {
   readonly #slots: GPUBuffer[] = [];
   #outgrown: GPUBuffer[] = [];
   readonly #held = new Set<GPUBuffer>();
+  readonly #data = new Set<GPUBuffer>();
   #fill: number | undefined;
 
   constructor(device: GPUDevice) {
@@ -40,13 +41,22 @@ export class ScratchArena {
     return buffer;
   }
 
+  /** Numbers that one plan has for itself and no pass writes. They go with `release`. */
+  holdData(words: Uint32Array<ArrayBuffer>): GPUBuffer {
+    const buffer = this.#create("webgpu-attention plan", words.byteLength, words.byteLength);
+    this.#device.queue.writeBuffer(buffer, 0, words);
+    this.#data.add(buffer);
+    return buffer;
+  }
+
   release(buffer: GPUBuffer): void {
     this.#held.delete(buffer);
+    this.#data.delete(buffer);
     buffer.destroy();
   }
 
   get bytes(): number {
-    return [...this.#slots, ...this.#outgrown, ...this.#held].reduce(
+    return [...this.#slots, ...this.#outgrown, ...this.#held, ...this.#data].reduce(
       (sum, buffer) => sum + (buffer?.size ?? 0),
       0,
     );
@@ -66,9 +76,10 @@ export class ScratchArena {
 
   destroy(): void {
     this.trim();
-    for (const buffer of [...this.#slots, ...this.#held]) buffer?.destroy();
+    for (const buffer of [...this.#slots, ...this.#held, ...this.#data]) buffer?.destroy();
     this.#slots.length = 0;
     this.#held.clear();
+    this.#data.clear();
   }
 
   #create(label: string, bytes: number, size: number): GPUBuffer {

@@ -7,10 +7,9 @@ export interface AttentionOutputs {
   readonly lse?: TensorView;
 }
 
-/** A view of [B, T, H, 1] with each head's tokens side by side, strides [H T, 1, T, 1]. */
-export function byHead(view: TensorView): TensorView {
-  const [, tokens, heads] = view.shape;
-  return { ...view, strides: [heads * tokens, 1, tokens, 1] };
+/** Numbers of heads [B, T, H, 1] with each head's tokens side by side, as softmax attention lays out its log-sum-exp. */
+export function byHeadLayout(batches: number, tokens: number, heads: number): TensorLayout {
+  return { dtype: "f32", shape: [batches, tokens, heads, 1], strides: [heads * tokens, 1, tokens, 1] };
 }
 
 /**
@@ -38,7 +37,10 @@ export async function attendOnce<Tensors extends object>(
     const out = given.out ?? make(layout);
     const lse =
       given.lse === true
-        ? byHead(make({ shape: [batches, tokens, heads, 1], dtype: "f32" }))
+        ? {
+            ...byHeadLayout(batches, tokens, heads),
+            buffer: make({ shape: [batches, tokens, heads, 1], dtype: "f32" }).buffer,
+          }
         : given.lse || undefined;
     const outputs = { out, ...(lse && { lse }) };
     await ctx.submitChecked((encoder) => plan.record(encoder, tensorsOf(outputs)));

@@ -12,7 +12,7 @@ import { planSoftmaxAttention, type SoftmaxProblem } from "../../softmax/index.j
 import { loadMods } from "../../softmax/load-mods.js";
 import { softmaxTables } from "../../softmax/tables.js";
 import { chainScoreMods } from "../chain-score-mods.js";
-import { PlanParts, type Views } from "../sequence-plan.js";
+import { PlanSequence, type Views } from "../plan-sequence.js";
 import { type GazeInputs, planRowBias, planSaliency } from "./passes.js";
 import {
   checkEnhancement,
@@ -90,7 +90,7 @@ export async function planGazeEnhancement(
   const { image: _image, question: _question, alpha: _alpha, saliency: _saliency, ...attention } = problem;
   const shape = checkEnhancement(problem, ctx.capabilities, await loadMods(problem));
   await ctx.assertAlive();
-  const parts = new PlanParts(ctx);
+  const parts = new PlanSequence(ctx);
   try {
     const { softmax } = shape;
     const { inputs, tables, specs } = setUp(ctx, attention, shape);

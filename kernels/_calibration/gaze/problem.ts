@@ -5,7 +5,7 @@ import { stridesOf, type TensorLayout } from "../../../src/dispatch/tensor-view.
 import type { SoftmaxProblem } from "../../softmax/index.js";
 import type { ModSlots } from "../../softmax/mod-slots.js";
 import { checkProblem, type SoftmaxShape } from "../../softmax/problem.js";
-import { checkAround } from "../around.js";
+import { checkPlainRows } from "../plain-rows.js";
 
 /** Keys, [begin, end). */
 type Range = readonly [begin: number, end: number];
@@ -95,7 +95,7 @@ function checkAttention(
   capabilities: Capabilities,
   mods: ModSlots | undefined,
 ): GazeShape["softmax"] {
-  checkAround(name, attention);
+  checkPlainRows(name, attention);
   const softmax = checkProblem({ ...attention, lse: attention.lse || true }, capabilities, mods);
   if (softmax.heads > MOST_HEADS)
     fail(

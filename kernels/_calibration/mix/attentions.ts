@@ -4,7 +4,7 @@ import type { AttentionContext } from "../../../src/dispatch/context.js";
 import type { Shape4, TensorLayout, TensorView } from "../../../src/dispatch/tensor-view.js";
 import { planSoftmaxAttention, type SoftmaxProblem, type SoftmaxTensors } from "../../softmax/index.js";
 import { chainScoreMods } from "../chain-score-mods.js";
-import type { PlanParts, Views } from "../sequence-plan.js";
+import type { PlanSequence, Views } from "../plan-sequence.js";
 import { pathMod, UNIFORM_MOD } from "./path-mod.js";
 import type { MixShape } from "./problem.js";
 import type { HeadNeeds } from "./program.js";
@@ -37,7 +37,7 @@ export function listedHeads(
 /** What the attentions have in common. */
 export interface Beside {
   readonly ctx: AttentionContext;
-  readonly parts: PlanParts;
+  readonly parts: PlanSequence;
   /** The problem of the attention that is changed. */
   readonly attention: SoftmaxProblem;
   readonly mix: MixShape;

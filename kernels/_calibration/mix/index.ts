@@ -11,7 +11,7 @@ import { loadMods } from "../../softmax/load-mods.js";
 import { checkProblem } from "../../softmax/problem.js";
 import { softmaxTables } from "../../softmax/tables.js";
 import type { Device } from "../around-passes.js";
-import { PlanParts, type Views } from "../sequence-plan.js";
+import { PlanSequence, type Views } from "../plan-sequence.js";
 import {
   addMeanAttention,
   addPathAttention,
@@ -59,7 +59,7 @@ export async function planAttentionMix(
 ): Promise<AttentionMixPlan> {
   const mix = checkMix(problem, ctx.capabilities, await loadMods(problem));
   await ctx.assertAlive();
-  const parts = new PlanParts(ctx);
+  const parts = new PlanSequence(ctx);
   try {
     await addSteps(ctx, parts, problem, mix);
   } catch (error) {
@@ -85,7 +85,7 @@ function specsOf(
 
 async function addSteps(
   ctx: AttentionContext,
-  parts: PlanParts,
+  parts: PlanSequence,
   problem: AttentionMixProblem,
   mix: MixShape,
 ): Promise<void> {
@@ -158,7 +158,7 @@ function pick(views: Views, names: readonly string[]): Views {
   return Object.fromEntries(names.map((name) => [name, views[name]!]));
 }
 
-function words(parts: PlanParts, count: number): GPUBuffer {
+function words(parts: PlanSequence, count: number): GPUBuffer {
   return parts.hold({ dtype: "f32", shape: [1, 1, 1, count] }).buffer;
 }
 
@@ -167,7 +167,7 @@ function padded(dim: number): number {
 }
 
 /** Mean queries as q of an attention, and room for what it gives. */
-function meansOf(parts: PlanParts, mix: MixShape, sums: TensorView) {
+function meansOf(parts: PlanSequence, mix: MixShape, sums: TensorView) {
   const { batches, tokensQ, heads, headDim, valueDim } = mix.softmax;
   const rows = mix.meanWhole ? 1 : tokensQ;
   const [batch, token, head, dim] = sums.strides!;
@@ -187,7 +187,7 @@ function meansOf(parts: PlanParts, mix: MixShape, sums: TensorView) {
  * is f32, and queries have the type of outputs.
  */
 function queriesForUniform(
-  parts: PlanParts,
+  parts: PlanSequence,
   problem: AttentionMixProblem,
   { softmax }: MixShape,
   copy: (to: GPUBuffer) => void,

@@ -5,7 +5,7 @@ import type { TensorLayout } from "../../../src/dispatch/tensor-view.js";
 import type { SoftmaxProblem } from "../../softmax/index.js";
 import type { ModSlots } from "../../softmax/mod-slots.js";
 import { checkProblem, type SoftmaxShape } from "../../softmax/problem.js";
-import { checkAround } from "../around.js";
+import { checkPlainRows } from "../plain-rows.js";
 import { rowTermsLayout } from "../row-terms.js";
 import { type HeadNeeds, type MixProgram, mixProgram } from "./program.js";
 import type { HeadSteps } from "./types.js";
@@ -53,7 +53,7 @@ export function checkMix(
   mods?: ModSlots,
 ): MixShape {
   const { heads, rowTerms, ...attention } = problem;
-  checkAround("planAttentionMix", attention);
+  checkPlainRows("planAttentionMix", attention);
   const softmax = checkProblem({ ...attention, lse: attention.lse || true }, capabilities, mods);
   const program = mixProgram(heads, softmax.batches, softmax.heads);
   const any = (needed: (needs: HeadNeeds) => boolean) => program.needs.some(needed);

@@ -6,7 +6,7 @@ import { checkLayout } from "../../../src/dispatch/validate.js";
 import type { SoftmaxProblem } from "../../softmax/index.js";
 import type { ModSlots } from "../../softmax/mod-slots.js";
 import { checkProblem, type SoftmaxShape } from "../../softmax/problem.js";
-import { checkAround } from "../around.js";
+import { checkPlainRows } from "../plain-rows.js";
 import { rowTermsLayout } from "../row-terms.js";
 import { checkShift } from "./check-shift.js";
 import type { PlacedShift } from "./operation-table.js";
@@ -76,7 +76,7 @@ export function checkShiftProblem(
   subject = "planAttentionShift",
 ): ShiftShape {
   const given = attentionOf(problem);
-  checkAround(subject, given);
+  checkPlainRows(subject, given);
   const checked = checkProblem({ ...given, lse: given.lse || true }, capabilities, mods);
   const attention = { ...checked, lse: checked.lse! };
   const shifts = placedShifts(problem.heads, attention);

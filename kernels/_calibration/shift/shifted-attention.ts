@@ -8,7 +8,7 @@ import type { TensorLayout, TensorView } from "../../../src/dispatch/tensor-view
 import { planSoftmaxAttention, type SoftmaxProblem } from "../../softmax/index.js";
 import { loadMods } from "../../softmax/load-mods.js";
 import { DECODE_TOKENS } from "../../softmax/sizes.js";
-import { PlanParts, type Views } from "../sequence-plan.js";
+import { PlanSequence, type Views } from "../plan-sequence.js";
 import { listsBytes, setUpShift } from "./compile.js";
 import { type KeyRange, type KeyRanges, keyRanges } from "./key-ranges.js";
 import type { CutRows, ShiftPart, ShiftParts } from "./pass-parts.js";
@@ -61,7 +61,7 @@ export async function planShiftedAttention(
   const shape = checkShiftProblem(problem, ctx.capabilities, mods, "planShiftedAttention");
   checkKnownSinks(shape);
   await ctx.assertAlive();
-  const parts = new PlanParts(ctx);
+  const parts = new PlanSequence(ctx);
   try {
     const lists = parts.hold(words(listsBytes(shape.attention) / 4)).buffer;
     await addSteps({ ctx, parts, problem, shape, lists });
@@ -97,7 +97,7 @@ function checkKnownSinks({ shifts, sinks }: ShiftShape): void {
 
 interface Making {
   readonly ctx: AttentionContext;
-  readonly parts: PlanParts;
+  readonly parts: PlanSequence;
   readonly problem: ShiftedAttentionProblem;
   readonly shape: ShiftShape;
   readonly lists: GPUBuffer;
@@ -207,7 +207,7 @@ interface PartRoom {
   readonly lse: TensorView;
 }
 
-function partRoom(parts: PlanParts, { attention }: ShiftShape): PartRoom {
+function partRoom(parts: PlanSequence, { attention }: ShiftShape): PartRoom {
   const { batches, heads, tokensQ, out } = attention;
   return {
     out: parts.hold({ dtype: out.dtype, shape: out.shape }),

@@ -7,7 +7,7 @@ import type { SoftmaxOptions } from "../../softmax/index.js";
 import type { ModSlots } from "../../softmax/mod-slots.js";
 import { OPTION_NAMES } from "../../softmax/options.js";
 import { checkProblem, type SoftmaxShape } from "../../softmax/problem.js";
-import { checkAround } from "../around.js";
+import { checkPlainRows } from "../plain-rows.js";
 import { rowTermsLayout } from "../row-terms.js";
 import type { StatisticName, StatisticsRequest } from "./options.js";
 import { outputLayouts } from "./outputs.js";
@@ -70,7 +70,7 @@ export function checkStatistics(
 ): StatisticsShape {
   checkOptions("attentionStatistics", problem, ["q", "k", ...PROBLEM_NAMES, ...OPTION_NAMES]);
   const { statistics, headGroups, rowTerms, carried, lse, ...attention } = problem;
-  checkAround("attentionStatistics", { ...attention, v: attention.k });
+  checkPlainRows("attentionStatistics", attention);
   // Values and outputs take no part: keys and queries stand in for them, which have their shapes.
   const around = { ...attention, v: attention.k, out: attention.q, lse };
   const softmax = checkProblem(around, capabilities, mods);

@@ -1,6 +1,6 @@
 import type { AttentionContext, Shape4, TensorLayout, TensorView } from "webgpu-attention";
+import { checkPlainRows } from "webgpu-attention/calibration";
 import { checkInteger, fail } from "../check.js";
-import { checkPlainRows } from "./check-problem.js";
 import { type IntervenedCallOptions, intervenedAttention } from "./intervened-attention.js";
 
 /** Keys whose weights one attention gives: the widest heads that there are. */

@@ -2,6 +2,7 @@ import type { AttentionContext, TensorLayout, TensorView } from "webgpu-attentio
 import {
   type CompiledPlan,
   chainScoreMods,
+  checkPlainRows,
   type HeadSteps,
   type PlanSegment,
   planAttentionMix,
@@ -15,7 +16,6 @@ import {
 } from "webgpu-attention/softmax";
 import { attendOnce } from "../attend-once.js";
 import { fail } from "../check.js";
-import { checkPlainRows } from "./check-problem.js";
 import { type HeadOperations, operationsOfEntries } from "./head-operations.js";
 import { headScoreMod } from "./score-mod.js";
 import { addShift, addShiftedAttention, keyShifts, looksAtReceived, type ShiftStage } from "./shift-stage.js";
@@ -88,14 +88,10 @@ export async function planIntervenedAttention(
     ...(mod && { scoreMod: chainScoreMods(given.scoreMod, mod) }),
     lse: given.lse || true,
   };
-  const staged = new StagedPlan(ctx, attention, [
-    ...["q", "k", "v", "out"],
-    ...(given.bias ? ["bias"] : []),
-    ...(given.lse ? ["lse"] : []),
-    ...(hidden ? ["hidden"] : []),
-    ...(carried ? ["carriedSum", "carriedCount"] : []),
-    ...(receivedSums ? ["receivedSum", "receivedCount"] : []),
-  ]);
+  const staged = new StagedPlan(ctx, attention, {
+    ...{ lse: Boolean(given.lse), carried, receivedSums },
+    ...(hidden && { hidden }),
+  });
   const shifts = keyShifts(entries.map((entry) => entry.shifts));
   try {
     await addStages(staged, attention, entries, {
@@ -142,8 +138,10 @@ async function addStages(
   if (hasSteps(after)) await addMix(staged, attention, after);
   // Recorded first, planned last: what others refuse is found before a tuning context measures.
   if (!knowsSinks)
-    await staged.addFirst(planSoftmaxAttention(staged.ctx, first), (views) =>
-      staged.attentionTensors(views, first),
+    await staged.add(
+      planSoftmaxAttention(staged.ctx, first),
+      (views) => staged.attentionTensors(views, first),
+      0,
     );
 }
 

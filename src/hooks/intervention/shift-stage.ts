@@ -5,10 +5,11 @@ import {
   planAttentionStatistics,
   planShiftedAttention,
   type SinkLists,
+  type Views,
 } from "webgpu-attention/calibration";
 import type { SoftmaxProblem } from "webgpu-attention/softmax";
 import type { ShiftOperation } from "../operations.js";
-import type { StagedPlan, Views } from "./staged-plan.js";
+import type { StagedPlan } from "./staged-plan.js";
 
 type KeyShifts = Exclude<AttentionShiftProblem["heads"], ReadonlyMap<number, unknown>>;
 
@@ -51,7 +52,7 @@ export async function addShiftedAttention(
   const problem = { ...attention, heads, ...(hidden && { hidden }), ...(sinks && { sinks }) };
   const plan = await planShiftedAttention(staged.ctx, problem);
   staged.sinks = plan.sinks;
-  await staged.add(Promise.resolve(plan), (views) => ({
+  await staged.add(plan, (views) => ({
     ...staged.attentionTensors(views, attention),
     ...hiddenOf(stage, views),
   }));
@@ -78,7 +79,7 @@ export async function addShift(
     ...(rowTerms && { rowTerms }),
   });
   staged.sinks = plan.sinks;
-  await staged.add(Promise.resolve(plan), (views) => ({
+  await staged.add(plan, (views) => ({
     ...staged.attentionTensors(views, attention),
     lse: views.lse!,
     ...hiddenOf(stage, views),

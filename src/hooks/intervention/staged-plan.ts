@@ -1,76 +1,68 @@
 import type { AttentionContext, TensorLayout, TensorView } from "webgpu-attention";
 import {
   type CompiledPlan,
-  type PlanSegment,
+  PlanSequence,
   rowTermsLayout,
   type SinkLists,
+  type TensorSpec,
+  type Views,
 } from "webgpu-attention/calibration";
 import type { SoftmaxProblem, SoftmaxTensors } from "webgpu-attention/softmax";
-import { byHead } from "../attend-once.js";
-import { fail } from "../check.js";
-import { planTotals } from "../plan-totals.js";
+import { byHeadLayout } from "../attend-once.js";
 import type { IntervenedPlan, IntervenedTensors } from "./intervened-attention.js";
 
-export type Views = Readonly<Record<string, TensorView | undefined>>;
-
-interface Stage {
-  readonly plan: CompiledPlan<object>;
-  readonly tensorsOf: (views: Views) => object;
+/** Tensors that the caller gives beside those of softmax attention. */
+interface GivenBeside {
+  /** Whether the log-sum-exp is among them. */
+  readonly lse: boolean;
+  readonly hidden?: TensorLayout;
+  readonly carried: boolean;
+  readonly receivedSums: boolean;
 }
 
-/** Plans that are recorded one after another, with memory of their own between them. */
+/** Softmax attention and what comes after it, as one plan. */
 export class StagedPlan {
   readonly ctx: AttentionContext;
-  /** Whether the caller gives a tensor for the log-sum-exp. */
-  readonly hasLse: boolean;
   /** Of the shifts, once they are planned. */
   sinks: SinkLists | undefined;
-  readonly #names: readonly string[];
   readonly #attention: SoftmaxProblem;
-  readonly #stages: Stage[] = [];
-  readonly #held: TensorView[] = [];
+  readonly #given: GivenBeside;
+  readonly #stages: PlanSequence;
   #lse: TensorView | undefined;
 
-  /** @param names of the tensors that the caller gives */
-  constructor(ctx: AttentionContext, attention: SoftmaxProblem, names: readonly string[]) {
+  constructor(ctx: AttentionContext, attention: SoftmaxProblem, given: GivenBeside) {
     this.ctx = ctx;
     this.#attention = attention;
-    this.hasLse = names.includes("lse");
-    this.#names = names;
+    this.#given = given;
+    this.#stages = new PlanSequence(ctx);
   }
 
-  async add<Tensors extends object>(
-    plan: Promise<CompiledPlan<Tensors>>,
+  /** Whether the caller gives a tensor for the log-sum-exp. */
+  get hasLse(): boolean {
+    return this.#given.lse;
+  }
+
+  /** @param place default behind all others */
+  add<Tensors extends object>(
+    plan: Promise<CompiledPlan<Tensors>> | CompiledPlan<Tensors>,
     tensorsOf: (views: Views) => Tensors,
+    place?: number,
   ): Promise<void> {
-    this.#stages.push({ plan: (await plan) as unknown as CompiledPlan<object>, tensorsOf });
-  }
-
-  /** As `add`, recorded before all others. */
-  async addFirst<Tensors extends object>(
-    plan: Promise<CompiledPlan<Tensors>>,
-    tensorsOf: (views: Views) => Tensors,
-  ): Promise<void> {
-    this.#stages.unshift({ plan: (await plan) as unknown as CompiledPlan<object>, tensorsOf });
-  }
-
-  /** Memory of the plan's, for what one stage leaves for another. */
-  hold(layout: Pick<TensorLayout, "shape" | "dtype">): TensorView {
-    const view = this.ctx.empty(layout.shape, layout.dtype);
-    this.#held.push(view);
-    return view;
+    return this.#stages.add(
+      plan,
+      (views) => tensorsOf({ ...views, ...(this.#lse && { lse: this.#lse }) }),
+      place,
+    );
   }
 
   holdRowTerms(): TensorView {
     const [batches, tokensQ, heads] = this.#attention.q.shape;
-    return this.hold(rowTermsLayout(batches, heads, tokensQ));
+    return this.#stages.hold(rowTermsLayout(batches, heads, tokensQ));
   }
 
-  /** The mean weight that each key receives, [B, Tk, Hq, 1] with each head's keys side by side. */
+  /** The mean weight that each key receives. */
   holdReceived(): TensorView {
-    const [batches, , heads] = this.#attention.q.shape;
-    const [, tokensK] = this.#attention.k.shape;
-    return byHead(this.hold({ dtype: "f32", shape: [batches, tokensK, heads, 1] }));
+    return this.#stages.hold(this.#ofKeys());
   }
 
   /** What softmax attention takes of the views. */
@@ -84,50 +76,43 @@ export class StagedPlan {
   }
 
   destroy(): void {
-    for (const { plan } of this.#stages) plan.destroy();
-    for (const { buffer } of this.#held) buffer.destroy();
+    this.#stages.destroy();
   }
 
   joined(): IntervenedPlan {
-    const [batches, tokens, heads] = this.#attention.q.shape;
-    const needsLse = !this.hasLse && this.#stages.length > 1;
-    if (needsLse) this.#lse = byHead(this.hold({ dtype: "f32", shape: [batches, tokens, heads, 1] }));
-    const views = (tensors: IntervenedTensors): Views => {
-      for (const name of this.#names) {
-        if ((tensors as unknown as Views)[name] !== undefined) continue;
-        fail(
-          "shape",
-          `record tensor "${name}"`,
-          "a tensor view",
-          "none",
-          "Give every tensor that was planned.",
-        );
-      }
-      for (const name of Object.keys(tensors)) {
-        if ((tensors as unknown as Views)[name] === undefined || this.#names.includes(name)) continue;
-        const fix = "Ask for it when planning, or leave it out.";
-        fail("shape", `record tensor "${name}"`, `the planned tensors ${this.#names.join(", ")}`, name, fix);
-      }
-      return { ...tensors, ...(this.#lse && { lse: this.#lse }) } as Views;
-    };
-    const stages = this.#stages;
+    // Attention alone writes none that nobody asked for.
+    if (!this.hasLse && this.#stages.length > 1) this.#lse = this.#stages.hold(this.#ofRows());
     return {
       ...(this.sinks && { sinks: this.sinks }),
-      ...planTotals(stages),
-      record: (encoder, tensors, options) => {
-        const given = views(tensors);
-        for (const { plan, tensorsOf } of stages) plan.record(encoder, tensorsOf(given), options);
-      },
-      segments: stages.flatMap(({ plan, tensorsOf }) =>
-        plan.segments.map(
-          ({ passes, cost, record }): PlanSegment<IntervenedTensors> => ({
-            passes,
-            cost,
-            record: (encoder, tensors, options) => record(encoder, tensorsOf(views(tensors)), options),
-          }),
-        ),
-      ),
-      destroy: () => this.destroy(),
+      ...this.#stages.joined<IntervenedTensors>(this.#specs()),
     };
+  }
+
+  #specs(): Readonly<Record<string, TensorSpec>> {
+    const { q, k, v, bias, lse } = this.#attention;
+    const [batches, tokensQ, heads] = q.shape;
+    const dense: TensorLayout = { dtype: q.dtype, shape: [batches, tokensQ, heads, v.shape[3]] };
+    const { hidden, carried, receivedSums } = this.#given;
+    const read = { layout: this.#ofKeys() };
+    const written = { ...read, output: true };
+    return {
+      ...{ q: { layout: q }, k: { layout: k }, v: { layout: v } },
+      ...(bias && { bias: { layout: bias } }),
+      ...(hidden && { hidden: { layout: hidden } }),
+      ...(carried && { carriedSum: read, carriedCount: read }),
+      out: { layout: this.#attention.out ?? dense, output: true },
+      ...(this.hasLse && { lse: { layout: typeof lse === "object" ? lse : this.#ofRows(), output: true } }),
+      ...(receivedSums && { receivedSum: written, receivedCount: written }),
+    };
+  }
+
+  #ofRows(): TensorLayout {
+    const [batches, tokensQ, heads] = this.#attention.q.shape;
+    return byHeadLayout(batches, tokensQ, heads);
+  }
+
+  #ofKeys(): TensorLayout {
+    const [batches, , heads] = this.#attention.q.shape;
+    return byHeadLayout(batches, this.#attention.k.shape[1], heads);
   }
 }

@@ -1,5 +1,5 @@
 import { type AttentionContext, AttentionError, type TensorView } from "webgpu-attention";
-import type { CompiledPlan, PlanSegment } from "webgpu-attention/calibration";
+import { type CompiledPlan, type PlanSegment, PlanSequence } from "webgpu-attention/calibration";
 import { planLinear } from "webgpu-attention/layers";
 import { planSoftmaxAttention, type SoftmaxCallOptions, type SoftmaxTensors } from "webgpu-attention/softmax";
 import { attendOnce } from "../attend-once.js";
@@ -33,7 +33,7 @@ export type SourcedSegment = PlanSegment<SourcedTensors>;
  * - StaticEmbQK: the input's own embeddings, at every layer
  * - the layer's input: plain attention
  *
- * q = states Wq, k = states Wk, v = hidden Wv, then softmax attention with its options. The plan owns q, k and v. Where `record` throws,
+ * q = states Wq, k = states Wk, v = hidden Wv, then softmax attention with its options. The plan owns q, k and v (`ctx.memory()` counts them). Where `record` throws,
  * part of the work may stand in the encoder: drop the encoder, and give `states` again.
  *
  * @throws AttentionError as `planLinear` and `planSoftmaxAttention`, "shape" for sizes that do not belong together and "unsupported" for
@@ -44,18 +44,17 @@ export async function planSourcedAttention(
   problem: SourcedProblem,
 ): Promise<SourcedPlan> {
   const projections = projectionsOf(problem);
-  const held: TensorView[] = [];
+  const between = new PlanSequence(ctx);
   const stages: Stage[] = [];
   const destroy = () => {
     for (const { plan } of stages) plan.destroy();
-    for (const { buffer } of held) buffer.destroy();
+    between.destroy();
   };
   try {
     const views = {} as Record<"q" | "k" | "v", TensorView>;
     for (const name of ["q", "k", "v"] as const) {
       const { x, weight, bias, out, heads } = projections[name];
-      const flat = ctx.empty(out.shape, out.dtype);
-      held.push(flat);
+      const flat = between.hold({ shape: out.shape, dtype: out.dtype });
       views[name] = { ...heads, buffer: flat.buffer };
       const biasOf = problem[bias];
       const linear = { x, weight: problem[weight], ...(biasOf && { bias: biasOf }), out: flat };

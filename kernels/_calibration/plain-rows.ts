@@ -1,12 +1,13 @@
-import type { SoftmaxOptions } from "webgpu-attention/softmax";
-import { fail } from "../check.js";
+import { fail } from "../../src/dispatch/check.js";
+import type { SoftmaxOptions } from "../softmax/index.js";
 
 /** Options that say otherwise which rows there are, or which keys these look at. */
 const EXCLUDED = ["queryRows", "blockMask", "queryOffsets", "keyOffsets"] as const;
 
 /**
- * Operations on heads count batch entries, rows and keys as q and k have them, those on scores too.
+ * Whatever acts around softmax attention counts batch entries, rows and keys as q and k have them.
  *
+ * @param subject what errors name
  * @throws AttentionError "unsupported" for packed sequences, listed rows and block masks
  */
 export function checkPlainRows(
@@ -16,6 +17,6 @@ export function checkPlainRows(
   for (const name of EXCLUDED) {
     if (problem[name] === undefined) continue;
     const fix = "Give each sequence by itself, with masks and lengths.";
-    fail("unsupported", `${name} of ${subject}`, "none", "it", fix);
+    fail("unsupported", `${subject} ${name}`, "none", "it", fix);
   }
 }
