@@ -1,15 +1,14 @@
 // The passes of a mix, as data: what is known of rows, sums of values, means of queries, the numbers of each row's new pattern, outputs.
 import type { Capabilities } from "../../../src/dispatch/capabilities.js";
-import { fail } from "../../../src/dispatch/check.js";
 import type { KernelModule } from "../../../src/dispatch/kernel-module.js";
 import { isVec4 } from "../../../src/dispatch/layout.js";
-import { mostLoopRounds } from "../../../src/dispatch/loop-rounds.js";
 import type { BindingSource, KernelBindings, Pass } from "../../../src/dispatch/pass.js";
 import { powerOfTwo } from "../../../src/dispatch/power-of-two.js";
 import { bytesPerElement } from "../../../src/dispatch/tensor-view.js";
 import { maskBindings, scoreSlots } from "../../softmax/pass-parts.js";
 import type { SoftmaxShape } from "../../softmax/problem.js";
 import { aroundPasses, type Device, type Draft } from "../around-passes.js";
+import { walkRanges } from "../loop-rounds.js";
 import type { BINDINGS } from "./bindings.js";
 import chunkSums from "./chunk_sums.wgsl";
 import mixRows from "./mix_rows.wgsl";
@@ -18,9 +17,11 @@ import type { MixShape } from "./problem.js";
 import rowFacts from "./row_facts.wgsl";
 import runningSums from "./running_sums.wgsl";
 
-type Bindings<Kernel extends keyof typeof BINDINGS> = KernelBindings<typeof BINDINGS, Kernel>;
+type Bindings<Kernel extends keyof typeof BINDINGS> = Omit<KernelBindings<typeof BINDINGS, Kernel>, "walk">;
 
 const THREADS = 64;
+/** Channels up to which the loop over them may be unrolled. */
+const MOST_UNROLLED = 128;
 const UNUSED: BindingSource = { unused: true };
 
 /** Counts in threads what a pass has in workgroups. */
@@ -61,7 +62,10 @@ function rowCount({ batches, heads, tokensQ }: SoftmaxShape): number {
   return batches * heads * tokensQ;
 }
 
-/** Own scores, numbers of visible keys, best keys; or, given mean queries, their own scores beside these. */
+/**
+ * Own scores, numbers of visible keys, best keys; or, given mean queries, their own scores beside these. Where rows walk over keys, over
+ * so many in a dispatch that a workgroup stays within its bound.
+ */
 export function factsPass(
   mix: MixShape,
   shape: SoftmaxShape,
@@ -76,8 +80,20 @@ export function factsPass(
       ({ argmax, uniform, path }) =>
         argmax || ((uniform || path > 0) && (keyMask || bias !== undefined || mods !== undefined)),
     );
-  if (walks) checkRounds(shape, device);
-  const draft: MixDraft = {
+  const channels4 = Math.ceil(headDim / 4);
+  // GPU compilers unroll by themselves.
+  const unrolled = walks && device.capabilities.software && headDim <= MOST_UNROLLED;
+  const pairWork = 2 * headDim + 48;
+  const ranges = walks
+    ? walkRanges(device, {
+        keys: tokensK,
+        work: THREADS * pairWork,
+        rounds: unrolled ? 1 : 1 + channels4,
+        // Its query, and its own position.
+        roundsBefore: unrolled ? 0 : 2 * channels4,
+      })
+    : [[0, tokensK] as const];
+  const draft: Omit<MixDraft, "work" | "uniforms"> = {
     name: ownOnly ? "own scores of mean queries" : "row facts",
     kernel: rowFacts,
     constants: {
@@ -86,9 +102,7 @@ export function factsPass(
       HAS_PATH: buffers.pathTerms !== undefined,
     },
     slots: scoreSlots(shape),
-    // GPU compilers unroll by themselves.
-    unroll:
-      walks && device.capabilities.software && unrolls(shape) ? { HEAD_DIM4: Math.ceil(headDim / 4) } : {},
+    unroll: unrolled ? { HEAD_DIM4: channels4 } : {},
     bindings: {
       q: buffers.q ? { buffer: buffers.q } : { tensor: "q" },
       k: { tensor: "k" },
@@ -98,29 +112,14 @@ export function factsPass(
       path_terms: buffers.pathTerms ? { buffer: buffers.pathTerms } : UNUSED,
     } satisfies Bindings<"row_facts">,
     threads: rowCount(shape),
-    work: (walks ? tokensK : 1) * (2 * headDim + 48),
     bytes: rowCount(shape) * (16 + headDim * bytesPerElement(shape.q.dtype)),
   };
-  return dispatches(shape, draft, device);
-}
-
-/** Channels up to which the loop over them may be unrolled. */
-function unrolls({ headDim }: SoftmaxShape): boolean {
-  return headDim <= 128;
-}
-
-/** @throws AttentionError "limit" for more keys than a driver goes through in one loop */
-function checkRounds(shape: SoftmaxShape, { capabilities }: Device): void {
-  const rounds = unrolls(shape) ? 1 : 1 + Math.ceil(shape.headDim / 4);
-  const most = Math.floor(mostLoopRounds(capabilities) / rounds);
-  if (shape.tokensK <= most) return;
-  const expected = `at most ${most} (llvmpipe ends loops after 65,535 rounds)`;
-  fail(
-    "limit",
-    "keys that a row walks over",
-    expected,
-    shape.tokensK,
-    "Use another driver, or another target.",
+  return ranges.flatMap(([begin, end]) =>
+    dispatches(
+      shape,
+      { ...draft, work: (walks ? end - begin : 1) * pairWork, uniforms: { walk: { begin, end } } },
+      device,
+    ),
   );
 }
 

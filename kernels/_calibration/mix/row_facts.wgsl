@@ -1,5 +1,5 @@
 // What mixes have to know of each query row: the score of its own position, how many keys it sees, and which of them has the largest
-// score. A thread takes a row; only heads that need the latter two walk over keys.
+// score. A thread takes a row; only heads that need the latter two walk over keys, over a range of them in each dispatch.
 import package::_shared::online_softmax::{ ANY_KEY, NO_KEY };
 import package::_shared::workgroup_index::workgroup_index;
 import package::softmax::logits::{ HAS_BIAS, HAS_MASK_MOD, logit };
@@ -24,7 +24,15 @@ const COUNTS_KEYS = HAS_KEY_MASK || HAS_MASK_MOD || HAS_BIAS || SCORED;
 /// Some heads take a log-linear path.
 const HAS_PATH: bool = false;
 
-/// [batches, heads, tokens_q]: bits of the own score (NO_KEY where it is hidden), visible keys, best key, bits of the mean query's own score.
+struct Walk {
+  /// Keys of this dispatch, [begin, end).
+  begin: u32,
+  end: u32,
+}
+
+@group(0) @binding(17) var<uniform> walk: Walk;
+/// [batches, heads, tokens_q]: bits of the own score (NO_KEY where it is hidden), visible keys, best key, bits of the best score so far and
+/// later of the mean query's own.
 @group(0) @binding(15) var<storage, read_write> facts: array<vec4u>;
 /// [batches, heads, tokens_q]: what scores on a log-linear path are multiplied by, and what the own score gets besides.
 @group(0) @binding(16) var<storage, read_write> path_terms: array<vec2f>;
@@ -79,12 +87,22 @@ fn main(
   let program = program_of(batch, head);
   let wants_count = (program.needs & NEEDS_COUNT) != 0u;
   let wants_best = (program.needs & NEEDS_BEST) != 0u;
+  let walks = wants_best || (wants_count && COUNTS_KEYS);
+  if (walk.begin > 0u && !walks) {
+    return;
+  }
   var count = max(range.x, range.y) - range.x;
   var best_score = NO_KEY;
   var best = NO_TERM_KEY;
-  if (wants_best || (wants_count && COUNTS_KEYS)) {
+  if (walks) {
     count = 0u;
-    for (var key = range.x; key < range.y; key++) {
+    if (walk.begin > 0u) {
+      let before = facts[index];
+      count = before.y;
+      best = before.z;
+      best_score = bitcast<f32>(before.w);
+    }
+    for (var key = max(range.x, walk.begin); key < min(range.y, walk.end); key++) {
       var product = 0.0;
       if (SCORED || wants_best) {
         let k_row = row_k(batch, key, kv_head);
@@ -108,7 +126,7 @@ fn main(
       }
     }
   }
-  facts[index] = vec4u(bitcast<u32>(own_score), count, best, 0u);
+  facts[index] = vec4u(bitcast<u32>(own_score), count, best, bitcast<u32>(best_score));
   if (HAS_PATH) {
     path_terms[index] = select(vec2f(1.0, 0.0), path_term(program.path, count), own_score > ANY_KEY);
   }
