@@ -1,17 +1,12 @@
 import { type AttentionContext, AttentionError } from "webgpu-attention";
 import { checkKnown } from "./check-arguments.js";
-import { architectureOf } from "./config/architectures.js";
-import { Fields } from "./config/fields.js";
 import type { ModelConfig } from "./config/model-config.js";
-import type { TensorList } from "./config/tensor-list.js";
+import { describeCheckpoint } from "./describe-checkpoint.js";
 import { type ModelFilesOptions, type ModelSource, modelFiles } from "./sources/model-files.js";
 import { OpenedFiles } from "./sources/opened-files.js";
-import { parseJson } from "./sources/read-json.js";
 import { loadWeights, type WeightProgress } from "./weights/load-weights.js";
 import type { ModelWeights } from "./weights/model-weights.js";
-import { openSafetensors } from "./weights/open-weights.js";
 import type { WeightChoices } from "./weights/plan-slots.js";
-import type { WeightFile } from "./weights/stored-tensor.js";
 
 export interface LoadCheckpointOptions extends ModelFilesOptions {
   /**
@@ -66,48 +61,13 @@ export async function loadCheckpoint(
   checkDtype(dtype);
   const opened = new OpenedFiles(await modelFiles(source, options), sha256, signal);
   try {
-    const { config, list, files } = await describe(opened, signal);
+    const { config, list, files } = await describeCheckpoint(opened, signal);
     const verify = () => opened.verify();
     const weights = await loadWeights(ctx, list, files, { dtype, verify, signal, onProgress });
     return { config, weights };
   } finally {
     await opened.close();
   }
-}
-
-interface Description {
-  readonly config: ModelConfig;
-  readonly list: TensorList;
-  readonly files: readonly WeightFile[];
-}
-
-async function describe(opened: OpenedFiles, signal: AbortSignal | undefined): Promise<Description> {
-  const fields = await readConfiguration(opened);
-  const architecture = architectureOf(fields);
-  const config = architecture.config(fields);
-  const files = await openSafetensors((path) => opened.open(path), signal);
-  const names = new Set(files.flatMap(({ tensors }) => tensors.map(({ name }) => name)));
-  return { config, list: architecture.tensors(config, names), files };
-}
-
-/** `config.json`, with how pixels are scaled from `preprocessor_config.json` where a model of images has one. */
-async function readConfiguration(opened: OpenedFiles): Promise<Fields> {
-  const bytes = await opened.read("config.json");
-  if (!bytes) {
-    throw new AttentionError("format", {
-      subject: "config.json",
-      expected: "the model's configuration",
-      got: "no such file",
-      fix: "Place it beside the weights, or give the address of one .gguf file.",
-    });
-  }
-  const fields = new Fields("config.json", parseJson("config.json", bytes));
-  if (!fields.has("image_size")) return fields;
-  const pixels = await opened.read("preprocessor_config.json");
-  if (!pixels) return fields;
-  const scaling = new Fields("preprocessor_config.json", parseJson("preprocessor_config.json", pixels));
-  const names = ["rescale_factor", "image_mean", "image_std"].filter((name) => scaling.has(name));
-  return fields.with(Object.fromEntries(names.map((name) => [name, scaling.raw(name)])));
 }
 
 function checkDtype(dtype: unknown): void {

@@ -48,7 +48,7 @@ function checked(tensor: StoredTensor, shape: readonly number[], target: TensorT
   const { name, dtype } = tensor;
   const fits =
     tensor.shape.length === shape.length && tensor.shape.every((size, axis) => size === shape[axis]);
-  if (!fits) throw mismatch([name], `shape [${shape}] by the configuration`, `[${tensor.shape}]`);
+  if (!fits) throw mismatch([name], `shape ${list(shape)} by the configuration`, list(tensor.shape));
   if (!isStoredType(dtype)) {
     throw new AttentionError("unsupported", {
       subject: `tensor "${name}"`,
@@ -69,6 +69,10 @@ function checked(tensor: StoredTensor, shape: readonly number[], target: TensorT
     });
   }
   return { ...tensor, dtype };
+}
+
+function list(shape: readonly number[]): string {
+  return `[${shape.join(", ")}]`;
 }
 
 function mismatch(names: readonly string[], expected: string, got: string): AttentionError {

@@ -1,0 +1,197 @@
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import type { AttentionError } from "../dispatch/errors.js";
+import type { LightningConfig } from "./config/model-config.js";
+import { describeCheckpoint } from "./describe-checkpoint.js";
+import { type ModelSource, modelFiles, type ReadModelFile } from "./sources/model-files.js";
+import { OpenedFiles } from "./sources/opened-files.js";
+import { matchTensors } from "./weights/match-tensors.js";
+
+const FIXTURES = new URL("../../test/fixtures/architectures/", import.meta.url);
+const DAMAGED = new URL("../../test/fixtures/damaged/", import.meta.url);
+const folders = readdirSync(FIXTURES).filter((name) => existsSync(new URL(`${name}/config.json`, FIXTURES)));
+
+async function describeModel(source: ModelSource) {
+  const opened = new OpenedFiles(await modelFiles(source));
+  const description = await describeCheckpoint(opened);
+  await opened.close();
+  return { ...description, placements: matchTensors(description.list, description.files) };
+}
+
+const fixture = (name: string) => describeModel(new URL(`${name}/`, FIXTURES));
+
+test.each(folders)("%s: every tensor of the file has its place, and every place a tensor", async (name) => {
+  const { placements, config } = await fixture(name);
+  const filled = new Map<string, number>();
+  for (const { target } of placements) {
+    expect(filled.get(target.slot) ?? 0, target.slot).toBe(target.firstRow);
+    filled.set(target.slot, target.firstRow + target.rows);
+  }
+  for (let layer = 0; layer < config.layers.length; layer++) {
+    const qkv = config.layers[layer]!.attention.mechanism === "lightning" ? "qkvu" : "qkv";
+    for (const part of [qkv, "out", "down"]) expect(filled.has(`layers.${layer}.${part}`)).toBe(true);
+  }
+});
+
+describe("configurations", () => {
+  test("llama: grouped heads, and what it leaves to defaults", async () => {
+    const { config } = await fixture("llama");
+    expect(config).toMatchObject({
+      architecture: "llama",
+      width: 24,
+      context: 64,
+      norm: { kind: "rms", eps: 1e-5, learned: true },
+      tokens: { bos: 1, eos: [2], embeddingScale: 1 },
+      head: { kind: "language", tied: false },
+    });
+    expect(config.layers).toHaveLength(2);
+    expect(config.layers[1]).toEqual({
+      attention: {
+        mechanism: "softmax",
+        heads: 6,
+        kvHeads: 2,
+        headDim: 4,
+        causal: true,
+        scale: 0.5,
+        qkvBias: false,
+        outBias: false,
+        rope: { dim: 4, theta: 10000, interleaved: false, scaling: { kind: "none" } },
+      },
+      mlp: { hidden: 40, activation: "silu", gated: true, bias: false },
+    });
+  });
+
+  test("windows of mistral, qwen2 and qwen3, layer by layer", async () => {
+    const windows = async (name: string) =>
+      (await fixture(name)).config.layers.map(({ attention }) => "window" in attention && attention.window);
+    expect(await windows("mistral")).toEqual([5, 5]);
+    expect(await windows("mistral-head-dim")).toEqual([false, false]);
+    expect(await windows("qwen2")).toEqual([false, false]);
+    expect(await windows("qwen2-sliding")).toEqual([false, 4]);
+    expect(await windows("qwen3-layer-types")).toEqual([4, false]);
+  });
+
+  test("qwen3 norms heads, qwen2 has biases of q, k and v alone", async () => {
+    const three = (await fixture("qwen3")).config.layers[0]!.attention;
+    expect(three).toMatchObject({ headNormEps: 1e-6, headDim: 8, qkvBias: false });
+    const two = (await fixture("qwen2")).config.layers[0]!.attention;
+    expect(two).toMatchObject({ qkvBias: true, outBias: false });
+  });
+
+  test("gpt2 is transposed, and may divide scores by layer", async () => {
+    const { config, placements } = await fixture("gpt2-prefixed");
+    const scales = config.layers.map(({ attention }) => "scale" in attention && attention.scale);
+    expect(scales).toEqual([8 ** -0.5, 8 ** -0.5 / 2]);
+    expect(config.layers[0]!.mlp).toEqual({ hidden: 44, activation: "gelu", gated: false, bias: true });
+    const qkv = placements.find(({ target }) => target.slot === "layers.0.qkv")!;
+    expect(qkv.target).toMatchObject({ rows: 72, columns: 24, transposed: true });
+  });
+
+  test("bert's heads", async () => {
+    expect((await fixture("bert")).config).toMatchObject({
+      head: { kind: "none" },
+      pooler: true,
+      normPlacement: "after",
+    });
+    expect((await fixture("bert-masked-lm")).config.head).toMatchObject({ kind: "masked-language" });
+    const classifier = (await fixture("bert-classifier")).config.head;
+    expect(classifier).toEqual({
+      kind: "classifier",
+      labels: ["no", "yes", "perhaps"],
+      from: "pooler",
+      distilled: false,
+    });
+  });
+
+  test("vit and deit", async () => {
+    expect((await fixture("vit")).config.image).toMatchObject({
+      size: 12,
+      patch: 4,
+      channels: 3,
+      extraTokens: 1,
+    });
+    const { config } = await fixture("deit");
+    expect(config).toMatchObject({
+      image: { extraTokens: 2 },
+      head: { distilled: true },
+      positions: { count: 11 },
+    });
+  });
+
+  test("transnormer: decay by layer, LRPE in the first", async () => {
+    const { config } = await fixture("transnormer");
+    expect(config.tokens!.embeddingScale).toBeCloseTo(24 ** 0.5);
+    const [first, , last] = config.layers.map(({ attention }) => attention);
+    expect(first).toMatchObject({
+      mechanism: "lightning",
+      lrpe: { learned: true },
+      scale: 1,
+      activation: "silu",
+    });
+    expect(last).not.toHaveProperty("lrpe");
+    expect((last as LightningConfig).decay[0]).toBeCloseTo(2 ** -2 * 1e-5, 12);
+  });
+});
+
+interface Damage {
+  readonly file: string;
+  readonly what: string;
+  readonly names: readonly string[];
+  readonly changes?: Record<string, unknown>;
+}
+const damages: Record<string, Damage[]> = JSON.parse(readFileSync(new URL("damaged.json", DAMAGED), "utf8"));
+
+/** The files of a folder, with some in place of others. */
+function filesOf(folder: string, others: Record<string, string | Uint8Array>): ReadModelFile {
+  return async (path) => {
+    const other = Object.hasOwn(others, path) ? others[path] : undefined;
+    if (other instanceof Uint8Array) return other;
+    const place = new URL(`${folder}/${other ?? path}`, DAMAGED);
+    return existsSync(place) ? readFileSync(place) : undefined;
+  };
+}
+
+async function expectRefused(source: ModelSource, names: readonly string[]): Promise<void> {
+  const error: AttentionError = await describeModel(source).then(
+    () => undefined as never,
+    (reason) => reason,
+  );
+  expect(["format", "unsupported"]).toContain(error?.code);
+  for (const name of names) expect(error.message).toContain(name);
+}
+
+const TIED = { tie_word_embeddings: true };
+
+/** The undamaged checkpoint's configuration with some fields changed. */
+function withChanges(changes: Record<string, unknown>): Uint8Array {
+  const config = JSON.parse(readFileSync(new URL("checkpoint/config.json", DAMAGED), "utf8"));
+  return new TextEncoder().encode(JSON.stringify({ ...config, ...changes }));
+}
+
+describe("damaged checkpoints", () => {
+  test("the undamaged one is taken", async () => {
+    await describeModel(filesOf("checkpoint", {}));
+  });
+
+  test.each(damages.checkpoint!)("$file: $what", async ({ file, names }) => {
+    await expectRefused(filesOf("checkpoint", { "model.safetensors": file }), names);
+  });
+
+  test("an output matrix beside tied embeddings is not read, as in the published Qwen3-0.6B", async () => {
+    const tied = await describeModel(filesOf("checkpoint", { "config.json": withChanges(TIED) }));
+    expect(tied.placements.some(({ target }) => target.slot === "head")).toBe(false);
+  });
+
+  test.each(damages.configs!.filter(({ changes }) => JSON.stringify(changes) !== JSON.stringify(TIED)))(
+    "configuration: $what $changes",
+    async ({ changes, names }) => {
+      await expectRefused(filesOf("checkpoint", { "config.json": withChanges(changes!) }), names);
+    },
+  );
+
+  test.each(damages["checkpoint-sharded"]!)("index: $what", async ({ file, names }) => {
+    const config = readFileSync(new URL("checkpoint/config.json", DAMAGED));
+    const others = { "config.json": config, "model.safetensors.index.json": file };
+    await expectRefused(filesOf("checkpoint-sharded", others), names);
+  });
+});
