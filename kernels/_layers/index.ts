@@ -20,6 +20,12 @@ export { type MeanPoolProblem, type MeanPoolTensors, planMeanPool } from "./mean
 export type { ModulationLayout, NormOptions } from "./prologue.js";
 export { planQkv, type QkvProblem, type QkvTensors } from "./qkv.js";
 export { planRmsNorm, type RmsNormProblem, type RmsNormTensors } from "./rms-norm.js";
+export {
+  planSampling,
+  type SamplingOptions,
+  type SamplingProblem,
+  type SamplingTensors,
+} from "./sampling.js";
 export type { StackedWeights } from "./stacked-weights.js";
 export {
   paddedColumns,
