@@ -51,6 +51,7 @@ export const BINDINGS = {
     "lengths",
   ],
   row_statistics: ["params", "x", "moments"],
+  patches: ["params", "x", "out"],
   sample: ["params", "logits", "history", "lengths", "penalised", "ids"],
   vector_matrix: [
     "params",

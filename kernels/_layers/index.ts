@@ -17,6 +17,13 @@ export { type LinearProblem, type LinearTensors, planLinear } from "./linear.js"
 export { type LrpeProblem, type LrpeTensors, planLrpe } from "./lrpe.js";
 export { type MatmulProblem, type MatmulTensors, planMatmul } from "./matmul.js";
 export { type MeanPoolProblem, type MeanPoolTensors, planMeanPool } from "./mean-pool.js";
+export {
+  type ImageProblem,
+  type PatchesProblem,
+  type PatchesTensors,
+  planImage,
+  planPatches,
+} from "./patches.js";
 export type { ModulationLayout, NormOptions } from "./prologue.js";
 export { planQkv, type QkvProblem, type QkvTensors } from "./qkv.js";
 export { planRmsNorm, type RmsNormProblem, type RmsNormTensors } from "./rms-norm.js";
