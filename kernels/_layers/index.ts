@@ -1,6 +1,6 @@
 /**
- * The layers around attention: embedding, normalisation, linear maps, gates, positions, pooling. f32, forward only. Each has a plan
- * function and a kernel of its own; activations are [batch, tokens, 1, dim] views with strides.
+ * The layers around attention: products with stored weights, projections into a cache, embedding, norms, gates, positions, patches,
+ * pooling, sampling. Forward only; activations are f32 views [batch, tokens, 1, dim] with strides.
  */
 export type { Activation } from "./activations.js";
 export {
