@@ -1,11 +1,15 @@
 import { AttentionError } from "webgpu-attention";
 import { architectureOf } from "./config/architectures.js";
 import { Fields } from "./config/fields.js";
+import { GGUF_ROPE_FACTORS, ggufArchitecture } from "./config/gguf.js";
 import type { ModelConfig } from "./config/model-config.js";
 import type { TensorList } from "./config/tensor-list.js";
 import type { OpenedFiles } from "./sources/opened-files.js";
 import { parseJson } from "./sources/read-json.js";
+import { damaged } from "./weights/file-errors.js";
+import { readGgufHeader } from "./weights/gguf.js";
 import { openSafetensors } from "./weights/open-weights.js";
+import { readSmallTensor } from "./weights/read-small-tensor.js";
 import type { WeightFile } from "./weights/stored-tensor.js";
 
 /** What files say of a model, checked but for its weights' values. */
@@ -24,12 +28,35 @@ export async function describeCheckpoint(
   opened: OpenedFiles,
   signal?: AbortSignal,
 ): Promise<CheckpointDescription> {
+  if (opened.single !== undefined) return describeGguf(opened, opened.single, signal);
   const fields = await readConfiguration(opened);
   const architecture = architectureOf(fields);
   const config = architecture.config(fields);
   const files = await openSafetensors((path) => opened.open(path), signal);
   const names = new Set(files.flatMap(({ tensors }) => tensors.map(({ name }) => name)));
   return { config, list: architecture.tensors(config, names), files };
+}
+
+async function describeGguf(
+  opened: OpenedFiles,
+  path: string,
+  signal: AbortSignal | undefined,
+): Promise<CheckpointDescription> {
+  const source = await opened.open(path);
+  if (!source) throw damaged(path, "a GGUF file", "no such file");
+  const file = await readGgufHeader(source, signal);
+  const byName = new Map(file.tensors.map((tensor) => [tensor.name, tensor]));
+  const ropeFactors = new Map<string, ArrayLike<number>>();
+  for (const name of GGUF_ROPE_FACTORS) {
+    const tensor = byName.get(name);
+    if (tensor) ropeFactors.set(name, await readSmallTensor(source, tensor, signal));
+  }
+  const names = new Set(byName.keys());
+  const vocabulary = byName.get("token_embd.weight")?.shape[0];
+  const fields = new Fields(path, file.metadata);
+  const architecture = ggufArchitecture(fields, { names, vocabulary, ropeFactors });
+  const config = architecture.config(fields);
+  return { config, list: architecture.tensors(config, names), files: [file] };
 }
 
 /** `config.json`, with how pixels are scaled from `preprocessor_config.json` where a model of images has one. */

@@ -18,6 +18,11 @@ export class OpenedFiles {
     this.#signal = signal;
   }
 
+  /** Path of the one file that is meant, where the model is a single file. */
+  get single(): string | undefined {
+    return this.#files.single;
+  }
+
   /** @returns undefined where there is no such file */
   async open(path: string): Promise<ByteSource | undefined> {
     const source = await this.#files.open(path, this.#signal);

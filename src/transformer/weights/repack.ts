@@ -8,7 +8,7 @@ import type { StoredType } from "./stored-tensor.js";
 export const KEPT_AS: Readonly<Record<StoredType, WeightDType>> = {
   F32: "f32",
   F16: "f16",
-  // Exact but for values below 2^-24, which halves lack; larger ones than halves have are refused.
+  // Exact from 2^-17 on, below that to the next multiple of 2^-24; larger numbers than halves have are refused.
   BF16: "f16",
   Q8_0: "q8",
   Q6_K: "q8",
