@@ -16,7 +16,8 @@ const NODE_ONLY_GPU_TESTS = [
   "src/hooks/intervention/{mix,shift}.gpu.test.ts",
   "test/fuzz/**/*.gpu.test.ts",
   // Read files.
-  "src/transformer/load-checkpoint.gpu.test.ts",
+  "src/transformer/{language-model,load-checkpoint}.gpu.test.ts",
+  "src/transformer/{generation,model}/*.gpu.test.ts",
   "test/golden/**/*.gpu.test.ts",
 ];
 const PAGE_TESTS = ["test/pages/**/*.test.ts"];

@@ -4,7 +4,7 @@ export const BINDINGS = {
   l2_normalize: ["params", "x", "out"],
   layer_norm: ["params", "x", "scale", "bias", "out"],
   linear: ["params", "x", "weight", "bias", "residual", "out"],
-  gate: ["params", "x", "gate", "out"],
+  gate: ["params", "x", "gate", "residual", "out"],
   lrpe: ["params", "x", "out", "steps", "lengths"],
   mean_pool: ["params", "x", "lengths", "out"],
   matrix_registers: [

@@ -1,39 +1,45 @@
 import type { Capabilities } from "../../src/dispatch/capabilities.js";
 import type { AttentionContext } from "../../src/dispatch/context.js";
-import { bytesOf, checkBindable } from "../../src/dispatch/layout.js";
+import { broadcastLayout, bytesOf, checkBindable } from "../../src/dispatch/layout.js";
 import { type Pass, spreadWorkgroups } from "../../src/dispatch/pass.js";
-import { stridesOf, type TensorLayout, type TensorView } from "../../src/dispatch/tensor-view.js";
-import { bindingRange, checkOptions } from "../../src/dispatch/validate.js";
+import type { TensorLayout, TensorView } from "../../src/dispatch/tensor-view.js";
+import { checkOptions } from "../../src/dispatch/validate.js";
 import { ACTIVATIONS, type Activation, checkActivation } from "./activations.js";
 import kernel from "./gate.wgsl";
 import { compileLayer, type LayerPlan } from "./layer-plan.js";
 import { checkRows, checkShape } from "./layouts.js";
+import { viewUniforms } from "./prologue.js";
 
 export interface GateProblem {
   /** [B, T, 1, dim] */
   readonly x: TensorLayout;
-  /** [B, T, 1, dim] */
-  readonly gate: TensorLayout;
+  /** [1 or B, 1 or T, 1, 1 or dim]. Default none, which multiplies by 1. */
+  readonly gate?: TensorLayout;
   /** Of the gate. Default `"none"`. */
   readonly activation?: Activation;
+  /** [B, T, 1, dim], added last. Default none. */
+  readonly residual?: TensorLayout;
   /** [B, T, 1, dim]. Default dense. */
   readonly out?: TensorLayout;
 }
 
 export interface GateTensors {
   readonly x: TensorView;
-  readonly gate: TensorView;
+  /** Given when it was planned; likewise the residual. */
+  readonly gate?: TensorView;
+  readonly residual?: TensorView;
   /** Written. Its buffer is none of the inputs'. */
   readonly out: TensorView;
 }
 
-type GateShape = Required<GateProblem>;
+type GateShape = GateProblem & Required<Pick<GateProblem, "activation" | "out">>;
 
 const THREADS = 64;
 
 /**
- * Plans out = x activation(gate), element by element: `"none"` is the gate of TransNormerLLM (arXiv 2307.14995) and its SGLU,
- * `"silu"` SwiGLU's (arXiv 2002.05202), `"sigmoid"` that of lightning attention's module.
+ * Plans out = x activation(gate) + residual, element by element: `"none"` is the gate of TransNormerLLM (arXiv 2307.14995) and its SGLU,
+ * `"silu"` SwiGLU's (arXiv 2002.05202), `"sigmoid"` that of lightning attention's module. Products have both built in (`planMatmul`); this is for
+ * what stands between them.
  *
  * @throws AttentionError "shape", "dtype", "unsupported", "limit", "compile", "disposed", "device-lost"
  */
@@ -41,46 +47,54 @@ export async function planGate(ctx: AttentionContext, problem: GateProblem): Pro
   const shape = checkGate(problem, ctx.capabilities);
   return compileLayer(ctx, gatePass(shape, ctx.capabilities), {
     x: { layout: shape.x },
-    gate: { layout: shape.gate },
+    ...(shape.gate && { gate: { layout: shape.gate } }),
+    ...(shape.residual && { residual: { layout: shape.residual } }),
     out: { layout: shape.out, output: true },
   });
 }
 
 function checkGate(problem: GateProblem, capabilities: Capabilities): GateShape {
-  checkOptions("gate", problem, ["x", "gate", "activation", "out"]);
-  const { x, gate, activation = "none" } = problem;
+  checkOptions("gate", problem, ["x", "gate", "activation", "residual", "out"]);
+  const { x, residual, activation = "none" } = problem;
   checkRows("x", x);
   const out = problem.out ?? { dtype: "f32", shape: x.shape };
-  checkShape("gate", gate, x.shape);
+  const axes = "Gates have the axes [batch, tokens, 1, channels].";
+  const gate = problem.gate && broadcastLayout("gate", problem.gate, x.shape, axes);
+  if (residual) checkShape("residual", residual, x.shape);
   checkShape("out", out, x.shape);
-  checkBindable({ x, gate, out }, capabilities);
+  checkBindable({ x, gate, residual, out }, capabilities);
   checkActivation("gate activation", activation);
-  return { x, gate, activation, out };
+  return { x, activation, out, ...(gate && { gate }), ...(residual && { residual }) };
 }
 
-function gatePass({ x, gate, activation, out }: GateShape, capabilities: Capabilities): Pass {
+function gatePass({ x, gate, activation, residual, out }: GateShape, capabilities: Capabilities): Pass {
   const [batches, tokens, , dim] = x.shape;
   const groups = Math.ceil((batches * tokens * dim) / THREADS);
   return {
     name: "layers/gate",
     kernel,
     variant: "base",
-    constants: { THREADS, ACTIVATION: ACTIVATIONS.indexOf(activation) },
+    constants: {
+      THREADS,
+      HAS_GATE: gate !== undefined,
+      HAS_RESIDUAL: residual !== undefined,
+      ACTIVATION: ACTIVATIONS.indexOf(activation),
+    },
     workgroups: spreadWorkgroups(groups, capabilities.limits.maxComputeWorkgroupsPerDimension),
-    bindings: { x: { tensor: "x" }, gate: { tensor: "gate" }, out: { tensor: "out" } },
+    bindings: {
+      x: { tensor: "x" },
+      gate: gate ? { tensor: "gate" } : { unused: true },
+      residual: residual ? { tensor: "residual" } : { unused: true },
+      out: { tensor: "out" },
+    },
     uniforms: {
       params: {
-        strides_x: stridesOf(x),
-        strides_gate: stridesOf(gate),
-        strides_out: stridesOf(out),
-        base_x: bindingRange(x, capabilities).base,
-        base_gate: bindingRange(gate, capabilities).base,
-        base_out: bindingRange(out, capabilities).base,
+        ...viewUniforms({ x, gate, residual, out }, capabilities),
         batches,
         tokens,
         dim,
       },
     },
-    cost: { flops: batches * tokens * dim, bytes: bytesOf(x, gate, out) },
+    cost: { flops: 2 * batches * tokens * dim, bytes: bytesOf(x, gate, residual, out) },
   };
 }

@@ -78,7 +78,13 @@ function checkLrpe(problem: LrpeProblem, capabilities: Capabilities): LrpeShape 
   const frequencies =
     problem.frequencies ?? Array.from({ length: channels }, (_, c) => theta ** ((-2 * c) / channels));
   if (frequencies.length !== channels)
-    fail("shape", "frequencies", `${channels} numbers, heads times channels`, frequencies.length, "One for each channel.");
+    fail(
+      "shape",
+      "frequencies",
+      `${channels} numbers, heads times channels`,
+      frequencies.length,
+      "One for each channel.",
+    );
   if (lengths !== undefined) checkLengths(lengths, batches);
   return { x, out, frequencies, firstPosition, ...(lengths && { lengths }) };
 }

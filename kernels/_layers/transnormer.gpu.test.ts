@@ -49,6 +49,25 @@ describe("layers around linear attention", () => {
     };
     const actual = await tensors.run(await planGate(ctx, { ...views, activation }), views);
     expect(difference(actual, gateReference(x, gate, activation)).maxRelative).toBeLessThanOrEqual(TOLERANCE);
+    // Nothing but a sum; and a gate for all tokens before it.
+    const residual = tensors.normal(6 * dim);
+    const added = { x: views.x, residual: tensors.uploadSparse(residual, [2, 3, 1, dim]), out: views.out };
+    expect(await tensors.run(await planGate(ctx, added), added)).toEqual(
+      x.map((value, n) => value + residual[n]!),
+    );
+    const shared = { ...added, gate: tensors.upload(gate.subarray(0, dim), [1, 1, 1, dim]) };
+    const opened = gateReference(
+      x,
+      x.map((_, n) => gate[n % dim]!),
+      activation,
+    );
+    const sum = await tensors.run(await planGate(ctx, { ...shared, activation }), shared);
+    expect(
+      difference(
+        sum,
+        opened.map((value, n) => value + residual[n]!),
+      ).maxRelative,
+    ).toBeLessThanOrEqual(TOLERANCE);
   });
 
   test.each([0, 1_000_003])("LRPE from position %i", async (firstPosition) => {
@@ -60,7 +79,9 @@ describe("layers around linear attention", () => {
     expect(difference(actual, expected).maxRelative).toBeLessThanOrEqual(TOLERANCE);
     // Learned frequencies, at the end of sequences that are as long as a buffer says.
     const given = {
-      lengths: tensors.uploadBytes(new Uint8Array(Uint32Array.of(firstPosition + 5, firstPosition + 5).buffer)),
+      lengths: tensors.uploadBytes(
+        new Uint8Array(Uint32Array.of(firstPosition + 5, firstPosition + 5).buffer),
+      ),
       frequencies: Array.from({ length: 18 }, (_, c) => 10_000 ** ((-2 * c) / 18)),
     };
     expect(await tensors.run(await planLrpe(ctx, { ...views, ...given }), views)).toEqual(actual);

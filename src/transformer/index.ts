@@ -24,7 +24,16 @@ export {
   ropeDependsOnLength,
   ropeTable,
 } from "./config/rope.js";
+export type { CacheWindow, GeneratedPiece, GenerateOptions } from "./generation/options.js";
+export { LanguageModel, type PassOptions, type PrefillOptions } from "./language-model.js";
 export { type Checkpoint, type LoadCheckpointOptions, loadCheckpoint } from "./load-checkpoint.js";
+export type {
+  CacheDType,
+  KeyValueCache,
+  LayerState,
+  RecurrentState,
+  SequenceState,
+} from "./model/sequence-state.js";
 export {
   type EncodeOptions,
   type EncodeProgress,
@@ -36,6 +45,10 @@ export type { ByteSource } from "./sources/byte-source.js";
 export type { PieceCache } from "./sources/cached-source.js";
 export type { ModelFiles, ModelFilesOptions, ModelSource, ReadModelFile } from "./sources/model-files.js";
 export type { UrlOptions } from "./sources/url-source.js";
+export type { ChatMessage, ChatOptions } from "./tokenizer/chat-template.js";
+export { type LoadTokenizerOptions, loadTokenizer } from "./tokenizer/load-tokenizer.js";
+export type { TextStream } from "./tokenizer/text-stream.js";
+export type { DecodeTextOptions, EncodeTextOptions, TextTokenizer } from "./tokenizer/text-tokenizer.js";
 export type { WeightProgress } from "./weights/load-weights.js";
 export type { LoadTimes, ModelWeights } from "./weights/model-weights.js";
 export type { WeightChoice, WeightChoices } from "./weights/plan-slots.js";

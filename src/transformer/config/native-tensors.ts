@@ -81,8 +81,14 @@ function attention(
   } else {
     list.linear(`${slot}.qkv`, `${name}.qkv`, (heads + 2 * kvHeads) * headDim, width, qkvBias);
   }
-  list.linear(`${slot}.out`, `${name}.out`, width, heads * headDim, outBias);
-  if (mechanism === "moh") router(list, slot, `${name}.router`, attention, width);
+  if (mechanism === "moh") {
+    // A table: the projection of active heads reads f32.
+    list.table(`${slot}.out`, `${name}.out.weight`, width, heads * headDim);
+    if (outBias) list.vector(`${slot}.out.bias`, `${name}.out.bias`, width);
+    router(list, slot, `${name}.router`, attention, width);
+  } else {
+    list.linear(`${slot}.out`, `${name}.out`, width, heads * headDim, outBias);
+  }
   if (mechanism === "agent") agents(list, slot, `${name}.agent`, attention, image!);
 }
 

@@ -1,0 +1,43 @@
+import { planFlowAttention } from "webgpu-attention/flow";
+import { planMatmul } from "webgpu-attention/layers";
+import type { FlowConfig } from "../../config/model-config.js";
+import { type LayerContext, linearWeights, normOptions, rows } from "../layer-context.js";
+import type { SequenceState } from "../sequence-state.js";
+import { planSteps, type Step, stepOf } from "../step.js";
+import { headsOf, turnsOf } from "./recurrent.js";
+import { planOut } from "./softmax.js";
+import type { Streams } from "./streams.js";
+
+/** Flow attention between a projection to q, k, v and one back. */
+export function planFlowMixer(
+  layer: LayerContext,
+  attention: FlowConfig,
+  streams: Streams,
+  state: SequenceState | undefined,
+): Promise<Step[]> {
+  const { heads, headDim } = attention;
+  const { x, normed } = streams;
+  const slot = `layers.${layer.index}`;
+  const projected = rows(layer, "projected", 3 * heads * headDim);
+  const attended = layer.work.view("attended", [layer.batches, layer.tokens, heads, headDim]);
+  const project = planMatmul(layer.ctx, {
+    ...{ x, out: projected, ...linearWeights(layer, `${slot}.qkv`) },
+    ...(normed && { norm: normOptions(layer, `${slot}.norm1`) }),
+  });
+  const [q, k, v] = [0, 1, 2].map((n) => headsOf(projected, heads, headDim, n)) as [
+    typeof projected,
+    typeof projected,
+    typeof projected,
+  ];
+  const tensors = (run: SequenceState | undefined) => ({
+    ...{ q, k, v, out: attended },
+    ...(state && turnsOf(layer, run)),
+  });
+  const { causal, clamp, eps: epsilon, variant } = attention;
+  const attend = planFlowAttention(layer.ctx, { ...tensors(state), causal, clamp, epsilon, variant });
+  return planSteps([
+    project.then((plan) => stepOf(plan, { x, out: projected })),
+    attend.then((plan) => stepOf(plan, tensors)),
+    planOut(layer, attention, streams, attended),
+  ]);
+}

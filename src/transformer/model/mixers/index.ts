@@ -1,0 +1,35 @@
+import { AttentionError } from "webgpu-attention";
+import type { LayerContext } from "../layer-context.js";
+import type { SequenceState } from "../sequence-state.js";
+import type { Step } from "../step.js";
+import { planFlowMixer } from "./flow.js";
+import { planLightningMixer } from "./lightning.js";
+import { planMohMixer } from "./moh.js";
+import { planSoftmaxMixer } from "./softmax.js";
+import type { Streams } from "./streams.js";
+
+/** The attention of a layer, whatever its mechanism: out = x + attention(norm(x)). */
+export function planMixer(
+  layer: LayerContext,
+  streams: Streams,
+  state: SequenceState | undefined,
+): Promise<Step[]> {
+  const { attention } = layer.config.layers[layer.index]!;
+  switch (attention.mechanism) {
+    case "softmax":
+      return planSoftmaxMixer(layer, attention, streams, state);
+    case "lightning":
+      return planLightningMixer(layer, attention, streams, state);
+    case "flow":
+      return planFlowMixer(layer, attention, streams, state);
+    case "moh":
+      return planMohMixer(layer, attention, streams, state);
+    default:
+      throw new AttentionError("unsupported", {
+        subject: `layer ${layer.index}`,
+        expected: "softmax, lightning, flow or mixture-of-head attention",
+        got: attention.mechanism,
+        fix: "Other mechanisms are not built into the runtime yet.",
+      });
+  }
+}
