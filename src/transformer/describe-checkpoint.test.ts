@@ -61,6 +61,15 @@ describe("configurations", () => {
     });
   });
 
+  test("generation_config.json names further ends", async () => {
+    const read: ReadModelFile = async (path) => {
+      if (path === "generation_config.json") return new TextEncoder().encode('{"eos_token_id": [2, 7]}');
+      const place = new URL(`llama/${path}`, FIXTURES);
+      return existsSync(place) ? readFileSync(place) : undefined;
+    };
+    expect((await describeModel(read)).config.tokens!.eos).toEqual([2, 7]);
+  });
+
   test("windows of mistral, qwen2 and qwen3, layer by layer", async () => {
     const windows = async (name: string) =>
       (await fixture(name)).config.layers.map(({ attention }) => "window" in attention && attention.window);

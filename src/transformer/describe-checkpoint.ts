@@ -31,10 +31,24 @@ export async function describeCheckpoint(
   if (opened.single !== undefined) return describeGguf(opened, opened.single, signal);
   const fields = await readConfiguration(opened);
   const architecture = architectureOf(fields);
-  const config = architecture.config(fields);
+  const config = await withGenerationIds(opened, fields, architecture.config(fields));
   const files = await openSafetensors((path) => opened.open(path), signal);
   const names = new Set(files.flatMap(({ tensors }) => tensors.map(({ name }) => name)));
   return { config, list: architecture.tensors(config, names), files };
+}
+
+/** Conversations often end with another token than texts, which only `generation_config.json` says. */
+async function withGenerationIds(
+  opened: OpenedFiles,
+  fields: Fields,
+  config: ModelConfig,
+): Promise<ModelConfig> {
+  if (!config.tokens || config.head.kind !== "language" || !fields.has("model_type")) return config;
+  const bytes = await opened.read("generation_config.json");
+  if (!bytes) return config;
+  const generation = new Fields("generation_config.json", parseJson("generation_config.json", bytes));
+  const eos = [...new Set([...config.tokens.eos, ...generation.ids("eos_token_id")])];
+  return { ...config, tokens: { ...config.tokens, eos } };
 }
 
 async function describeGguf(

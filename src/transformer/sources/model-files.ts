@@ -65,7 +65,8 @@ function blobFiles(blob: Blob): ModelFiles {
 
 /** Files of a chosen folder have paths that begin with its name; of chosen files only the name is known. */
 function chosenFiles(files: readonly File[]): ModelFiles {
-  const pathOf = (file: File) => file.webkitRelativePath.split("/").slice(1).join("/") || file.name;
+  // Only browsers' files have one.
+  const pathOf = (file: File) => (file.webkitRelativePath ?? "").split("/").slice(1).join("/") || file.name;
   const byPath = new Map(files.map((file) => [pathOf(file), file]));
   const weights = [...byPath.keys()].filter((path) => path.endsWith(".gguf"));
   const single = !byPath.has("config.json") && weights.length === 1 ? weights[0] : undefined;

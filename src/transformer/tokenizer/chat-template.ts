@@ -1,0 +1,92 @@
+import { AttentionError } from "webgpu-attention";
+import { checkKnown } from "../check-arguments.js";
+
+/** One turn of a conversation. Further fields (`name`, `tool_calls`) are the template's affair. */
+export interface ChatMessage {
+  readonly role: string;
+  readonly content: string;
+  readonly [field: string]: unknown;
+}
+
+export interface ChatOptions {
+  /** Whether the text ends where the model's answer begins. Default true. */
+  readonly addGenerationPrompt?: boolean;
+  /** Descriptions of functions, for templates that know them. */
+  readonly tools?: readonly unknown[];
+  /** Other variables of the template: `{ enable_thinking: false }`. */
+  readonly variables?: Readonly<Record<string, unknown>>;
+}
+
+/** Writes a conversation. */
+export interface ChatTemplate {
+  render(variables: Readonly<Record<string, unknown>>): string;
+}
+
+/** @throws AttentionError "shape", "unsupported" */
+export function chatVariables(
+  messages: readonly ChatMessage[],
+  options: ChatOptions,
+): Record<string, unknown> {
+  checkKnown("chat", options, ["addGenerationPrompt", "tools", "variables"]);
+  const isMessage = (message: ChatMessage) =>
+    typeof message?.role === "string" && typeof message.content === "string";
+  if (!Array.isArray(messages) || messages.length === 0 || !messages.every(isMessage)) {
+    throw new AttentionError("shape", {
+      subject: "messages",
+      expected: "at least one { role, content }, both strings",
+      got: String(JSON.stringify(messages)).slice(0, 80),
+      fix: 'For example [{ role: "user", content: "Hello" }].',
+    });
+  }
+  const { addGenerationPrompt = true, tools, variables } = options;
+  return { messages, tools: tools ?? null, add_generation_prompt: addGenerationPrompt, ...variables };
+}
+
+/**
+ * A Jinja template with `@huggingface/jinja`, which is loaded for it.
+ *
+ * @param tokens spelling of special tokens by the names that templates use: `bos_token`
+ * @throws AttentionError "unsupported" without the package, "format" for a text that is no template
+ */
+export async function chatTemplate(
+  text: string,
+  tokens: Readonly<Record<string, string>>,
+): Promise<ChatTemplate> {
+  const { Template } = await jinja();
+  const template = asFormatError("chat template", "a Jinja template", () => new Template(text));
+  return {
+    render: (variables) =>
+      asFormatError("chat", "messages that the model's chat template takes", () =>
+        template.render({ ...tokens, ...variables }),
+      ),
+  };
+}
+
+async function jinja(): Promise<typeof import("@huggingface/jinja")> {
+  try {
+    return await import("@huggingface/jinja");
+  } catch (cause) {
+    throw new AttentionError("unsupported", {
+      subject: "chat template",
+      expected: "the package @huggingface/jinja, which renders it",
+      got: `the error "${cause}"`,
+      fix: "Install it (npm install @huggingface/jinja), or load the tokenizer with chat: false.",
+      cause,
+    });
+  }
+}
+
+/** Templates refuse what they do not take by raising errors of their own. */
+function asFormatError<T>(subject: string, expected: string, run: () => T): T {
+  try {
+    return run();
+  } catch (cause) {
+    throw new AttentionError("format", {
+      subject,
+      expected,
+      got: `the error "${cause instanceof Error ? cause.message : cause}"`,
+      fix: "Check roles and their order: many templates want user and assistant in turn.",
+      cause,
+    });
+  }
+}

@@ -1,0 +1,131 @@
+import { readFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import samples from "../../../test/fixtures/tokenizer/samples.json" with { type: "json" };
+import { loadTokenizer } from "./load-tokenizer.js";
+
+const json = readFileSync(new URL("../../../test/fixtures/tokenizer/tokenizer.json", import.meta.url));
+const CHATML =
+  "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}" +
+  "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
+
+const withFiles = (files: Record<string, string | object | Uint8Array>) => async (path: string) => {
+  const file = Object.hasOwn({ "tokenizer.json": json, ...files }, path)
+    ? { "tokenizer.json": json, ...files }[path]
+    : undefined;
+  if (file === undefined || file instanceof Uint8Array) return file;
+  return new TextEncoder().encode(typeof file === "string" ? file : JSON.stringify(file));
+};
+const load = (files: Record<string, string | object | Uint8Array> = {}) => loadTokenizer(withFiles(files));
+
+describe("text", () => {
+  test.each(samples)("$text", async ({ text, ids }) => {
+    const tokenizer = await load();
+    expect(tokenizer.encode(text, { specialTokens: false })).toEqual(ids);
+    expect(tokenizer.decode(ids)).toBe(text);
+    const stream = tokenizer.stream();
+    expect(ids.map((id) => stream.push(id)).join("") + stream.end()).toBe(text);
+  });
+
+  test("the begin token opens a text, and is not written out", async () => {
+    const tokenizer = await load();
+    const ids = tokenizer.encode("Emma");
+    expect(ids[0]).toBe(tokenizer.idOf("<|begin|>"));
+    expect(tokenizer.decode(ids)).toBe("Emma");
+    expect(tokenizer.decode(ids, { specialTokens: true })).toBe("<|begin|>Emma");
+  });
+
+  test("ids beyond the vocabulary give no text, and what is no id is refused", async () => {
+    const tokenizer = await load();
+    expect(tokenizer.decode([999_999])).toBe("");
+    expect(tokenizer.decode([])).toBe("");
+    expect(() => tokenizer.decode([-1])).toThrow(expect.objectContaining({ code: "shape" }));
+    expect(() => tokenizer.encode(3 as never)).toThrow(expect.objectContaining({ code: "shape" }));
+    expect(() => tokenizer.encode("", { special: true } as never)).toThrow(
+      expect.objectContaining({ code: "unsupported" }),
+    );
+  });
+
+  test("half a surrogate pair counts as a replacement character", async () => {
+    const tokenizer = await load();
+    expect(tokenizer.encode("a\ud83d")).toEqual(tokenizer.encode("a\ufffd"));
+    expect(tokenizer.decode(tokenizer.encode("😀"))).toBe("😀");
+  });
+});
+
+describe("conversations", () => {
+  const messages = [
+    { role: "user", content: "Hello" },
+    { role: "assistant", content: "Good day" },
+  ];
+  const written = "<|im_start|>user\nHello<|im_end|>\n<|im_start|>assistant\nGood day<|im_end|>\n";
+
+  test.each<[string, Record<string, string | object>]>([
+    ["in the configuration", { "tokenizer_config.json": { chat_template: CHATML } }],
+    [
+      "one of several",
+      {
+        "tokenizer_config.json": {
+          chat_template: [
+            { name: "tool_use", template: "no" },
+            { name: "default", template: CHATML },
+          ],
+        },
+      },
+    ],
+    [
+      "in a file of its own",
+      { "chat_template.jinja": CHATML, "tokenizer_config.json": { chat_template: "no" } },
+    ],
+  ])("template %s", async (_name, files) => {
+    const tokenizer = await load(files);
+    expect(tokenizer.hasChatTemplate).toBe(true);
+    expect(tokenizer.chatText(messages)).toBe(`${written}<|im_start|>assistant\n`);
+    expect(tokenizer.chatText(messages, { addGenerationPrompt: false })).toBe(written);
+    expect(tokenizer.decode(tokenizer.encodeChat(messages))).toBe(`${written}<|im_start|>assistant\n`);
+  });
+
+  test("templates get special tokens and variables", async () => {
+    const config = { bos_token: { content: "<|begin|>" }, chat_template: "{{ bos_token }}{{ mood }}" };
+    const tokenizer = await load({ "tokenizer_config.json": config });
+    expect(tokenizer.chatText(messages, { variables: { mood: "calm" } })).toBe("<|begin|>calm");
+    expect(tokenizer.encodeChat(messages)[0]).toBe(0);
+  });
+
+  test("what a template refuses, is told", async () => {
+    const template = "{{ raise_exception('roles must alternate') }}";
+    const tokenizer = await load({ "tokenizer_config.json": { chat_template: template } });
+    const chat = () => tokenizer.chatText(messages);
+    expect(chat).toThrow(
+      expect.objectContaining({ code: "format", message: expect.stringContaining("alternate") }),
+    );
+    expect(() => tokenizer.chatText([])).toThrow(expect.objectContaining({ code: "shape" }));
+  });
+
+  test("without a template there is no chat", async () => {
+    const tokenizer = await load();
+    expect(tokenizer.hasChatTemplate).toBe(false);
+    expect(() => tokenizer.chatText(messages)).toThrow(expect.objectContaining({ code: "unsupported" }));
+  });
+});
+
+describe("refuses", () => {
+  test.each<[string, Record<string, string | object>, RegExp]>([
+    ["no JSON", { "tokenizer.json": "{" }, /tokenizer\.json/],
+    ["another JSON", { "tokenizer.json": { model: { type: "Crystal ball" } } }, /tokenizer\.json/],
+    ["a configuration that is none", { "tokenizer_config.json": "[]" }, /tokenizer_config\.json.*list/],
+    ["a broken template", { "chat_template.jinja": "{% for %}" }, /chat template/],
+  ])("%s", async (_name, files, message) => {
+    await expect(load(files)).rejects.toMatchObject({
+      code: "format",
+      message: expect.stringMatching(message),
+    });
+  });
+
+  test("a GGUF file alone, and asks for a tokenizer.json", async () => {
+    await expect(loadTokenizer([new File([], "m.gguf")])).rejects.toMatchObject({
+      code: "unsupported",
+      message: expect.stringContaining("tokenizer.json"),
+    });
+    await expect(loadTokenizer(async () => undefined)).rejects.toMatchObject({ code: "format" });
+  });
+});
