@@ -34,7 +34,7 @@ export const BINDINGS = {
     "statistics",
   ],
   rms_norm: ["params", "x", "scale", "out"],
-  cache_append: ["params", "heads", "projected", "vectors", "q", "k", "v", "scales", "lengths"],
+  cache_append: ["params", "heads", "projected", "vectors", "q", "k", "v", "lengths"],
   qkv_rows: [
     "params",
     "heads",
@@ -47,7 +47,6 @@ export const BINDINGS = {
     "q",
     "k",
     "v",
-    "scales",
     "lengths",
   ],
   row_statistics: ["params", "x", "moments"],

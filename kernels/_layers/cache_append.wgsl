@@ -5,7 +5,7 @@ import super::product_io::params;
 import super::row_sum::THREADS;
 
 /// [rows, (heads + 2 kv_heads) * head_dim]
-@group(0) @binding(17) var<storage, read> projected: array<f32>;
+@group(0) @binding(16) var<storage, read> projected: array<f32>;
 
 @compute @workgroup_size(THREADS)
 fn main(

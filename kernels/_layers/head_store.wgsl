@@ -5,7 +5,7 @@ import super::product_io::{ one_vector, params };
 /// Outputs of a workgroup, a multiple of the outputs in a word of the cache.
 const OWNED: u32 = 64u;
 const HELD_ROWS: u32 = 1u;
-/// How the cache is stored: 0 f32, 1 f16, 2 q8.
+/// How the cache is stored: 0 f32, 1 f16, 2 q8, a scale in the word before each row.
 const CACHE: u32 = 0u;
 const CACHE_F16 = 1u;
 const CACHE_Q8 = 2u;
@@ -21,11 +21,9 @@ struct Heads {
   strides_q: vec4u,
   strides_k: vec4u,
   strides_v: vec4u,
-  strides_scales: vec4u,
   base_q: u32,
   base_k: u32,
   base_v: u32,
-  base_scales: u32,
   // in `vectors`
   base_query_norm: u32,
   base_key_norm: u32,
@@ -40,11 +38,9 @@ struct Heads {
 @group(0) @binding(11) var<storage, read_write> q: array<f32>;
 @group(0) @binding(12) var<storage, read_write> k: array<u32>;
 @group(0) @binding(13) var<storage, read_write> v: array<u32>;
-/// [batch, tokens, kv_heads, 2]: the scales of k and v
-@group(0) @binding(14) var<storage, read_write> scales: array<f32>;
 /// [batch] keys in the cache after this step
-@group(0) @binding(15) var<storage, read> lengths: array<u32>;
-@group(0) @binding(16) var<uniform> heads: Heads;
+@group(0) @binding(14) var<storage, read> lengths: array<u32>;
+@group(0) @binding(15) var<uniform> heads: Heads;
 
 /// [HELD_ROWS, OWNED]
 var<workgroup> held: array<f32, HELD_ROWS * OWNED>;
@@ -133,9 +129,11 @@ fn store_held(m: u32, row: u32, first: u32, end: u32, thread: u32, threads: u32)
       v[at / PACK] = word;
     }
     if (CACHE == CACHE_Q8 && o == 0u) {
-      let row_scales = batch * heads.strides_scales.x + u32(place) * heads.strides_scales.y;
-      let pair = heads.base_scales + row_scales + kv_head * heads.strides_scales.z;
-      scales[pair + select(heads.strides_scales.w, 0u, is_key)] = scale;
+      if (is_key) {
+        k[at / PACK - 1u] = bitcast<u32>(scale);
+      } else {
+        v[at / PACK - 1u] = bitcast<u32>(scale);
+      }
     }
   }
 }

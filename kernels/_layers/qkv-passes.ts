@@ -161,8 +161,8 @@ function appendPass(
   };
 }
 
-function storedBytes({ heads, kvHeads, headDim, k, scales }: QkvShape, rows: number): number {
-  const cached = 2 * kvHeads * (headDim * bytesPerElement(k.dtype) + (scales ? 4 : 0));
+function storedBytes({ heads, kvHeads, headDim, k }: QkvShape, rows: number): number {
+  const cached = 2 * kvHeads * (headDim * bytesPerElement(k.dtype) + (k.dtype === "q8" ? 4 : 0));
   return rows * (4 * heads * headDim + cached);
 }
 
@@ -175,22 +175,21 @@ function headConstants({ product: { vectors }, k, lengths }: QkvShape) {
   };
 }
 
-function storeBindings({ product, scales, lengths }: QkvShape, vectors: BindingSource) {
+function storeBindings({ product, lengths }: QkvShape, vectors: BindingSource) {
   return {
     vectors: Object.values(product.vectors).some(Boolean) ? vectors : { unused: true as const },
     q: { tensor: "q" },
     k: { tensor: "k" },
     v: { tensor: "v" },
-    scales: scales ? { tensor: "scales" } : { unused: true as const },
     lengths: lengths ? { buffer: lengths } : { unused: true as const },
   };
 }
 
 function headUniforms(shape: QkvShape, capabilities: Capabilities) {
-  const { q, k, v, scales, heads, kvHeads, headDim, capacity, headEpsilon } = shape;
+  const { q, k, v, heads, kvHeads, headDim, capacity, headEpsilon } = shape;
   const { bases } = vectorPlaces(shape.product.vectors);
   return {
-    ...viewUniforms({ q, k, v, scales }, capabilities),
+    ...viewUniforms({ q, k, v }, capabilities),
     base_query_norm: bases.queryNorm!,
     base_key_norm: bases.keyNorm!,
     heads,

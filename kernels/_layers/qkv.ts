@@ -4,6 +4,7 @@ import { type CompiledPlan, compilePlan } from "../../src/dispatch/compiled-plan
 import type { AttentionContext } from "../../src/dispatch/context.js";
 import { dispatchFlops } from "../../src/dispatch/dispatch-budget.js";
 import { checkBindable, checkHeadDims, expectShape } from "../../src/dispatch/layout.js";
+import { checkQ8Rows } from "../../src/dispatch/q8-layout.js";
 import {
   type Shape4,
   stridesOf,
@@ -33,12 +34,13 @@ export interface QkvProblem extends PrologueProblem {
   readonly headEpsilon?: number;
   /** [B, T, Hq, D] f32. Default dense. */
   readonly q?: TensorLayout;
-  /** [B, capacity, Hkv, D] f32, f16 or q8: the cache, or the keys of this call alone. */
+  /**
+   * [B, capacity, Hkv, D] f32, f16 or q8: the cache, or the keys of this call alone. A head's q8 values (`q8Layout`) are
+   * round(value / scale), its scale the largest size / 127.
+   */
   readonly k: TensorLayout;
   /** [B, capacity, Hkv, D] of k's type */
   readonly v: TensorLayout;
-  /** [B, capacity, Hkv, 2] f32: the scales of a q8 k and v, which hold n = round(value / scale), scale = largest size / 127. */
-  readonly scales?: TensorLayout;
   /**
    * u32 [B]: keys in the cache after this step, read at every run; softmax attention takes the same buffer as `keyLengths` with
    * `queryOffset: "end"`. Row t goes to place length - T + t; rows with none (left padding, a full cache) are not stored.
@@ -57,8 +59,6 @@ export interface QkvTensors {
   /** Written at the rows' places, the rest is left. */
   readonly k: TensorView;
   readonly v: TensorView;
-  /** Given when it was planned; written likewise. */
-  readonly scales?: TensorView;
 }
 
 export interface QkvShape {
@@ -71,7 +71,6 @@ export interface QkvShape {
   readonly q: TensorLayout;
   readonly k: TensorLayout;
   readonly v: TensorLayout;
-  readonly scales?: TensorLayout;
   readonly lengths?: GPUBuffer;
 }
 
@@ -97,7 +96,6 @@ export async function planQkv(ctx: AttentionContext, problem: QkvProblem): Promi
         q: { layout: shape.q, output: true },
         k: { layout: shape.k, output: true },
         v: { layout: shape.v, output: true },
-        ...(shape.scales && { scales: { layout: shape.scales, output: true } }),
       },
       segmentFlops,
     }),
@@ -116,7 +114,6 @@ const OPTIONS = [
   "q",
   "k",
   "v",
-  "scales",
   "lengths",
 ] as const satisfies readonly (keyof QkvProblem)[];
 
@@ -158,16 +155,7 @@ export function checkQkv(problem: QkvProblem, capabilities: Capabilities): QkvSh
   if (queryNorm) checkVector("queryNorm", queryNorm, headDim);
   if (keyNorm) checkVector("keyNorm", keyNorm, headDim);
   checkNumber("headEpsilon", headEpsilon);
-  if ((k.dtype === "q8") !== (problem.scales !== undefined))
-    fail(
-      "shape",
-      "scales",
-      k.dtype === "q8" ? "a tensor for the scales of q8" : "none",
-      problem.scales ? "a tensor" : "none",
-      "A cache of q8 has scales, the others none.",
-    );
-  if (problem.scales) checkShape("scales", problem.scales, [batches, capacity, kvHeads, 2]);
-  checkBindable({ q, k, v, scales: problem.scales }, capabilities);
+  checkBindable({ q, k, v }, capabilities);
   if (lengths !== undefined) checkLengths(lengths, batches);
   else if (tokens > capacity)
     fail(
@@ -180,7 +168,6 @@ export function checkQkv(problem: QkvProblem, capabilities: Capabilities): QkvSh
   return {
     product: { ...product, vectors: { ...product.vectors, queryNorm, keyNorm } },
     ...{ heads, kvHeads, headDim, capacity, headEpsilon, q, k, v },
-    ...(problem.scales && { scales: problem.scales }),
     ...(lengths && { lengths }),
   };
 }
@@ -193,6 +180,7 @@ function checkCache(k: TensorLayout, v: TensorLayout, batches: number, capabilit
   checkHeadDims({ k });
   const pack = 2 ** CACHE_DTYPES.indexOf(k.dtype);
   for (const [name, layout] of Object.entries({ k, v })) {
+    if (k.dtype === "q8") checkQ8Rows(name, layout, capabilities);
     const strides = stridesOf(layout);
     const aligned = [headDim, ...strides.slice(0, 3), bindingRange(layout, capabilities).base];
     if (pack === 1 || (strides[3] === 1 && aligned.every((size) => size % pack === 0))) continue;

@@ -16,7 +16,7 @@ import { dispatchBudget } from "./effort.js";
 import { loadMods } from "./load-mods.js";
 import { OPTION_NAMES, type SoftmaxOptions } from "./options.js";
 import { planSoftmax } from "./plan.js";
-import { checkProblem, type SoftmaxProblem } from "./problem.js";
+import { checkProblem, KV_STORAGE, type SoftmaxProblem } from "./problem.js";
 import { checkRowConfiguration } from "./row-configuration.js";
 import { softmaxTables } from "./tables.js";
 import { checkBudget, TUNING_OPTIONS, type TuningOptions, tunedEntry } from "./tuning.js";
@@ -97,7 +97,7 @@ export async function planSoftmaxAttention(
 ): Promise<SoftmaxPlan> {
   checkOptions("planSoftmaxAttention", options, ["configuration", ...TUNING_OPTIONS]);
   checkBudget(options.budgetMs);
-  const shape = checkProblem(problem, ctx.capabilities, await loadMods(problem));
+  const shape = checkProblem(problem, ctx.capabilities, await loadMods(problem), KV_STORAGE);
   if (options.configuration) {
     checkConfiguration(options.configuration, shape, ctx.capabilities);
     checkRowConfiguration(options.configuration, shape);
@@ -107,7 +107,9 @@ export async function planSoftmaxAttention(
   // What is wrong with a mod is found before measuring submits anything.
   if (shape.mods && ctx.tuning.measures)
     (await CompiledPasses.compile(ctx, planSoftmax(shape, ctx.capabilities), tables)).destroy();
-  const tuned = options.configuration ? undefined : await tunedEntry(ctx, shape, options);
+  // Measuring has no problems of q8.
+  const measurable = !options.configuration && shape.k.dtype !== "q8";
+  const tuned = measurable ? await tunedEntry(ctx, shape, options) : undefined;
   const maxDispatchFlops = dispatchBudget(shape, ctx.capabilities, ctx.maxDispatchMs, tuned?.flopsPerSecond);
   const configuration = options.configuration ?? tuned?.configuration;
   const passes = planSoftmax(shape, ctx.capabilities, {
@@ -152,7 +154,7 @@ export async function softmaxAttention(
 ): Promise<{ out: TensorView; lse?: TensorView }> {
   checkOptions("softmaxAttention", options, [...OPTION_NAMES, "out", "lse"]);
   const problem: SoftmaxProblem = { ...options, q, k, v };
-  const shape = checkProblem(problem, ctx.capabilities);
+  const shape = checkProblem(problem, ctx.capabilities, undefined, KV_STORAGE);
   for (const [name, view] of Object.entries({ q, k, v, ...(options.bias && { bias: options.bias }) })) {
     checkBuffer(name, view, ctx.capabilities);
   }

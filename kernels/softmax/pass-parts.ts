@@ -43,7 +43,9 @@ export function problemConstants(shape: SoftmaxShape, kernel: KernelModule): Con
       ROTARY_INTERLEAVED: shape.rotary.interleaved,
     }),
   };
-  return knownConstants(kernel, values);
+  // Only variants of such a storage have this constant.
+  const readsKeys = Object.values(kernel.variants).some(({ constants }) => "KV_Q8" in constants);
+  return { ...knownConstants(kernel, values), ...(shape.k.dtype === "q8" && readsKeys && { KV_Q8: true }) };
 }
 
 /** The order of the score's terms: soft cap, then ALiBi, and last what the application makes of it. */
@@ -132,16 +134,16 @@ export function lseBinding(shape: SoftmaxShape): BindingSource {
 
 /**
  * `vec4` where every row of every tensor starts at a multiple of four elements and its channels are neighbours; `half_q` and
- * `half_kv` by the storage types; `f16` where that is wished and aligned rows of halves are there to be read so.
+ * `half_kv` by the storage types, q8 among the latter; `f16` where that is wished and aligned rows of halves are there to be read so.
  */
 export function storageConditions(shape: SoftmaxShape, capabilities: Capabilities, f16: boolean): string[] {
   const { q, k, v, out } = shape;
-  const aligned = [q, k, v, out].every((layout) => isVec4(layout, capabilities));
+  const aligned = k.dtype !== "q8" && [q, k, v, out].every((layout) => isVec4(layout, capabilities));
   return [
     ...(aligned ? ["vec4"] : []),
     ...(f16 && takesF16(shape, capabilities) && aligned ? ["f16"] : []),
     ...(q.dtype === "f16" ? ["half_q"] : []),
-    ...(k.dtype === "f16" ? ["half_kv"] : []),
+    ...(k.dtype === "f32" ? [] : ["half_kv"]),
   ];
 }
 

@@ -7,6 +7,7 @@ import {
   checkHeadDims,
   expectShape,
 } from "../../src/dispatch/layout.js";
+import { checkQ8Rows } from "../../src/dispatch/q8-layout.js";
 import type { DType, Shape4, TensorLayout } from "../../src/dispatch/tensor-view.js";
 import { checkLayout, checkOptions } from "../../src/dispatch/validate.js";
 import { type BlockMask, checkBlockMask } from "./block-mask.js";
@@ -19,7 +20,7 @@ import { checkQueryRows } from "./query-rows.js";
 export interface SoftmaxProblem extends SoftmaxOptions {
   /** [B, Tq, Hq, D] f32 or f16, D from 1 to 256 */
   readonly q: TensorLayout;
-  /** [B, Tk, Hkv, D] f32 or f16; Hq is a multiple of Hkv, and query head h reads key head floor(h / (Hq / Hkv)) */
+  /** [B, Tk, Hkv, D] f32, f16 or q8 (`q8Layout`); Hq is a multiple of Hkv, and query head h reads key head floor(h / (Hq / Hkv)) */
   readonly k: TensorLayout;
   /** [B, Tk, Hkv, Dv] of k's type, Dv from 1 to 256 */
   readonly v: TensorLayout;
@@ -68,21 +69,27 @@ export interface SoftmaxShape {
 
 const TENSOR_NAMES = ["q", "k", "v", "out", "lse"] as const;
 const STORAGE: readonly DType[] = ["f32", "f16"];
+/** What attention itself reads k and v in; the passes around it take no q8. */
+export const KV_STORAGE: readonly DType[] = ["f32", "f16", "q8"];
 
 /**
  * Checks a problem without touching the GPU.
  *
  * @param mods its mods, checked already (`loadMods`); without them the problem is taken as one that has none
+ * @param kvStorage types that k and v may have
  * @throws AttentionError "shape", "dtype", "limit", or "unsupported" for options it does not know
  */
 export function checkProblem(
   problem: SoftmaxProblem,
   capabilities: Capabilities,
   mods?: ModSlots,
+  kvStorage = STORAGE,
 ): SoftmaxShape {
   checkOptions("softmaxAttention", problem, [...TENSOR_NAMES, ...OPTION_NAMES]);
   const { q, k, v } = problem;
-  checkInputs(q, k, v);
+  checkInputs(q, k, v, kvStorage);
+  if (k.dtype === "q8")
+    for (const [name, layout] of Object.entries({ k, v })) checkQ8Rows(name, layout, capabilities);
   const [batches, tokensQ, heads, headDim] = q.shape;
   const [, tokensK, kvHeads] = k.shape;
   const valueDim = v.shape[3];
@@ -158,10 +165,10 @@ export function checkProblem(
   };
 }
 
-function checkInputs(q: TensorLayout, k: TensorLayout, v: TensorLayout): void {
+function checkInputs(q: TensorLayout, k: TensorLayout, v: TensorLayout, kvStorage: readonly DType[]): void {
   checkLayout("q", q, STORAGE);
-  checkLayout("k", k, STORAGE);
-  checkLayout("v", v, STORAGE);
+  checkLayout("k", k, kvStorage);
+  checkLayout("v", v, kvStorage);
   if (v.dtype !== k.dtype)
     fail("dtype", "v.dtype", `"${k.dtype}", the type of k`, `"${v.dtype}"`, "Convert one of the two.");
   expectEqual("k.shape[0] (batch)", k.shape[0], q.shape[0], "the batch size of q");

@@ -2,7 +2,10 @@ import super::params::{ HEAD_DIM, VALUE_DIM, params };
 
 // Tensors in their four layouts. `vec4`: rows start at multiples of four elements and their channels are neighbours, so four
 // channels are one load. `half_q` (q and out) and `half_kv`: f16 storage, two elements in a u32, converted by the unpack and
-// pack built-ins, which need no feature; `f16`: aligned rows are read as f16 itself, which does.
+// pack built-ins, which need no feature; `f16`: aligned rows are read as f16 itself, which does. KV_Q8, in the scalar form of
+// `half_kv`: k and v are int8, four in a u32, with an f32 scale in the word before each row.
+
+@if(!vec4 && half_kv) const KV_Q8: bool = false;
 
 @if(vec4 && !half_q) @group(0) @binding(1) var<storage, read> q: array<vec4f>;
 @if(vec4 && half_q && !f16) @group(0) @binding(1) var<storage, read> q: array<vec2u>;
@@ -75,7 +78,17 @@ fn unpack4(words: vec2u) -> vec4f {
 @if(vec4 && !half_kv) fn load_k(row: u32, c: u32) -> vec4f { return k[row / 4u + c]; }
 @if(vec4 && half_kv && !f16) fn load_k(row: u32, c: u32) -> vec4f { return unpack4(k[row / 4u + c]); }
 @if(vec4 && half_kv && f16) fn load_k(row: u32, c: u32) -> vec4f { return vec4f(k[row / 4u + c]); }
+/// Four int8 as numbers: shifted to the top byte and back, which takes the sign along.
+@if(!vec4 && half_kv) fn four_bytes(word: u32) -> vec4f {
+  return vec4f(bitcast<vec4i>(vec4u(word << 24u, word << 16u, word << 8u, word)) >> vec4u(24u));
+}
+
 @if(!vec4) fn load_k(row: u32, c: u32) -> vec4f {
+  @if(half_kv) {
+    if (KV_Q8) {
+      return bitcast<f32>(k[row / 4u - 1u]) * four_bytes(k[row / 4u + c]);
+    }
+  }
   return vec4f(k_channel(row, 4u * c), k_channel(row, 4u * c + 1u), k_channel(row, 4u * c + 2u), k_channel(row, 4u * c + 3u));
 }
 
@@ -83,6 +96,11 @@ fn unpack4(words: vec2u) -> vec4f {
 @if(vec4 && half_kv && !f16) fn load_v(row: u32, c: u32) -> vec4f { return unpack4(v[row / 4u + c]); }
 @if(vec4 && half_kv && f16) fn load_v(row: u32, c: u32) -> vec4f { return vec4f(v[row / 4u + c]); }
 @if(!vec4) fn load_v(row: u32, c: u32) -> vec4f {
+  @if(half_kv) {
+    if (KV_Q8) {
+      return bitcast<f32>(v[row / 4u - 1u]) * four_bytes(v[row / 4u + c]);
+    }
+  }
   return vec4f(v_channel(row, 4u * c), v_channel(row, 4u * c + 1u), v_channel(row, 4u * c + 2u), v_channel(row, 4u * c + 3u));
 }
 

@@ -1,4 +1,4 @@
-/** Storage types of a tensor. f16 is two bytes; q8 is one byte with a scale per head and token (k and v only). */
+/** Storage types of a tensor. f16 is two bytes; q8 is one byte with a scale per head and token (k and v only; `q8Layout`). */
 export type DType = "f32" | "f16" | "q8";
 
 /** [batch, tokens, heads, dim] */
