@@ -70,14 +70,14 @@ const shiftCase = fc
     huge: keys,
     seed: integer(1, 999),
   })
-  .map(({ fuzzed: { problem }, chosen, huge, seed }): ShiftCase => {
+  .map(({ fuzzed: { problem, placements, buffers }, chosen, huge, seed }): ShiftCase => {
     const known = huge.filter((key) => key < problem.tokensK);
     return {
       name: "fuzz",
       problem: { ...problem, tokensK: Math.min(problem.tokensK, 90) },
       heads: new Map([...chosen].filter(([head]) => head < problem.heads)),
       hidden: { channels: 48, huge: known.filter((key) => key < 90) },
-      seed,
+      ...{ seed, placements, buffers },
     };
   })
   .filter(

@@ -4,7 +4,7 @@ import { expect } from "vitest";
 import type { StatisticsRequest } from "../../kernels/_calibration/statistics/options.js";
 import type { SoftmaxCase } from "../../kernels/softmax/cases.js";
 import { minimumCapabilities } from "../support/capabilities.js";
-import { checkStatisticsCase } from "../support/statistics-run.js";
+import { checkStatisticsCase, type StatisticsRun } from "../support/statistics-run.js";
 import { fuzz } from "./fuzz.js";
 import { fuzzCase } from "./softmax-arbitrary.js";
 
@@ -33,7 +33,10 @@ const requests = fc.record(
 );
 
 const fuzzed = fc.record({
-  problem: fuzzCase.map(({ problem }) => problem),
+  fuzzed: fuzzCase,
+  biasHides: fc.boolean(),
+  mods: fc.option(fc.constantFrom("score" as const, "mask"), { nil: undefined }),
+  grouped: fc.boolean(),
   request: requests,
   rowTerms: fc.boolean(),
   device: fc.constantFrom("own", "gpu", "processor"),
@@ -61,12 +64,35 @@ function requestOf(
   };
 }
 
+const MODS: Readonly<Record<"score" | "mask", NonNullable<StatisticsRun["mods"]>>> = {
+  // Hides keys too.
+  score: [
+    { scoreMod: { wgsl: "return select(score * 0.5 + f32(j % 3u), -3e38, (i + j) % 7u == 1u);" } },
+    { scoreMod: (score, _b, _h, i, j) => ((i + j) % 7 === 1 ? -Infinity : score * 0.5 + (j % 3)) },
+  ],
+  mask: [
+    { maskMod: { wgsl: "return (i + 2u * j + h) % 5u != 2u;" } },
+    { maskMod: (_b, h, i, j) => (i + 2 * j + h) % 5 !== 2 },
+  ],
+};
+
+/** The first heads, and the last one again; not with keys of rows, which cannot be averaged. */
+function groupsOf(heads: number, { argmax: _, topKeys: _top, ...statistics }: StatisticsRequest) {
+  const most = Math.ceil(heads / 2);
+  return { statistics, headGroups: [Array.from({ length: most }, (_x, head) => head), [heads - 1]] };
+}
+
 fuzz("statistics agree with the reference", fuzzed, { runs: 10, secondsPerRun: 8 }, async (ctx, given) => {
-  const { problem, request, rowTerms, device, seed } = given;
+  const { fuzzed, request, rowTerms, device, seed, biasHides, mods, grouped } = given;
+  const { problem, placements, buffers } = fuzzed;
   const capabilities =
     device === "own" ? ctx.capabilities : { ...minimumCapabilities(), software: device === "processor" };
   const statistics = requestOf(request, problem);
-  const errors = await checkStatisticsCase(ctx, { problem, statistics, rowTerms, seed, capabilities });
+  const errors = await checkStatisticsCase(ctx, {
+    ...(grouped ? groupsOf(problem.heads, statistics) : { statistics }),
+    ...(mods && { mods: MODS[mods] }),
+    ...{ problem, rowTerms, seed, capabilities, biasHides, placements, buffers },
+  });
   for (const [name, error] of Object.entries(errors))
     expect(error, name).toBeLessThanOrEqual(name === "headDiversity" ? 5e-5 : 1e-5);
 });

@@ -7,7 +7,7 @@ import { type InterventionInputs, interventionReference } from "../../src/hooks/
 import type { AttentionContext, Shape4, TensorView } from "../../src/index.js";
 import { difference } from "./compare.js";
 import { optionsInBuffers } from "./option-buffers.js";
-import { type Placement, placedData, placedLayout, placedSize } from "./placement.js";
+import { type Placement, placer } from "./placement.js";
 import { normalArray, randomSource } from "./random.js";
 
 /** Options for the kernels, and the same for the reference, which takes a bias where kernels take mods. */
@@ -72,16 +72,7 @@ export async function runIntervention(
   const q = make([batches, tokensQ, heads, headDim], dtype, run.spread ?? 1);
   const k = make([batches, tokensK, kvHeads, headDim], kvDtype);
   const v = make([batches, tokensK, kvHeads, valueDim], kvDtype);
-  const place = (
-    name: keyof NonNullable<InterventionRun["placements"]>,
-    shape: Shape4,
-    data: ArrayLike<number> | undefined,
-    stored: "f32" | "f16" = "f32",
-  ): TensorView => {
-    const layout = placedLayout(shape, stored, run.placements?.[name] ?? DENSE);
-    const memory = data ? placedData(layout, data) : new Float32Array(placedSize(layout)).fill(Number.NaN);
-    return { ...layout, buffer: ctx.fromArray(memory, [1, 1, 1, memory.length], stored).buffer };
-  };
+  const place = placer(ctx, run.placements);
   const tensors = {
     q: place("q", q.shape, q.data, dtype),
     k: place("k", k.shape, hiddenNaN(k.data, k.shape, options), kvDtype),
@@ -125,8 +116,6 @@ export async function runIntervention(
     for (const buffer of created) buffer.destroy();
   }
 }
-
-const DENSE: Placement = { order: [0, 1, 2, 3], padding: [0, 0, 0, 0], offset: 0 };
 
 /** The same memory with the axes that the kernels' option has: [batch, heads, queries, keys]. */
 function biasView(view: TensorView): TensorView {

@@ -1,9 +1,11 @@
+import type { AttentionContext } from "../../src/dispatch/context.js";
 import {
   elementCount,
   extentOf,
   type Shape4,
   stridesOf,
   type TensorLayout,
+  type TensorView,
 } from "../../src/dispatch/tensor-view.js";
 
 /** Where a tensor lies in its buffer, whatever its shape. */
@@ -38,6 +40,25 @@ export function placedData(layout: PlacedLayout, data: ArrayLike<number>): Float
   const memory = new Float32Array(placedSize(layout)).fill(Number.NaN);
   for (const [index, place] of places(layout).entries()) memory[place] = data[index]!;
   return memory;
+}
+
+const DENSE: Placement = { order: [0, 1, 2, 3], padding: [0, 0, 0, 0], offset: 0 };
+
+/** Makes tensors where they are to lie, dense by default; full of NaN without data. Buffers are the caller's to destroy. */
+export function placer<Name extends string>(
+  ctx: AttentionContext,
+  placements: Partial<Readonly<Record<Name, Placement>>> = {},
+) {
+  return (
+    name: Name,
+    shape: Shape4,
+    data?: ArrayLike<number>,
+    dtype: "f32" | "f16" = "f32",
+  ): TensorView & PlacedLayout => {
+    const layout = placedLayout(shape, dtype, placements[name] ?? DENSE);
+    const memory = data ? placedData(layout, data) : new Float32Array(placedSize(layout)).fill(Number.NaN);
+    return { ...layout, buffer: ctx.fromArray(memory, [1, 1, 1, memory.length], dtype).buffer };
+  };
 }
 
 /** Positions in the buffer of all elements, in logical order. */

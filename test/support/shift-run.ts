@@ -16,6 +16,8 @@ import { receivedMean } from "../../src/hooks/reference/received-statistics.js";
 import { shifted } from "../../src/hooks/reference/shift.js";
 import { sinksOf } from "../../src/hooks/reference/sinks.js";
 import { difference } from "./compare.js";
+import { optionsInBuffers } from "./option-buffers.js";
+import { type Placement, placer } from "./placement.js";
 import { normalArray, randomSource } from "./random.js";
 
 /** A softmax problem and shifts on some of its heads. */
@@ -34,6 +36,10 @@ export interface ShiftCase {
     Pick<SoftmaxOptions, "scoreMod" | "maskMod">,
     Pick<SoftmaxReferenceInputs, "scoreMod" | "maskMod">,
   ];
+  /** Where tensors lie in their buffers. Default dense. */
+  readonly placements?: Partial<Record<"q" | "k" | "v" | "out" | "lse" | "bias", Placement>>;
+  /** Whether lengths, masks and sink logits are given as GPU buffers. Default false. */
+  readonly buffers?: boolean;
   /** Makes some keys popular, so that they are sinks: added to every channel of the key along the mean query. */
   readonly popular?: readonly number[];
   readonly seed?: number;
@@ -105,13 +111,14 @@ export async function runShift(
   const wanted = shiftReference(given, { ...made, ...dense }, states);
 
   const outShape = [batches, tokensQ, problem.heads, valueDim] as const;
+  const place = placer(ctx, given.placements);
   const tensors = {
-    q: ctx.fromArray(dense.q.data, dense.q.shape, dtype),
-    k: ctx.fromArray(withHiddenNaN(dense.k, made.options), dense.k.shape, kvDtype),
-    v: ctx.fromArray(withHiddenNaN(dense.v, made.options), dense.v.shape, kvDtype),
-    ...(made.bias && { bias: ctx.fromArray(made.bias.data, made.bias.shape) }),
-    out: ctx.empty(outShape, dtype),
-    lse: ctx.empty([batches, tokensQ, problem.heads, 1]),
+    q: place("q", dense.q.shape, dense.q.data, dtype),
+    k: place("k", dense.k.shape, withHiddenNaN(dense.k, made.options), kvDtype),
+    v: place("v", dense.v.shape, withHiddenNaN(dense.v, made.options), kvDtype),
+    ...(made.bias && { bias: place("bias", made.bias.shape, made.bias.data) }),
+    out: place("out", outShape, undefined, dtype),
+    lse: place("lse", [batches, tokensQ, problem.heads, 1]),
   };
   const received: TensorView = {
     ...byHeadLayout(batches, tokensK, problem.heads),
@@ -119,7 +126,9 @@ export async function runShift(
   };
   const hiddenView = states && ctx.fromArray(states.data, states.shape, hidden!.dtype);
   const looks = hiddenView && { hidden: hiddenView };
-  const attention = { ...made.options, ...mods?.[0], ...tensors };
+  const created = Object.values({ ...tensors, received, ...looks }).map(({ buffer }) => buffer);
+  const options = given.buffers ? optionsInBuffers(ctx, tokensK, made.options, created) : made.options;
+  const attention = { ...options, ...mods?.[0], ...tensors };
   const plan = await planSoftmaxAttention(ctx, attention);
   let merged = false;
   try {
@@ -159,8 +168,7 @@ export async function runShift(
     };
   } finally {
     plan.destroy();
-    for (const { buffer } of [...Object.values(tensors), received, ...(hiddenView ? [hiddenView] : [])])
-      buffer.destroy();
+    for (const buffer of created) buffer.destroy();
   }
 }
 

@@ -9,12 +9,15 @@ import {
 import { type DenseData, makeCaseInputs, rounded } from "../../kernels/softmax/case-inputs.js";
 import type { SoftmaxCase } from "../../kernels/softmax/cases.js";
 import { withHiddenNaN } from "../../kernels/softmax/check-case.js";
-import { softmaxAttention } from "../../kernels/softmax/index.js";
+import { type SoftmaxOptions, softmaxAttention } from "../../kernels/softmax/index.js";
 import { loadMods } from "../../kernels/softmax/load-mods.js";
+import type { SoftmaxReferenceInputs } from "../../kernels/softmax/reference.js";
 import type { Capabilities } from "../../src/dispatch/capabilities.js";
 import type { AttentionContext } from "../../src/dispatch/context.js";
 import { elementCount, type TensorView } from "../../src/dispatch/tensor-view.js";
 import { difference } from "./compare.js";
+import { optionsInBuffers } from "./option-buffers.js";
+import { type Placement, placer } from "./placement.js";
 import { normalArray, randomSource } from "./random.js";
 import { type ReferenceInputs, referenceStatistics } from "./statistics-reference.js";
 
@@ -25,6 +28,17 @@ export interface StatisticsRun {
   /** Whether rows have random terms. */
   readonly rowTerms?: boolean;
   readonly seed?: number;
+  /** Where q, k and the bias lie in their buffers. Default dense. */
+  readonly placements?: Partial<Record<"q" | "k" | "bias", Placement>>;
+  /** Whether lengths, masks and sink logits are given as GPU buffers. Default false. */
+  readonly buffers?: boolean;
+  /** Whether the bias, if there is one, is -infinity in places. Default false. */
+  readonly biasHides?: boolean;
+  /** The application's WGSL, and the same for the reference. */
+  readonly mods?: readonly [
+    Pick<SoftmaxOptions, "scoreMod" | "maskMod">,
+    Pick<SoftmaxReferenceInputs, "scoreMod" | "maskMod">,
+  ];
   /** Kind of device to plan for. */
   readonly capabilities?: Capabilities;
   /** Rolled loops compile in a fifth of the time and run the same text. Default false. */
@@ -34,11 +48,18 @@ export interface StatisticsRun {
 /** The largest error of each statistic, relative to its largest value; keys of rows count as the weights that they have. */
 export async function checkStatisticsCase(
   ctx: AttentionContext,
-  { problem, statistics, headGroups, rowTerms = false, seed = 1, ...device }: StatisticsRun,
+  run: StatisticsRun,
 ): Promise<Partial<Record<StatisticName, number>>> {
+  const { problem, statistics, headGroups, rowTerms = false, seed = 1, mods } = run;
+  const { capabilities, unroll = false } = run;
   const random = randomSource(seed);
   const normal = () => normalArray(1, random)[0]!;
-  const made = makeCaseInputs(problem, normal);
+  const plain = makeCaseInputs(problem, normal);
+  const hidden = (x: number) => (run.biasHides && x > 0.8 ? Number.NEGATIVE_INFINITY : x);
+  const made = {
+    ...plain,
+    ...(plain.bias && { bias: { ...plain.bias, data: plain.bias.data.map(hidden) } }),
+  };
   const { dtype, kvDtype, batches, heads, tokensQ, tokensK } = problem;
   const dense = { q: rounded(made.q, dtype), k: rounded(made.k, kvDtype), v: rounded(made.v, kvDtype) };
   const created: TensorView[] = [];
@@ -47,13 +68,16 @@ export async function checkStatisticsCase(
     created.push(view);
     return view;
   };
-  const q = upload(dense.q, dtype);
-  const k = upload({ ...dense.k, data: withHiddenNaN(dense.k, made.options) }, kvDtype);
+  const place = placer(ctx, run.placements);
+  const q = place("q", dense.q.shape, dense.q.data, dtype);
+  const k = place("k", dense.k.shape, withHiddenNaN(dense.k, made.options), kvDtype);
   const v = upload({ ...dense.v, data: withHiddenNaN(dense.v, made.options) }, kvDtype);
-  const bias = made.bias && upload(made.bias);
-  const options = { ...made.options, ...(bias && { bias }) };
+  const bias = made.bias && place("bias", made.bias.shape, made.bias.data);
+  const words: GPUBuffer[] = [];
+  const lists = run.buffers ? optionsInBuffers(ctx, tokensK, made.options, words) : made.options;
+  const options = { ...lists, ...mods?.[0], ...(bias && { bias }) };
   const { out, lse } = await softmaxAttention(ctx, q, k, v, { ...options, lse: true });
-  created.push(out, lse!);
+  created.push(q, k, ...(bias ? [bias] : []), out, lse!);
   const terms = rowTerms ? randomTerms(batches * heads * tokensQ, tokensK, normal) : undefined;
   const termsView =
     terms && ctx.fromArray(new Float32Array(terms.words.length), [batches, heads, tokensQ, 4]);
@@ -73,8 +97,8 @@ export async function checkStatisticsCase(
   };
   const shape = checkStatistics(planned, ctx.capabilities, await loadMods(planned));
   const plan = await compileStatistics<Record<string, TensorView>>(ctx, shape, planned, {
-    unroll: false,
-    ...device,
+    unroll,
+    ...(capabilities && { capabilities }),
   });
   const outputs = Object.fromEntries(
     Object.entries(shape.outputs).map(([name, layout]) => {
@@ -94,7 +118,7 @@ export async function checkStatisticsCase(
   plan.destroy();
 
   const inputs: ReferenceInputs = {
-    problem: { ...dense, ...made.options, ...(made.bias && { bias: made.bias }) },
+    problem: { ...dense, ...made.options, ...mods?.[1], ...(made.bias && { bias: made.bias }) },
     statistics,
     groups: headGroups ?? Array.from({ length: heads }, (_, head) => [head]),
     ...(headGroups && { compared: headGroups }),
@@ -107,7 +131,7 @@ export async function checkStatisticsCase(
     const { values, asWeights } = expected[name]!;
     errors[name] = difference(asWeights ? asWeights(actual) : actual, values).maxRelative;
   }
-  for (const { buffer } of created) buffer.destroy();
+  for (const buffer of [...created.map((view) => view.buffer), ...words]) buffer.destroy();
   return errors;
 }
 

@@ -122,15 +122,16 @@ describe("a plan of statistics", () => {
 
 describe("the running form", () => {
   test("adds what later queries give to what earlier ones gave", async () => {
-    const [tokens, heads, dim] = [23, 2, 16];
-    const { q, k } = await attended(tokens, tokens, heads, dim);
-    const whole = await attentionStatistics(
-      ctx,
-      q,
-      k,
-      (await softmaxAttention(ctx, q, k, k, { causal: true, lse: true })).lse!,
-      { causal: true, statistics: { receivedSum: true, receivedCount: true, receivedMean: true } },
-    );
+    const [batches, tokens, heads, kvHeads, dim] = [2, 23, 4, 2, 16];
+    const [q, k] = [noise([batches, tokens, heads, dim]), noise([batches, tokens, kvHeads, dim])];
+    // Keys leave the window, whose means stay; others are never seen.
+    const masks = {
+      ...{ causal: true, window: { left: 9 } },
+      keyMask: Array.from({ length: batches * tokens }, (_, n) => (n % 7 === 3 ? 0 : 1)),
+    };
+    const statistics = { receivedSum: true, receivedCount: true, receivedMean: true };
+    const { lse: all } = await softmaxAttention(ctx, q, k, k, { ...masks, lse: true });
+    const whole = await attentionStatistics(ctx, q, k, all!, { ...masks, statistics });
     let carried: { sum: TensorView; count: TensorView } | undefined;
     let mean: TensorView | undefined;
     for (const [begin, end] of [
@@ -141,15 +142,14 @@ describe("the running form", () => {
       // A cache of fixed capacity that fills up.
       const rows: TensorView = {
         ...q,
-        shape: [1, end - begin, heads, dim],
+        shape: [batches, end - begin, heads, dim],
         strides: [tokens * heads * dim, heads * dim, dim, 1],
         offset: begin * heads * dim,
       };
-      const options = { causal: true, queryOffset: begin, keyLengths: [end] };
+      const options = { ...masks, queryOffset: begin, keyLengths: [end, end] };
       const { lse } = await softmaxAttention(ctx, rows, k, k, { ...options, lse: true });
       const found = await attentionStatistics(ctx, rows, k, lse!, {
-        ...options,
-        statistics: { receivedSum: true, receivedCount: true, receivedMean: true },
+        ...{ ...options, statistics },
         ...(carried && { carried }),
       });
       carried = { sum: found.receivedSum!, count: found.receivedCount! };

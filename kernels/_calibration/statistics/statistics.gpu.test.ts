@@ -83,8 +83,9 @@ describe("unrolled, as a processor is given it, they agree too", () => {
 
 describe("workgroups of many threads agree too", () => {
   const gpu = minimumCapabilities();
-  test.each(withOptions.filter((_, index) => index % 16 === 1))("$name", (problem) =>
-    check({ problem, capabilities: gpu }),
+  test.each(named("causal, tiled", "broadcast bias, tiled", "options with bit 0 = 1, tiled"))(
+    "$name",
+    (problem) => check({ problem, capabilities: gpu }),
   );
 
   test.each(named("head dim 64"))("$name, on a processor without subgroups", (problem) =>
