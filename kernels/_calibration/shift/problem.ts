@@ -12,6 +12,9 @@ import { checkShift } from "./check-shift.js";
 import type { PlacedShift } from "./operation-table.js";
 import type { HeadShifts, KeyShift, SinkLists } from "./types.js";
 
+/** The key of a row's terms is handed on as f32. */
+const MOST_KEYS = 2 ** 24;
+
 /**
  * What to plan for: the problem that softmax attention was planned for, with the layouts of its results, and the shifts of its heads.
  * Packed sequences, listed query rows and block masks are not taken.
@@ -86,6 +89,14 @@ export function checkShiftProblem(
   else if (!sinks) checkNoneHidden(shifts);
   if (received) expectDense("received", received, byHeadLayout(batches, tokensK, heads));
   if (sinks) checkSinkLists(sinks, attention);
+  if (rowTerms && tokensK > MOST_KEYS)
+    fail(
+      "limit",
+      "keys of a shift after mixes",
+      `at most ${MOST_KEYS}`,
+      tokensK,
+      "Shift heads without mixes.",
+    );
   if (rowTerms && rowTerms !== true)
     expectDense("rowTerms", rowTerms, rowTermsLayout(batches, heads, tokensQ));
   return {
