@@ -100,7 +100,9 @@ type LightningFields = Pick<LightningConfig, "scale" | "activation" | "decay" | 
 function readLightning(fields: Fields, { index, layers }: Place, heads: number): LightningFields {
   fields.choice("output_norm", ["srmsnorm"]);
   const turned = fields.has("lrpe_layers") && fields.list("lrpe_layers").includes(index);
-  const given = fields.has("slopes") ? fields.list("slopes")[index] : undefined;
+  const all = fields.has("slopes") ? fields.list("slopes") : undefined;
+  if (all && all.length !== layers) throw fields.wrong("slopes", `${layers} lists, one for each layer`);
+  const given = all?.[index];
   const slopes = fields
     .with({ slopes: given })
     .numbers("slopes", heads, alibiSlopes(heads, { index, count: layers }));
