@@ -41,12 +41,19 @@ export async function compileLayerPasses<Names extends string>(
 ): Promise<LayerPlan<Partial<Record<Names, TensorView>>>> {
   await ctx.assertAlive();
   const compiled = await CompiledPasses.compile(ctx, passes, tables);
+  const fixed = Object.fromEntries(
+    passes.flatMap(({ bindings }) =>
+      Object.entries(bindings).flatMap(([name, source]) =>
+        "buffer" in source ? [[name, source.buffer]] : [],
+      ),
+    ),
+  );
   return {
     passes: compiled.passes,
     cost: sumCosts(passes.map(({ cost }) => cost)),
     record(encoder, tensors, options) {
       ctx.assertUsable();
-      compiled.encode(encoder, bindTensors(specs, tensors, ctx.capabilities), options);
+      compiled.encode(encoder, bindTensors(specs, tensors, ctx.capabilities, fixed), options);
     },
     destroy() {
       compiled.destroy();

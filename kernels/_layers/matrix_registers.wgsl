@@ -38,30 +38,34 @@ fn block_rows(up: bool, n: u32) -> vec4u {
   return vec4u(weight_row(up, 4u * n), weight_row(up, 4u * n + 1u), weight_row(up, 4u * n + 2u), weight_row(up, 4u * n + 3u));
 }
 
-/// Rows of x that a thread loads: four, or of its quad's four the one that it loads for all.
+/// Rows of x that a thread loads: four, or of its quad's four the one that it loads for all; where each begins, and its statistics.
 struct OwnRows {
   rows: vec4u,
   places: vec4u,
+  means: vec4f,
+  factors: vec4f,
 }
 
 fn own_rows(row: u32, thread: u32) -> OwnRows {
   @if(!subgroups) let rows = vec4u(row, row + 1u, row + 2u, row + 3u);
   @if(subgroups) let rows = vec4u(row + thread % 4u);
-  return OwnRows(rows, vec4u(x_place(rows.x), x_place(rows.y), x_place(rows.z), x_place(rows.w)));
+  let places = vec4u(x_place(rows.x), x_place(rows.y), x_place(rows.z), x_place(rows.w));
+  let stats = transpose(mat4x2f(row_stats(rows.x), row_stats(rows.y), row_stats(rows.z), row_stats(rows.w)));
+  return OwnRows(rows, places, stats[0], stats[1]);
 }
 
 /// Channels 4c to 4c + 3 of four rows, a row to a matrix column.
 @if(!subgroups) fn load_rows(own: OwnRows, c: u32) -> mat4x4f {
   return mat4x4f(
-    normal_x(own.rows.x, own.places.x, c, row_stats(own.rows.x)),
-    normal_x(own.rows.y, own.places.y, c, row_stats(own.rows.y)),
-    normal_x(own.rows.z, own.places.z, c, row_stats(own.rows.z)),
-    normal_x(own.rows.w, own.places.w, c, row_stats(own.rows.w)),
+    normal_x(own.rows.x, own.places.x, c, vec2f(own.means.x, own.factors.x)),
+    normal_x(own.rows.y, own.places.y, c, vec2f(own.means.y, own.factors.y)),
+    normal_x(own.rows.z, own.places.z, c, vec2f(own.means.z, own.factors.z)),
+    normal_x(own.rows.w, own.places.w, c, vec2f(own.means.w, own.factors.w)),
   );
 }
 
 @if(subgroups) fn load_rows(own: OwnRows, c: u32) -> mat4x4f {
-  let one = normal_x(own.rows.x, own.places.x, c, row_stats(own.rows.x));
+  let one = normal_x(own.rows.x, own.places.x, c, vec2f(own.means.x, own.factors.x));
   return mat4x4f(quadBroadcast(one, 0u), quadBroadcast(one, 1u), quadBroadcast(one, 2u), quadBroadcast(one, 3u));
 }
 

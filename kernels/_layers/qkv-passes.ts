@@ -119,7 +119,7 @@ function rowPasses(
   );
 }
 
-/** A workgroup with a head to itself has more threads: there are few of them. */
+/** A workgroup with a head to itself has more threads, where workgroup memory has room for their sums: there are few of them. */
 function rowSizes(
   shape: QkvShape,
   piece: WeightPiece,
@@ -128,7 +128,7 @@ function rowSizes(
 ): VectorSizes {
   const sizes = vectorSizes(shape.product.columns, piece.dtype, rows, capabilities);
   if (!ownsHeads(shape) || capabilities.software) return sizes;
-  return { ...sizes, threads: rows > 2 ? 128 : 256 };
+  return { ...sizes, threads: rows > 2 ? 64 : 256 };
 }
 
 function appendPass(
