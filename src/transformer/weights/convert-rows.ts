@@ -80,12 +80,11 @@ const NO_HALF = 0xffff;
 
 function halvesOfBfloats(name: string, bfloats: Uint16Array<ArrayBuffer>): Uint16Array<ArrayBuffer> {
   halves ??= makeHalves();
+  const table = halves;
   const converted = new Uint16Array(bfloats.length + (bfloats.length & 1));
-  for (let i = 0; i < bfloats.length; i++) {
-    const half = halves[bfloats[i]!]!;
-    if (half === NO_HALF) finiteHalf(name, bfloatValue(bfloats[i]!));
-    converted[i] = half;
-  }
+  for (let i = 0; i < bfloats.length; i++) converted[i] = table[bfloats[i]!]!;
+  const refused = converted.indexOf(NO_HALF);
+  if (refused >= 0) finiteHalf(name, bfloatValue(bfloats[refused]!));
   return converted.subarray(0, bfloats.length);
 }
 

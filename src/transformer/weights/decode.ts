@@ -1,4 +1,4 @@
-import { halfToFloat } from "./half.js";
+import { halfTable, halfToFloat } from "./half.js";
 import type { StoredType } from "./stored-tensor.js";
 
 /** Reads little-endian halves at even and odd places alike. */
@@ -14,7 +14,8 @@ export function decode(dtype: StoredType, bytes: Uint8Array, out: Float32Array):
       return;
     case "F16": {
       const halves = new Uint16Array(alignedBuffer(bytes), 0, out.length);
-      for (let i = 0; i < out.length; i++) out[i] = halfToFloat(halves[i]!);
+      const values = halfTable();
+      for (let i = 0; i < out.length; i++) out[i] = values[halves[i]!]!;
       return;
     }
     case "BF16": {

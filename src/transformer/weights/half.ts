@@ -6,9 +6,14 @@ const bits = new Uint32Array(float.buffer);
 /** Values of all half-precision bits. Made on first use: 256 KiB, and far faster than computing. */
 let halves: Float32Array | undefined;
 
-export function halfToFloat(half: number): number {
+/** The number of each half, by its bits. */
+export function halfTable(): Float32Array {
   halves ??= Float32Array.from({ length: 0x10000 }, (_, index) => decodeHalf(index));
-  return halves[half]!;
+  return halves;
+}
+
+export function halfToFloat(half: number): number {
+  return halfTable()[half]!;
 }
 
 function decodeHalf(half: number): number {
@@ -23,7 +28,11 @@ function decodeHalf(half: number): number {
 /** Bits of the nearest half, ties to even; infinity from 65520 on. */
 export function floatToHalf(value: number): number {
   float[0] = value;
-  const word = bits[0]!;
+  return halfOfFloatBits(bits[0]!);
+}
+
+/** `floatToHalf` of a float by its bits. */
+export function halfOfFloatBits(word: number): number {
   const sign = (word >>> 16) & 0x8000;
   const size = word & 0x7fffffff;
   if (size > 0x7f800000) return 0x7e00;
