@@ -13,10 +13,11 @@ const GPU_TESTS = ["{src,kernels,test}/**/*.gpu.test.ts"];
  */
 const NODE_ONLY_GPU_TESTS = [
   "kernels/_calibration/**/*.gpu.test.ts",
+  "kernels/_layers/matmul.gpu.test.ts",
   "src/hooks/intervention/{mix,shift}.gpu.test.ts",
   "test/fuzz/**/*.gpu.test.ts",
   // Read files.
-  "src/transformer/{language-model,load-checkpoint}.gpu.test.ts",
+  "src/transformer/{image-model,language-model,load-checkpoint,native-models,text-encoder}.gpu.test.ts",
   "src/transformer/{generation,model}/*.gpu.test.ts",
   "test/golden/**/*.gpu.test.ts",
 ];
