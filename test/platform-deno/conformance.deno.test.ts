@@ -24,6 +24,7 @@ beforeAll(async () => {
     root: join(HERE, "../.."),
     logLevel: "error",
     plugins: [kernelPlugin()],
+    resolve: { tsconfigPaths: true },
     build: {
       outDir: folder,
       emptyOutDir: false,
@@ -56,6 +57,7 @@ describe.concurrent("under Naga", { timeout: 600_000 }, () => {
     ["sale", 12],
     ["moh", 18],
     ["masks", 24],
+    ["calibration", 10],
   ])("%s: right in f32 and f16", async ([part, least], context) => {
     const { adapter, result } = await run<CaseChecks>(part, context);
     console.log(`${part}: ${result.passed} checks on ${adapter}`);

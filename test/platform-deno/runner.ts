@@ -5,6 +5,7 @@
 import { AttentionContext } from "../../src/index.js";
 import { checkAgent } from "./agent-checks.js";
 import type { CaseChecks } from "./attempts.js";
+import { checkCalibration } from "./calibration-checks.js";
 import { checkFlow } from "./flow-checks.js";
 import { checkLinear } from "./linear-checks.js";
 import { checkMasks } from "./masks-checks.js";
@@ -13,7 +14,17 @@ import { checkSale } from "./sale-checks.js";
 import { checkSoftmax, type SoftmaxChecks } from "./softmax-checks.js";
 import { measureCandidates, type TuningCheck } from "./tuning-check.js";
 
-export type Part = "shared" | "registers" | "tuning" | "linear" | "flow" | "agent" | "masks" | "sale" | "moh";
+export type Part =
+  | "shared"
+  | "registers"
+  | "tuning"
+  | "linear"
+  | "flow"
+  | "agent"
+  | "masks"
+  | "sale"
+  | "moh"
+  | "calibration";
 
 export interface Report<Result = SoftmaxChecks | TuningCheck | CaseChecks> {
   /** What the adapter calls itself. */
@@ -43,6 +54,7 @@ function check(part: Part, device: GPUDevice): Promise<SoftmaxChecks | TuningChe
   if (part === "masks") return checkMasks(device);
   if (part === "agent") return checkAgent(device);
   if (part === "moh") return checkMoh(device);
+  if (part === "calibration") return checkCalibration(device);
   if (part === "sale") return checkSale(device, process.argv[3]!);
   return checkSoftmax(device, part);
 }
