@@ -8,7 +8,7 @@ export interface Fault {
 
 const SOFTMAX = "kernels/softmax/";
 
-export const FAULTS: readonly Fault[] = [
+export const SOFTMAX_FAULTS: readonly Fault[] = [
   {
     name: "the causal mask is off by one",
     file: `${SOFTMAX}visibility.wgsl`,
@@ -221,10 +221,10 @@ export const FAULTS: readonly Fault[] = [
     replace: "",
   },
   {
-    name: "the last tile of each listed block is not visited",
+    name: "the last tile of the listed blocks is not visited",
     file: `${SOFTMAX}key_blocks.wgsl`,
-    find: "KeyTiles(count * (BLOCK_K / keys), block_list[2u * row])",
-    replace: "KeyTiles(count * (BLOCK_K / keys - 1u), block_list[2u * row])",
+    find: "- before / keys - behind / keys, first, before / keys);",
+    replace: "- before / keys - behind / keys - 1u, first, before / keys);",
   },
   {
     name: "partial blocks are taken as full",

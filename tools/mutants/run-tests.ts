@@ -1,7 +1,14 @@
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 
-const FILES = [
+/** The part of the tests that some faults have to be noticed by. */
+export interface Suite {
+  readonly files: readonly string[];
+  /** Parts of full names, few enough to take seconds. Names are quoted in the output of tests whose title holds a case's. */
+  readonly tests: readonly string[];
+}
+
+const SOFTMAX_FILES = [
   "softmax.gpu",
   "tuning.gpu",
   "plan.test",
@@ -11,11 +18,8 @@ const FILES = [
   "packed.gpu",
 ].map((name) => `kernels/softmax/${name}`);
 
-/**
- * Parts of full names, few enough to take seconds: each of these tests is the only one of them that notices some fault, found by
- * running many under every fault. Names are quoted in the output of tests whose title holds a case's.
- */
-const TESTS = [
+/** Each of these tests is the only one of them that notices some fault, found by running many under every fault. */
+const SOFTMAX_TESTS = [
   "the float64 reference 'block mask, tiled",
   "the float64 reference 'decode with paddings",
   "the float64 reference 'key mask over two words",
@@ -43,16 +47,55 @@ const TESTS = [
   "a score mod gets a score that has every other term, 45 rows",
 ];
 
+export const SOFTMAX: Suite = { files: SOFTMAX_FILES, tests: SOFTMAX_TESTS };
+
+const AROUND = "kernels/_calibration";
+
+export const CALIBRATION: Suite = {
+  files: [
+    `${AROUND}/mix/cut-walk.gpu`,
+    `${AROUND}/shift/shift.gpu`,
+    `${AROUND}/shift/given-sinks.gpu`,
+    `${AROUND}/statistics/statistics.gpu`,
+    `${AROUND}/statistics/ties.gpu`,
+    `${AROUND}/gaze/gaze.gpu`,
+    "src/hooks/intervention/mix.gpu",
+    "src/hooks/intervention/shift.gpu",
+  ],
+  tests: [
+    "find the same best keys and numbers of keys",
+    "operations on heads agree with the float64 reference plain",
+    "where a score mod hides keys",
+    "reference does: 'protected keys'",
+    "reference does: 'hidden states'",
+    "reference does: 'redistribution'",
+    "in parts: one query$",
+    "in parts: sink logits",
+    "in parts: some heads without sinks",
+    "sinks of a plan with room for 64 keys",
+    "statistics agree with the float64 reference 'head dim 5'",
+    "statistics agree with the float64 reference 'causal",
+    "sums that meet of few rows and many keys",
+    "comes first when all are equal$",
+    "say what of the image matters",
+    "change the last row, alpha = 5",
+  ],
+};
+
 /** A run takes some ten seconds on an idle machine, many times that on a busy one; a fault may keep a loop from ending. */
 const TIMEOUT_MS = 300_000;
 
 /** Runs the chosen tests in a copy of the sources, up to the first that fails. */
-export function runTests(root: string, folder: string): "passed" | "failed" | "hung" {
+export function runTests(
+  root: string,
+  folder: string,
+  { files, tests }: Suite,
+): "passed" | "failed" | "hung" {
   const vitest = join(root, "node_modules/vitest/vitest.mjs");
   const projects = ["--project", "unit", "--project", "node-gpu"];
   const run = spawnSync(
     process.execPath,
-    [vitest, "run", ...projects, "--bail", "1", ...FILES, "-t", TESTS.join("|")],
+    [vitest, "run", ...projects, "--bail", "1", ...files, "-t", tests.join("|")],
     {
       cwd: folder,
       encoding: "utf8",
@@ -66,7 +109,7 @@ export function runTests(root: string, folder: string): "passed" | "failed" | "h
   const counted = /Tests .*?(\d+) (?:passed|failed)/.exec(run.stdout);
   if (!counted) throw new Error(`no test ran:\n${run.stdout}\n${run.stderr}`);
   if (run.status !== 0) return "failed";
-  if (Number(counted[1]) < TESTS.length)
-    throw new Error(`only ${counted[1]} of ${TESTS.length} tests are there; look for their names again`);
+  if (Number(counted[1]) < tests.length)
+    throw new Error(`only ${counted[1]} of ${tests.length} tests are there; look for their names again`);
   return "passed";
 }

@@ -20,16 +20,18 @@ it("find the same best keys and numbers of keys", async () => {
     ...{ kind: "mix", target, u: 0.6 },
     ...(path && { path }),
   });
-  const listed = [
-    towards("argmax"),
-    towards("uniform"),
-    towards("identity", "logLinear"),
-    towards("identity"),
+  const listed: readonly (readonly HeadOperation[])[] = [
+    [towards("argmax")],
+    // Among equals the first that the row sees.
+    [{ kind: "scale", logits: 0 }, towards("argmax")],
+    [towards("uniform")],
+    [towards("identity", "logLinear")],
+    [towards("identity")],
   ];
   const { out, outTolerance } = await runIntervention(ctx, {
     ...{ tokensQ: 3, tokensK: 150, heads: listed.length, headDim: 4 },
     options: { causal: true, keyMask: Array.from({ length: 150 }, (_, j) => (j % 5 === 2 ? 0 : 1)) },
-    operations: new Map(listed.map((operation, head) => [head, operation] as const)),
+    operations: new Map(listed.map((operations, head) => [head, operations] as const)),
   });
   expect(out).toBeLessThanOrEqual(outTolerance);
 });
