@@ -49,7 +49,7 @@ const OPTIONS = [
  *
  * @throws AttentionError "format" for files that are missing, damaged or not of one model, naming the field or tensor; "unsupported"
  *   for an architecture or a type of values that is not known; "dtype" for weights that the wanted type cannot hold; "limit" when the
- *   GPU has no room; "aborted", "disposed", "device-lost"
+ *   GPU has no room; "aborted", "device-lost"
  */
 export async function loadCheckpoint(
   ctx: AttentionContext,

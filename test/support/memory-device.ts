@@ -12,6 +12,8 @@ export class MemoryDevice {
   pending = 0;
   mostPending = 0;
   readonly context: AttentionContext;
+  /** Loses the device. */
+  lose: () => void = () => {};
   /** Set to have buffers refused. */
   outOfMemory = false;
 
@@ -22,7 +24,9 @@ export class MemoryDevice {
 
   #device(): object {
     return {
-      lost: new Promise(() => {}),
+      lost: new Promise((resolve) => {
+        this.lose = () => resolve({ reason: "unknown", message: "unplugged" });
+      }),
       createBuffer: ({ size, usage }: GPUBufferDescriptor) => {
         const buffer = { size, usage, destroy: () => this.destroyed.add(buffer) } as unknown as GPUBuffer;
         this.bytes.set(buffer, new Uint8Array(size));

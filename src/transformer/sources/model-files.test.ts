@@ -52,11 +52,29 @@ describe("the files of a model", () => {
 
   test.each<[string, unknown]>([
     ["a folder without its slash", "https://models.example/llama"],
+    ["a file that is no GGUF", "https://models.example/llama/config.json?download=true"],
+    ["no address", ""],
     ["a number", 3],
     ["nothing", undefined],
     ["no files", []],
   ])("refuses %s", async (_name, source) => {
     await expect(modelFiles(source as ModelSource)).rejects.toMatchObject({ code: "unsupported" });
+  });
+
+  test("a query goes with every file", async () => {
+    const asked: unknown[] = [];
+    const fetch = (async (address: unknown) => {
+      asked.push(address);
+      return new Response(null, { status: 404 });
+    }) as typeof globalThis.fetch;
+    const files = await modelFiles("https://models.example/a/m.gguf?key=1", { fetch });
+    expect(files.single).toBe("m.gguf");
+    await files.open("m.gguf");
+    await files.open("tokenizer.json");
+    expect(asked).toEqual([
+      "https://models.example/a/m.gguf?key=1",
+      "https://models.example/a/tokenizer.json?key=1",
+    ]);
   });
 
   test("tells which file a reader failed on", async () => {

@@ -80,8 +80,11 @@ function chosenFiles(files: readonly File[]): ModelFiles {
 }
 
 async function addressFiles(address: string, options: ModelFilesOptions): Promise<ModelFiles> {
-  const [, folder = "", name = ""] = /^((?:[^?#]*\/)?)([^/?#]*)$/.exec(address) ?? [];
-  if (name !== "" && !name.endsWith(".gguf")) throw notASource(address);
+  const [matched, folder = "", name = "", query = ""] =
+    /^((?:[^?#]*\/)?)([^/?#]*)(\?[^#]*)?$/.exec(address) ?? [];
+  if (matched === undefined || (name === "" && folder === "") || (name !== "" && !name.endsWith(".gguf"))) {
+    throw notASource(address);
+  }
   const single = name === "" ? {} : { single: name };
   if (isOfFileSystem(address)) {
     const files = nodeFiles();
@@ -101,8 +104,10 @@ async function addressFiles(address: string, options: ModelFilesOptions): Promis
     ...single,
     async open(path, signal) {
       try {
-        const download = () => openUrl(`${folder}${path}`, options, signal);
-        return await (cache ? openCached(`${folder}${path}`, cache, download) : download());
+        // What follows a question mark (a signature) goes with every file.
+        const file = `${folder}${path}${query}`;
+        const download = () => openUrl(file, options, signal);
+        return await (cache ? openCached(file, cache, download) : download());
       } catch (cause) {
         throw unreadable(`${folder}${path}`, cause, signal);
       }

@@ -257,6 +257,16 @@ describe("while loading", () => {
     expect(device.destroyed.size).toBe(1);
   });
 
+  test("a device that is lost meanwhile is told", async () => {
+    const device = new MemoryDevice();
+    let pieces = 0;
+    const file = await readSafetensorsHeader(largeFile(() => ++pieces === 20 && device.lose()));
+    await expect(loadWeights(device.context, list, [file])).rejects.toMatchObject({
+      code: "device-lost",
+      message: expect.stringContaining("unplugged"),
+    });
+  });
+
   test("no room on the GPU is a limit", async () => {
     const device = new MemoryDevice();
     device.outOfMemory = true;

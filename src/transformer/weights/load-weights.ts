@@ -38,7 +38,7 @@ interface Reading {
  * Puts weights on the GPU, tensor by tensor in the order of their files. Everything that headers can tell is checked before anything
  * is allocated. Besides the largest transposed matrix, no more than a few pieces of a few MiB are in memory at once.
  *
- * @throws AttentionError "format", "unsupported", "dtype", "limit", "aborted", "disposed", "device-lost"
+ * @throws AttentionError "format", "unsupported", "dtype", "limit", "aborted", "device-lost"
  */
 export async function loadWeights(
   ctx: AttentionContext,
