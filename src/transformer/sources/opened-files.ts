@@ -1,7 +1,8 @@
-import type { ByteSource } from "./byte-source.js";
-import { readBytes } from "./byte-source.js";
+import { AttentionError } from "webgpu-attention";
+import { type ByteSource, readBytes } from "./byte-source.js";
 import { type HashedSource, hashedSource } from "./hashed-source.js";
 import type { ModelFiles } from "./model-files.js";
+import { throwIfAborted, unreadable } from "./source-errors.js";
 
 /** The files of a model that were opened while it is loaded, to be verified and closed together. */
 export class OpenedFiles {
@@ -9,7 +10,7 @@ export class OpenedFiles {
   readonly #sha256: Readonly<Record<string, string>>;
   readonly #signal: AbortSignal | undefined;
   readonly #opened: ByteSource[] = [];
-  readonly #hashed: HashedSource[] = [];
+  readonly #hashed = new Map<string, HashedSource>();
 
   /** @param sha256 of files by their paths, as far as they are known */
   constructor(files: ModelFiles, sha256: Readonly<Record<string, string>> = {}, signal?: AbortSignal) {
@@ -25,13 +26,14 @@ export class OpenedFiles {
 
   /** @returns undefined where there is no such file */
   async open(path: string): Promise<ByteSource | undefined> {
-    const source = await this.#files.open(path, this.#signal);
+    throwIfAborted(path, this.#signal);
+    const source = await this.#openSource(path);
     if (!source) return undefined;
     this.#opened.push(source);
     const expected = Object.hasOwn(this.#sha256, path) ? this.#sha256[path] : undefined;
     if (expected === undefined) return source;
     const hashed = await hashedSource(source, expected);
-    this.#hashed.push(hashed);
+    this.#hashed.set(path, hashed);
     return hashed;
   }
 
@@ -41,12 +43,36 @@ export class OpenedFiles {
     return source && readBytes(source, 0, source.size, this.#signal);
   }
 
-  /** @throws AttentionError "format" when a file has another hash than was given for it */
+  /** @throws AttentionError "format" when a file has another hash than was given for it, or one that a hash was given for was not read */
   async verify(): Promise<void> {
-    for (const source of this.#hashed) await source.verify(this.#signal);
+    for (const path of Object.keys(this.#sha256)) {
+      const source = this.#hashed.get(path);
+      if (!source) throw notRead(path);
+      await source.verify(this.#signal);
+    }
   }
 
   async close(): Promise<void> {
     await Promise.all(this.#opened.map((source) => source.close?.()));
   }
+
+  /** What an application's own opener gives, or throws, is checked as files are. */
+  async #openSource(path: string): Promise<ByteSource | undefined> {
+    try {
+      const source = await this.#files.open(path, this.#signal);
+      if (source && !Number.isSafeInteger(source.size)) throw new TypeError(`its size is ${source.size}`);
+      return source;
+    } catch (cause) {
+      throw unreadable(path, cause, this.#signal);
+    }
+  }
+}
+
+function notRead(path: string): AttentionError {
+  return new AttentionError("format", {
+    subject: `sha256 of "${path}"`,
+    expected: "the path of a file that the model is loaded from",
+    got: "a file that was not read",
+    fix: 'Name files as they lie in the model\'s folder: "model.safetensors".',
+  });
 }

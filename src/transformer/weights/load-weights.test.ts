@@ -298,5 +298,10 @@ describe("hashes", () => {
       message: expect.stringContaining(hash),
     });
     await expect(load("llama", sha256("0"))).rejects.toMatchObject({ code: "shape" });
+    const misspelt = load("llama", { sha256: { "modle.safetensors": hash } });
+    await expect(misspelt).rejects.toMatchObject({
+      code: "format",
+      message: expect.stringContaining("modle"),
+    });
   });
 });

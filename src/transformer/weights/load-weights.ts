@@ -2,7 +2,7 @@ import { type AttentionContext, AttentionError, type TensorView } from "webgpu-a
 import type { WeightMatrix } from "webgpu-attention/layers";
 import type { TensorList } from "../config/tensor-list.js";
 import { readRange } from "../sources/byte-source.js";
-import { throwIfAborted, unreadable } from "../sources/source-errors.js";
+import { throwIfAborted } from "../sources/source-errors.js";
 import { matchTensors } from "./match-tensors.js";
 import { ModelWeights } from "./model-weights.js";
 import { type PlannedWeight, planSlots, type WeightChoices } from "./plan-slots.js";
@@ -78,7 +78,7 @@ export async function loadWeights(
     });
   } catch (error) {
     for (const { buffers } of weights) for (const buffer of buffers) buffer.destroy();
-    throw unreadable("weights", error, signal);
+    throw error;
   }
 }
 
