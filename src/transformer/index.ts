@@ -44,7 +44,7 @@ export {
 export type { ByteSource } from "./sources/byte-source.js";
 export type { PieceCache } from "./sources/cached-source.js";
 export type { ModelFiles, ModelFilesOptions, ModelSource, ReadModelFile } from "./sources/model-files.js";
-export type { UrlOptions } from "./sources/url-source.js";
+export type { UrlOptions } from "./sources/requests.js";
 export type { ChatMessage, ChatOptions } from "./tokenizer/chat-template.js";
 export { type LoadTokenizerOptions, loadTokenizer } from "./tokenizer/load-tokenizer.js";
 export type { TextStream } from "./tokenizer/text-stream.js";

@@ -2,7 +2,7 @@ import { readActivation } from "./activations.js";
 import type { Architecture } from "./architecture.js";
 import type { Fields } from "./fields.js";
 import type { LayerConfig, ModelConfig, SoftmaxConfig } from "./model-config.js";
-import { readRope } from "./rope.js";
+import { readRope } from "./read-rope.js";
 import { TensorList } from "./tensor-list.js";
 
 /** What tells the families of one scheme apart. */

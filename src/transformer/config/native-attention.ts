@@ -2,8 +2,8 @@ import { alibiSlopes } from "webgpu-attention/linear";
 import { readActivation } from "./activations.js";
 import type { Fields } from "./fields.js";
 import type { AttentionConfig, LightningConfig } from "./model-config.js";
+import { readRope } from "./read-rope.js";
 import type { RopeConfig } from "./rope.js";
-import { readRope } from "./rope.js";
 
 interface Place {
   readonly index: number;

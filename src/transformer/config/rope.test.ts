@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import published from "../../../test/fixtures/architectures/rope.json" with { type: "json" };
 import { Fields } from "./fields.js";
-import { readRope, ropeDependsOnLength, ropeTable, withRopeFactors } from "./rope.js";
+import { readRope } from "./read-rope.js";
+import { ropeDependsOnLength, ropeTable, withRopeFactors } from "./rope.js";
 
 test.each(published)("$comment", ({ config, head_dim, tokens, frequencies, attention_factor }) => {
   const table = ropeTable(readRope(new Fields("config.json", config), head_dim), tokens);

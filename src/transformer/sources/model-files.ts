@@ -4,8 +4,9 @@ import type { ByteSource } from "./byte-source.js";
 import { bytesSource } from "./bytes-source.js";
 import { openCached, type PieceCache } from "./cached-source.js";
 import { nodeFiles, openFile } from "./file-source.js";
+import type { UrlOptions } from "./requests.js";
 import { unreadable } from "./source-errors.js";
-import { openUrl, type UrlOptions } from "./url-source.js";
+import { openUrl } from "./url-source.js";
 
 /** The files of one model, opened by their paths relative to its folder. */
 export interface ModelFiles {

@@ -1,18 +1,8 @@
 import { AttentionError } from "webgpu-attention";
 import type { ByteSource } from "./byte-source.js";
 import { bytesSource } from "./bytes-source.js";
-
-/** How files are fetched. */
-export interface UrlOptions {
-  /** In place of the global `fetch`: a proxy, authorisation, a test. */
-  readonly fetch?: typeof fetch;
-  /** Sent with every request. */
-  readonly headers?: Readonly<Record<string, string>>;
-  /** How often one range is asked for again before giving up, without a byte in between. Default 4. */
-  readonly retries?: number;
-  /** Wait before the first retry, in ms; doubled each time. Default 250. */
-  readonly retryDelayMs?: number;
-}
+import { OpenResponse, rangeStart, sizeOf, versionOf } from "./open-response.js";
+import { Requests, type UrlOptions } from "./requests.js";
 
 /** Enough for configurations and most headers of weights, so that these need one request. */
 const PROBE_BYTES = 64 * 1024;
@@ -47,105 +37,6 @@ export async function openUrl(
   return total === undefined
     ? bytesSource(address, await readSmall(address, whole))
     : new UrlSource(requests, total, whole);
-}
-
-/** Sends requests for ranges of one address, again where the connection or the server fails. */
-class Requests {
-  readonly address: string;
-  readonly retries: number;
-  readonly #options: UrlOptions;
-
-  constructor(address: string, options: UrlOptions) {
-    this.address = address;
-    this.retries = options.retries ?? 4;
-    this.#options = options;
-  }
-
-  /** @param failures how many attempts have failed before this one */
-  async send(
-    begin: number,
-    end: number | undefined,
-    signal: AbortSignal | undefined,
-    failures = 0,
-  ): Promise<Response> {
-    for (let failed = failures; ; failed++) {
-      if (failed > 0) await this.#pause(failed, signal);
-      let problem: unknown;
-      try {
-        const response = await this.#fetch(begin, end, signal);
-        if (response.ok || [404, 410, 416].includes(response.status)) return response;
-        problem = new Error(`HTTP ${response.status} ${response.statusText} for ${this.address}`);
-        await response.body?.cancel();
-        const passing = response.status >= 500 || response.status === 429 || response.status === 408;
-        if (!passing) throw new Refused(problem);
-      } catch (error) {
-        if (error instanceof Refused) throw error.cause;
-        signal?.throwIfAborted();
-        problem = error;
-      }
-      if (failed >= this.retries) throw problem;
-    }
-  }
-
-  #fetch(begin: number, end: number | undefined, signal: AbortSignal | undefined): Promise<Response> {
-    const { fetch: own, headers } = this.#options;
-    const range = end === undefined ? undefined : { Range: `bytes=${begin}-${end - 1}` };
-    return (own ?? fetch)(this.address, { headers: { ...headers, ...range }, signal: signal ?? null });
-  }
-
-  async #pause(failed: number, signal: AbortSignal | undefined): Promise<void> {
-    const wait = (this.#options.retryDelayMs ?? 250) * 2 ** (failed - 1);
-    await new Promise<void>((resolve, reject) => {
-      const stop = () => {
-        clearTimeout(timer);
-        reject(signal!.reason);
-      };
-      const timer = setTimeout(() => {
-        signal?.removeEventListener("abort", stop);
-        resolve();
-      }, wait);
-      if (signal?.aborted) stop();
-      else signal?.addEventListener("abort", stop, { once: true });
-    });
-  }
-}
-
-/** Keeps an answer that asking again would not change apart from a failure that it might. */
-class Refused extends Error {
-  constructor(cause: unknown) {
-    super("refused", { cause });
-  }
-}
-
-/** A response being read, and where its next byte lies in the file. */
-class OpenResponse {
-  position: number;
-  readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
-  #rest: Uint8Array | undefined;
-
-  constructor(response: Response, position: number) {
-    if (!response.body) throw new Error("the response has no body");
-    this.#reader = response.body.getReader();
-    this.position = position;
-  }
-
-  /** The next piece of at most `most` bytes; undefined at the end. */
-  async next(most: number): Promise<Uint8Array | undefined> {
-    let piece = this.#rest;
-    if (!piece) {
-      const { done, value } = await this.#reader.read();
-      if (done) return undefined;
-      piece = value;
-    }
-    this.#rest = piece.byteLength > most ? piece.subarray(most) : undefined;
-    const taken = piece.subarray(0, most);
-    this.position += taken.byteLength;
-    return taken;
-  }
-
-  async cancel(): Promise<void> {
-    await this.#reader.cancel().catch(() => {});
-  }
 }
 
 class UrlSource implements ByteSource {
@@ -230,30 +121,6 @@ class UrlSource implements ByteSource {
       fix: "The file was replaced while it was read; load it again.",
     });
   }
-}
-
-/** A strong ETag. A weak one, or a date, may stay while bytes change, or differ between servers that hold the same. */
-function versionOf(response: Response): string | undefined {
-  const tag = response.headers.get("etag");
-  return tag && !tag.startsWith("W/") ? tag : undefined;
-}
-
-/** Bytes of the whole file, where the response tells. */
-function sizeOf(response: Response): number | undefined {
-  const { headers, status } = response;
-  if (status === 206) return wholeNumber(headers.get("content-range")?.match(/\/\s*(\d+)\s*$/)?.[1]);
-  // The length of a compressed body is not the file's.
-  const encoding = headers.get("content-encoding") ?? "identity";
-  return encoding === "identity" ? wholeNumber(headers.get("content-length")) : undefined;
-}
-
-function rangeStart(response: Response): number | undefined {
-  return wholeNumber(response.headers.get("content-range")?.match(/bytes\s+(\d+)-/)?.[1]);
-}
-
-function wholeNumber(text: string | null | undefined): number | undefined {
-  const value = Number(text ?? Number.NaN);
-  return Number.isSafeInteger(value) && value >= 0 ? value : undefined;
 }
 
 /** Servers of single-page applications answer with their page where a file is missing. */
