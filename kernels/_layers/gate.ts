@@ -47,7 +47,7 @@ export async function planGate(ctx: AttentionContext, problem: GateProblem): Pro
   const shape = checkGate(problem, ctx.capabilities);
   return compileLayer(ctx, gatePass(shape, ctx.capabilities), {
     x: { layout: shape.x },
-    ...(shape.gate && { gate: { layout: shape.gate } }),
+    ...(problem.gate && { gate: { layout: problem.gate } }),
     ...(shape.residual && { residual: { layout: shape.residual } }),
     out: { layout: shape.out, output: true },
   });

@@ -24,8 +24,10 @@ export {
   ropeDependsOnLength,
   ropeTable,
 } from "./config/rope.js";
+export { DiffusionModel, type SampleOptions } from "./diffusion-model.js";
 export type { CacheWindow, GeneratedPiece, GenerateOptions } from "./generation/options.js";
-export { LanguageModel, type PassOptions, type PrefillOptions } from "./language-model.js";
+export { type ClassifyOptions, ImageModel, type ImageResult } from "./image-model.js";
+export { LanguageModel, type PassOptions, type PrefillOptions, type Prompt } from "./language-model.js";
 export { type Checkpoint, type LoadCheckpointOptions, loadCheckpoint } from "./load-checkpoint.js";
 export type {
   CacheDType,
@@ -45,6 +47,7 @@ export type { ByteSource } from "./sources/byte-source.js";
 export type { PieceCache } from "./sources/cached-source.js";
 export type { ModelFiles, ModelFilesOptions, ModelSource, ReadModelFile } from "./sources/model-files.js";
 export type { UrlOptions } from "./sources/requests.js";
+export { type EncodedTokens, type EncodeTokensOptions, TextEncoderModel } from "./text-encoder.js";
 export type { ChatMessage, ChatOptions } from "./tokenizer/chat-template.js";
 export { type LoadTokenizerOptions, loadTokenizer } from "./tokenizer/load-tokenizer.js";
 export type { TextStream } from "./tokenizer/text-stream.js";

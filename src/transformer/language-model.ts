@@ -3,16 +3,19 @@ import type { AttentionHook } from "webgpu-attention/hooks";
 import { checkKnown } from "./check-arguments.js";
 import type { ModelConfig } from "./config/model-config.js";
 import { ropeDependsOnLength } from "./config/rope.js";
-import { generate, type TextStream } from "./generation/generate.js";
+import { generate, type TextPieces } from "./generation/generate.js";
 import type { GeneratedPiece, GenerateOptions } from "./generation/options.js";
 import { type LoadCheckpointOptions, loadCheckpoint } from "./load-checkpoint.js";
 import { ForwardCache } from "./model/forward-cache.js";
+import { HookNames } from "./model/hook-names.js";
 import { LanguageForward } from "./model/language-forward.js";
 import { type CacheDType, SequenceState } from "./model/sequence-state.js";
 import { type TokenBuffers, tokenBuffers } from "./model/token-buffers.js";
 import { Workspace } from "./model/workspace.js";
-import type { ModelSource } from "./sources/model-files.js";
+import { type ModelSource, modelFiles } from "./sources/model-files.js";
 import { throwIfAborted } from "./sources/source-errors.js";
+import { loadTokenizer } from "./tokenizer/load-tokenizer.js";
+import type { TextTokenizer } from "./tokenizer/text-tokenizer.js";
 import type { ModelWeights } from "./weights/model-weights.js";
 
 export interface PassOptions {
@@ -53,39 +56,48 @@ const KEPT_PASSES = 12;
 export class LanguageModel {
   readonly ctx: AttentionContext;
   readonly config: ModelConfig;
+  /** Absent where the model came without one. */
+  readonly tokenizer: TextTokenizer | undefined;
   readonly #weights: ModelWeights;
   readonly #work: Workspace;
   readonly #passes = new ForwardCache<PlannedPass>(KEPT_PASSES);
-  readonly #hookNames = new WeakMap<AttentionHook, number>();
-  #hookCount = 0;
+  readonly #hookNames = new HookNames();
 
-  /** @internal `LanguageModel.load` makes one. */
-  constructor(ctx: AttentionContext, config: ModelConfig, weights: ModelWeights) {
+  private constructor(
+    ctx: AttentionContext,
+    config: ModelConfig,
+    weights: ModelWeights,
+    tokenizer: TextTokenizer | undefined,
+  ) {
     this.ctx = ctx;
     this.config = config;
+    this.tokenizer = tokenizer;
     this.#weights = weights;
     this.#work = new Workspace(ctx);
   }
 
   /**
-   * Loads a language model.
+   * Loads a language model, and its tokenizer where there is a `tokenizer.json`.
    *
-   * @throws AttentionError as `loadCheckpoint`; "unsupported" for models that are no language models
+   * @throws AttentionError as `loadCheckpoint` and `loadTokenizer`; "unsupported" for models that are no language models
    */
   static async load(
     ctx: AttentionContext,
     source: ModelSource,
     options: LoadCheckpointOptions = {},
   ): Promise<LanguageModel> {
-    const { config, weights } = await loadCheckpoint(ctx, source, options);
-    if (config.tokens && config.head.kind === "language") return new LanguageModel(ctx, config, weights);
-    weights.destroy();
-    throw new AttentionError("unsupported", {
-      subject: config.architecture,
-      expected: "a language model",
-      got: `a model whose head is "${config.head.kind}"`,
-      fix: "Load it as what it is.",
-    });
+    const files = await modelFiles(source, options);
+    const hasTokenizer = await files.open("tokenizer.json", options.signal);
+    await hasTokenizer?.close?.();
+    const { config, weights } = await loadCheckpoint(ctx, files, options);
+    try {
+      checkLanguage(config);
+      const tokenizer = hasTokenizer && (await loadTokenizer(files, pickSignal(options)));
+      return new LanguageModel(ctx, config, weights, tokenizer);
+    } catch (error) {
+      weights.destroy();
+      throw error;
+    }
   }
 
   /** Bytes of GPU memory: weights, and what passes hand from step to step. Sequences' own states are not counted. */
@@ -172,16 +184,29 @@ export class LanguageModel {
   /**
    * Continues a prompt, or several at once, token by token: an iterator over pieces, which may be left at any time.
    *
-   * @param prompts ids of one sequence, or of several
-   * @throws AttentionError "shape" or "unsupported" for options that are none, "aborted", "disposed", "device-lost"
+   * @param prompts one text or list of ids, or several; a text begins with the model's own first token
+   * @throws AttentionError "shape" or "unsupported" for prompts and options that are none, "aborted", "disposed", "device-lost"
    */
   generate(
-    prompts: ArrayLike<number> | readonly ArrayLike<number>[],
+    prompts: Prompt | readonly Prompt[],
     options: GenerateOptions = {},
   ): AsyncGenerator<GeneratedPiece, void, undefined> {
-    const isOne = prompts.length === 0 || typeof prompts[0] === "number";
-    const several = isOne ? [prompts as ArrayLike<number>] : (prompts as readonly ArrayLike<number>[]);
-    return generate(this, several, () => NO_TEXT, options);
+    const several = isPrompt(prompts) ? [prompts] : prompts;
+    const ids = several.map((prompt) => (typeof prompt === "string" ? this.#encode(prompt) : prompt));
+    return generate(this, ids, () => this.tokenizer?.stream() ?? NO_TEXT, options);
+  }
+
+  #encode(text: string): number[] {
+    if (!this.tokenizer)
+      throw new AttentionError("unsupported", {
+        subject: "prompt",
+        expected: "token ids: the model came without a tokenizer.json",
+        got: "a text",
+        fix: "Place the tokenizer beside the weights, or encode the text yourself.",
+      });
+    const ids = this.tokenizer.encode(text);
+    const { bos } = this.config.tokens!;
+    return bos !== undefined && ids[0] !== bos ? [bos, ...ids] : ids;
   }
 
   /** @throws AttentionError "shape" for anything but ids of the vocabulary, at least one */
@@ -205,7 +230,7 @@ export class LanguageModel {
     const key = JSON.stringify([
       ...[batches, tokens, logitsOf, state?.capacity, state?.dtype],
       turning ? context : 0,
-      hooks.map((hook) => this.#nameOf(hook)),
+      this.#hookNames.of(hooks),
     ]);
     return this.#passes.get(key, async () => {
       const buffers = tokenBuffers(this.ctx.device, batches, tokens);
@@ -230,12 +255,6 @@ export class LanguageModel {
     });
   }
 
-  #nameOf(hook: AttentionHook): number {
-    const name = this.#hookNames.get(hook) ?? this.#hookCount++;
-    this.#hookNames.set(hook, name);
-    return name;
-  }
-
   destroy(): void {
     this.#passes.destroy();
     this.#work.destroy();
@@ -243,8 +262,30 @@ export class LanguageModel {
   }
 }
 
+/** A text, or token ids. */
+export type Prompt = string | ArrayLike<number>;
+
+/** Ids of one sequence are numbers, of several lists. */
+function isPrompt(prompts: Prompt | readonly Prompt[]): prompts is Prompt {
+  return typeof prompts === "string" || prompts.length === 0 || typeof prompts[0] === "number";
+}
+
+function checkLanguage({ tokens, head, architecture }: ModelConfig): void {
+  if (tokens && head.kind === "language") return;
+  throw new AttentionError("unsupported", {
+    subject: architecture,
+    expected: "a language model",
+    got: `a model whose head is "${head.kind}"`,
+    fix: "Load it as what it is.",
+  });
+}
+
+function pickSignal({ signal }: LoadCheckpointOptions): Pick<LoadCheckpointOptions, "signal"> {
+  return signal ? { signal } : {};
+}
+
 /** Where there is no tokenizer. */
-const NO_TEXT: TextStream = { push: () => "", end: () => "" };
+const NO_TEXT: TextPieces = { push: () => "", end: () => "" };
 
 /** Rows of f16 caches begin at whole words. */
 function evenCapacity(capacity: number): number {

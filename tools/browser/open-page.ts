@@ -13,7 +13,8 @@ export async function openPage(browser: Browser, url: string, global: string): P
   const problems: string[] = [];
   page.on("pageerror", (error) => problems.push(error.message));
   page.on("console", (message) => message.type() === "error" && problems.push(message.text()));
-  await page.goto(url);
+  // The script's own sign is what counts: "load" would wait for all that it imports, within half a minute.
+  await page.goto(url, { waitUntil: "commit" });
   try {
     await page.waitForFunction((name) => name in window, global, { timeout: START_TIMEOUT_MS });
   } catch (cause) {

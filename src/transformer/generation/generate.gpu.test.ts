@@ -22,24 +22,23 @@ async function idsOf(prompts: Parameters<LanguageModel["generate"]>[0], options:
   return ids;
 }
 
-/** Greedy, with all logits anew for every token. */
-async function greedy(start: readonly number[], count: number): Promise<number[]> {
-  const ids = [...start];
-  for (let n = 0; n < count; n++) {
-    const logits = await model.logits(ids);
-    const last = logits.subarray(logits.length - model.config.tokens!.vocabulary);
-    ids.push(last.indexOf(Math.max(...last)));
-  }
-  return ids.slice(start.length);
+/** Whether every id is the most likely one after those before it, by a single pass without a cache. */
+async function expectGreedy(start: readonly number[], ids: readonly number[]) {
+  const { vocabulary } = model.config.tokens!;
+  const logits = await model.logits([...start, ...ids]);
+  ids.forEach((id, n) => {
+    const place = (start.length + n - 1) * vocabulary;
+    const row = logits.subarray(place, place + vocabulary);
+    expect(row[id]).toBeCloseTo(Math.max(...row), 3);
+  });
 }
 
 describe("generation", () => {
   test("continues several prompts of different lengths as each by itself, also where caches grow", async () => {
-    const expected = [await greedy(prompt, 6), await greedy(other, 6)];
-    expect(await idsOf([prompt, other], { maxTokens: 6, stopIds: [] })).toEqual(expected);
-    const long = await idsOf(prompt, { maxTokens: 70, stopIds: [] });
-    expect(long[0]!.slice(0, 6)).toEqual(expected[0]);
-    expect(long[0]).toHaveLength(70);
+    const ids = await idsOf([prompt, other], { maxTokens: 68, stopIds: [] });
+    expect(ids.map(({ length }) => length)).toEqual([68, 68]);
+    await expectGreedy(prompt, ids[0]!);
+    await expectGreedy(other, ids[1]!);
   });
 
   test("chance follows the seed", async () => {
@@ -68,6 +67,22 @@ describe("generation", () => {
     expect(await idsOf(prompt, { maxTokens: 12, stopIds: [], cache: wide })).toEqual(plain);
     const narrow = { sinks: 1, window: 3 };
     expect(await idsOf(prompt, { maxTokens: 12, stopIds: [], cache: narrow })).not.toEqual(plain);
+  });
+
+  test("reads and writes texts", async () => {
+    const pieces: string[] = [];
+    for await (const { text } of model.generate("It was a", { maxTokens: 12, stopIds: [] }))
+      pieces.push(text);
+    const [ids] = await idsOf([0, ...model.tokenizer!.encode("It was a")].slice(-5), { maxTokens: 1 });
+    expect(ids).toHaveLength(1);
+    const text = pieces.join("");
+    expect(text).toMatch(/^ ?\w/);
+    const stop = text.slice(4, 7);
+    const stopped: string[] = [];
+    for await (const piece of model.generate("It was a", { maxTokens: 12, stopIds: [], stop })) {
+      stopped.push(piece.text);
+    }
+    expect(stopped.join("")).toBe(text.slice(0, text.indexOf(stop)));
   });
 
   test("can be aborted", async () => {

@@ -5,7 +5,7 @@ import { checkGenerate, type GeneratedPiece, type GenerateOptions } from "./opti
 import { StopText } from "./stop-text.js";
 
 /** Text of ids that come one by one; a piece is never half a character. */
-export interface TextStream {
+export interface TextPieces {
   push(id: number): string;
   /** What is left when nothing more comes. */
   end(): string;
@@ -23,7 +23,7 @@ const AHEAD = 2;
 export async function* generate(
   model: LanguageModel,
   prompts: readonly ArrayLike<number>[],
-  textOf: () => TextStream,
+  textOf: () => TextPieces,
   options: GenerateOptions,
 ): AsyncGenerator<GeneratedPiece, void, undefined> {
   checkGenerate(options);
@@ -58,13 +58,13 @@ export async function* generate(
 class Sequence {
   readonly index: number;
   isFinished = false;
-  readonly #text: TextStream;
+  readonly #text: TextPieces;
   readonly #stop: StopText;
   readonly #stopIds: ReadonlySet<number>;
 
   constructor(
     index: number,
-    text: TextStream,
+    text: TextPieces,
     { stop = [], stopIds }: GenerateOptions,
     eos: readonly number[],
   ) {

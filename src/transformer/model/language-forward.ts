@@ -1,6 +1,7 @@
 import type { PassCost, TensorView } from "webgpu-attention";
 import { planEmbedding, planMatmul, sinusoidalPositions } from "webgpu-attention/layers";
-import { planGroups, planLayer } from "./layer.js";
+import { announce } from "./announce.js";
+import { planLayer } from "./layer.js";
 import { type ForwardContext, linearWeights, normOptions, rows } from "./layer-context.js";
 import type { SequenceState } from "./sequence-state.js";
 import { planSteps, type Step, stepOf } from "./step.js";
@@ -36,7 +37,7 @@ export class LanguageForward {
     const { vocabulary } = config.tokens!;
     const logits = work.view("logits", [batches, logitsOf === "all" ? tokens : 1, 1, vocabulary]);
     const mechanisms = config.layers.map(({ attention }) => attention.mechanism);
-    const steps = await planGroups([
+    const steps = await planSteps([
       planEmbed(options),
       ...mechanisms.map((mechanism, index) =>
         planLayer(
@@ -49,6 +50,7 @@ export class LanguageForward {
         ),
       ),
       planHead(options, logits),
+      announceLogits(options, logits),
     ]);
     return new LanguageForward(steps, logits);
   }
@@ -69,6 +71,14 @@ function siteOf(layer: number, mechanism: string, tokens: number) {
     phase: tokens > 1 ? ("prefill" as const) : ("decode" as const),
     positions: [0, tokens] as const,
   };
+}
+
+/** To hooks, as an activation of the last layer's site. */
+async function announceLogits(options: LanguageForwardOptions, logits: TensorView): Promise<Step[]> {
+  const { config, hooks, tokens } = options;
+  const last = config.layers.length - 1;
+  const site = siteOf(last, config.layers[last]!.attention.mechanism, tokens);
+  return announce({ hooks, site }, "logits", logits);
 }
 
 /** Token embeddings, and positions where the model adds some, into "stream". */
@@ -121,5 +131,5 @@ async function planHead(options: LanguageForwardOptions, logits: TensorView): Pr
     ...{ x, out: logits, norm: normOptions(options, "norm") },
     ...linearWeights(options, isTied ? "embedding" : "head"),
   });
-  return planSteps([stepOf(plan, { x, out: logits })]);
+  return [stepOf(plan, { x, out: logits })];
 }

@@ -37,10 +37,10 @@ export function recordStep(record: Step["record"]): Step {
   return { dispatches: 0, cost: { flops: 0, bytes: 0 }, record, destroy() {} };
 }
 
-/** Steps that compile side by side, in their order; all of them or none. */
-export async function planSteps(planned: readonly (Promise<Step> | Step)[]): Promise<Step[]> {
+/** Steps, and groups of them, that compile side by side, in their order; all of them or none. */
+export async function planSteps(planned: readonly Promise<Step | readonly Step[]>[]): Promise<Step[]> {
   const settled = await Promise.allSettled(planned);
-  const steps = settled.flatMap((step) => (step.status === "fulfilled" ? [step.value] : []));
+  const steps = settled.flatMap((step) => (step.status === "fulfilled" ? step.value : []));
   const failed = settled.find((step) => step.status === "rejected");
   if (!failed) return steps;
   for (const step of steps) step.destroy();

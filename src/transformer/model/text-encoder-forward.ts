@@ -1,6 +1,6 @@
 import type { TensorView } from "webgpu-attention";
 import { planEmbedding, planMatmul } from "webgpu-attention/layers";
-import { planGroups, planLayer, planNorm } from "./layer.js";
+import { planLayer, planNorm } from "./layer.js";
 import { type ForwardContext, linearWeights, rows } from "./layer-context.js";
 import { planSteps, type Step, stepOf } from "./step.js";
 
@@ -53,7 +53,7 @@ export class TextEncoderForward {
       logits = work.view("logits", [batches, tokens, 1, config.tokens!.vocabulary]);
       steps.push(...planWords(options, hidden, logits));
     }
-    return new TextEncoderForward(await planGroups(steps), {
+    return new TextEncoderForward(await planSteps(steps), {
       hidden,
       ...(pooled && { pooled }),
       ...(logits && { logits }),

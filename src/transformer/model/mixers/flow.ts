@@ -1,12 +1,12 @@
 import { planFlowAttention } from "webgpu-attention/flow";
 import { planMatmul } from "webgpu-attention/layers";
 import type { FlowConfig } from "../../config/model-config.js";
-import { type LayerContext, linearWeights, normOptions, rows } from "../layer-context.js";
+import { type LayerContext, linearWeights, rows } from "../layer-context.js";
 import type { SequenceState } from "../sequence-state.js";
 import { planSteps, type Step, stepOf } from "../step.js";
 import { headsOf, turnsOf } from "./recurrent.js";
 import { planOut } from "./softmax.js";
-import type { Streams } from "./streams.js";
+import { type Streams, takeStream } from "./streams.js";
 
 /** Flow attention between a projection to q, k, v and one back. */
 export function planFlowMixer(
@@ -16,13 +16,12 @@ export function planFlowMixer(
   state: SequenceState | undefined,
 ): Promise<Step[]> {
   const { heads, headDim } = attention;
-  const { x, normed } = streams;
   const slot = `layers.${layer.index}`;
   const projected = rows(layer, "projected", 3 * heads * headDim);
   const attended = layer.work.view("attended", [layer.batches, layer.tokens, heads, headDim]);
+  const { options, tensors: taken } = takeStream(layer, streams, `${slot}.norm1`);
   const project = planMatmul(layer.ctx, {
-    ...{ x, out: projected, ...linearWeights(layer, `${slot}.qkv`) },
-    ...(normed && { norm: normOptions(layer, `${slot}.norm1`) }),
+    ...{ ...options, out: projected, ...linearWeights(layer, `${slot}.qkv`) },
   });
   const [q, k, v] = [0, 1, 2].map((n) => headsOf(projected, heads, headDim, n)) as [
     typeof projected,
@@ -36,7 +35,7 @@ export function planFlowMixer(
   const { causal, clamp, eps: epsilon, variant } = attention;
   const attend = planFlowAttention(layer.ctx, { ...tensors(state), causal, clamp, epsilon, variant });
   return planSteps([
-    project.then((plan) => stepOf(plan, { x, out: projected })),
+    project.then((plan) => stepOf(plan, { ...taken, out: projected })),
     attend.then((plan) => stepOf(plan, tensors)),
     planOut(layer, attention, streams, attended),
   ]);

@@ -2,6 +2,7 @@ import { AttentionError } from "webgpu-attention";
 import type { LayerContext } from "../layer-context.js";
 import type { SequenceState } from "../sequence-state.js";
 import type { Step } from "../step.js";
+import { planAgentMixer } from "./agent.js";
 import { planFlowMixer } from "./flow.js";
 import { planLightningMixer } from "./lightning.js";
 import { planMohMixer } from "./moh.js";
@@ -24,10 +25,12 @@ export function planMixer(
       return planFlowMixer(layer, attention, streams, state);
     case "moh":
       return planMohMixer(layer, attention, streams, state);
+    case "agent":
+      return planAgentMixer(layer, attention, streams);
     default:
       throw new AttentionError("unsupported", {
         subject: `layer ${layer.index}`,
-        expected: "softmax, lightning, flow or mixture-of-head attention",
+        expected: "softmax, lightning, flow, agent or mixture-of-head attention",
         got: attention.mechanism,
         fix: "Other mechanisms are not built into the runtime yet.",
       });

@@ -2,11 +2,12 @@ import type { TensorView } from "webgpu-attention";
 import { planLrpe, planMatmul } from "webgpu-attention/layers";
 import { planLinearAttention } from "webgpu-attention/linear";
 import type { LightningConfig } from "../../config/model-config.js";
-import { type LayerContext, linearWeights, normOptions, rows } from "../layer-context.js";
+import { type LayerContext, linearWeights, rows } from "../layer-context.js";
 import type { SequenceState } from "../sequence-state.js";
 import { planSteps, type Step, stepOf } from "../step.js";
+import { planOutput } from "./output.js";
 import { headsOf, turnsOf } from "./recurrent.js";
-import type { Streams } from "./streams.js";
+import { type Streams, takeStream } from "./streams.js";
 
 /** TransNormerLLM's: o = norm(attention(φ(q), φ(k), v)) · u, with LRPE on q and k in some layers. Three dispatches of a decode step, or four. */
 export function planLightningMixer(
@@ -32,15 +33,16 @@ export function planLightningMixer(
 async function planProjected(
   layer: LayerContext,
   { heads, headDim, activation }: LightningConfig,
-  { x, normed }: Streams,
+  streams: Streams,
   out: TensorView,
 ): Promise<Step> {
   const slot = `layers.${layer.index}`;
+  const { options, tensors } = takeStream(layer, streams, `${slot}.norm1`);
   const plan = await planMatmul(layer.ctx, {
-    ...{ x, out, activation, activated: 2 * heads * headDim, ...linearWeights(layer, `${slot}.qkvu`) },
-    ...(normed && { norm: normOptions(layer, `${slot}.norm1`) }),
+    ...{ ...options, out, activation, activated: 2 * heads * headDim },
+    ...linearWeights(layer, `${slot}.qkvu`),
   });
-  return stepOf(plan, { x, out });
+  return stepOf(plan, { ...tensors, out });
 }
 
 /** Heads of q, then those of k. */
@@ -72,12 +74,12 @@ async function planRecurrence(
 }
 
 /** The norm over all channels and the gate are the projection's prologue. */
-async function planGatedOut(
+function planGatedOut(
   layer: LayerContext,
   { heads, headDim, outputNormEps: epsilon }: LightningConfig,
-  { x: residual, out }: Streams,
+  streams: Streams,
   projected: TensorView,
-): Promise<Step> {
+): Promise<Step[]> {
   const inner = heads * headDim;
   const x = rows(layer, "attended", inner);
   const { strides } = headsOf(projected, 1, inner, 0);
@@ -87,11 +89,13 @@ async function planGatedOut(
     ...(strides && { strides }),
     offset: 3 * inner,
   };
-  const plan = await planMatmul(layer.ctx, {
-    ...{ x, residual, out, ...linearWeights(layer, `layers.${layer.index}.out`) },
-    ...{ norm: { kind: "rms", epsilon }, modulation: { scale, offset: 0 } },
+  return planOutput(layer, streams, async (target) => {
+    const plan = await planMatmul(layer.ctx, {
+      ...{ x, ...target, ...linearWeights(layer, `layers.${layer.index}.out`) },
+      ...{ norm: { kind: "rms", epsilon }, modulation: { scale, offset: 0 } },
+    });
+    return stepOf(plan, { x, scale, ...target });
   });
-  return stepOf(plan, { x, scale, residual, out });
 }
 
 /** q and k at once: they turn alike. */

@@ -1,10 +1,11 @@
-import type { TensorView } from "webgpu-attention";
-import { planGate, planLayerNorm, planRmsNorm } from "webgpu-attention/layers";
+import { AttentionError, type TensorView } from "webgpu-attention";
+import { planLayerNorm, planRmsNorm } from "webgpu-attention/layers";
 import { planHeadProjection, planHeadRouter, planMixtureOfHeadAttention } from "webgpu-attention/moh";
 import type { MohConfig } from "../../config/model-config.js";
 import { type LayerContext, rows } from "../layer-context.js";
 import type { SequenceState } from "../sequence-state.js";
 import { planSteps, type Step, stepOf } from "../step.js";
+import { planAnnounced } from "./output.js";
 import { type HeadTensors, headTensors, planHeads, planProjections, scoreOptions } from "./softmax.js";
 import type { Streams } from "./streams.js";
 
@@ -15,6 +16,7 @@ export async function planMohMixer(
   streams: Streams,
   state: SequenceState | undefined,
 ): Promise<Step[]> {
+  if (streams.modulation) throw notModulated(layer.index);
   const heads = headTensors(layer, attention, state);
   const { width } = layer.config;
   const input = streams.normed ? rows(layer, "normed", width) : streams.x;
@@ -23,9 +25,7 @@ export async function planMohMixer(
     planProjections(layer, attention, streams, heads),
     ...(streams.normed ? [planInputNorm(layer, streams.x, input)] : []),
     ...planMixture(layer, attention, { heads, input, mixed }),
-    planGate(layer.ctx, { x: mixed, residual: streams.x, out: streams.out }).then((plan) =>
-      stepOf(plan, { x: mixed, residual: streams.x, out: streams.out }),
-    ),
+    planAnnounced(layer, streams, mixed),
   ]);
 }
 
@@ -108,4 +108,13 @@ function outWeights<Weight extends string, Bias extends string>(
     [weight]: transposed(weights.view(slot)),
     ...(weights.has(`${slot}.bias`) && { [bias]: weights.view(`${slot}.bias`) }),
   } as Record<Weight, TensorView> & Partial<Record<Bias, TensorView>>;
+}
+
+function notModulated(index: number): AttentionError {
+  return new AttentionError("unsupported", {
+    subject: `layer ${index}`,
+    expected: "another mechanism in a diffusion transformer",
+    got: "mixture-of-head attention",
+    fix: "Its router would have to read modulated norms.",
+  });
 }

@@ -4,10 +4,11 @@ import { planMatmul, planQkv } from "webgpu-attention/layers";
 import { planSoftmaxAttention, type SoftmaxProblem } from "webgpu-attention/softmax";
 import type { SoftmaxConfig } from "../../config/model-config.js";
 import { ropeTable } from "../../config/rope.js";
-import { type LayerContext, linearWeights, normOptions } from "../layer-context.js";
+import { type LayerContext, linearWeights } from "../layer-context.js";
 import type { SequenceState } from "../sequence-state.js";
 import { planSteps, type Step, stepOf } from "../step.js";
-import type { Streams } from "./streams.js";
+import { planOutput } from "./output.js";
+import { type Streams, takeStream } from "./streams.js";
 
 type Scored = Omit<SoftmaxConfig, "mechanism">;
 
@@ -60,14 +61,14 @@ export function headTensors(
 export async function planProjections(
   layer: LayerContext,
   { headNormEps }: Pick<Scored, "headNormEps">,
-  { x, normed }: Streams,
+  streams: Streams,
   { q, keys, keysOf, isCached }: HeadTensors,
 ): Promise<Step> {
   const slot = `layers.${layer.index}`;
   const { weights, lengths } = layer;
+  const { options, tensors } = takeStream(layer, streams, `${slot}.norm1`);
   const plan = await planQkv(layer.ctx, {
-    ...{ x, q, ...keys, ...linearWeights(layer, `${slot}.qkv`) },
-    ...(normed && { norm: normOptions(layer, `${slot}.norm1`) }),
+    ...{ ...options, q, ...keys, ...linearWeights(layer, `${slot}.qkv`) },
     ...(headNormEps !== undefined && {
       queryNorm: weights.view(`${slot}.qNorm.weight`),
       keyNorm: weights.view(`${slot}.kNorm.weight`),
@@ -75,7 +76,7 @@ export async function planProjections(
     }),
     ...(isCached && lengths && { lengths }),
   });
-  return stepOf(plan, (run) => ({ x, q, ...keysOf(run) }));
+  return stepOf(plan, (run) => ({ ...tensors, q, ...keysOf(run) }));
 }
 
 export async function planHeads(
@@ -113,15 +114,16 @@ export function scoreOptions(
   };
 }
 
-export async function planOut(
+export function planOut(
   layer: LayerContext,
   { heads, headDim }: Pick<Scored, "heads" | "headDim">,
-  { x: residual, out }: Streams,
+  streams: Streams,
   attended: TensorView,
-): Promise<Step> {
+): Promise<Step[]> {
   const { ctx, batches, tokens, index } = layer;
   const x = { ...attended, shape: [batches, tokens, 1, heads * headDim] as const };
-  const weights = linearWeights(layer, `layers.${index}.out`);
-  const plan = await planMatmul(ctx, { x, residual, out, ...weights });
-  return stepOf(plan, { x, residual, out });
+  return planOutput(layer, streams, async (target) => {
+    const plan = await planMatmul(ctx, { x, ...target, ...linearWeights(layer, `layers.${index}.out`) });
+    return stepOf(plan, { x, ...target });
+  });
 }

@@ -1,0 +1,221 @@
+import { type AttentionContext, AttentionError, type TensorView } from "webgpu-attention";
+import { type AttentionHook, perturbationGuidance } from "webgpu-attention/hooks";
+import { checkKnown } from "./check-arguments.js";
+import type { ModelConfig } from "./config/model-config.js";
+import { type LoadCheckpointOptions, loadCheckpoint } from "./load-checkpoint.js";
+import { DiffusionForward } from "./model/diffusion-forward.js";
+import { ForwardCache } from "./model/forward-cache.js";
+import { HookNames } from "./model/hook-names.js";
+import { Workspace } from "./model/workspace.js";
+import type { ModelSource } from "./sources/model-files.js";
+import { throwIfAborted } from "./sources/source-errors.js";
+import type { ModelWeights } from "./weights/model-weights.js";
+
+export interface SampleOptions {
+  /** Class of each image; `null` for none: unconditional. */
+  readonly labels: readonly (number | null)[];
+  /** [images, channels, rows, columns] normal noise to begin with. */
+  readonly noise: ArrayLike<number>;
+  /** Euler steps from noise to image. Default the model's own. */
+  readonly steps?: number;
+  /** g of classifier-free guidance, uncond + g (cond - uncond) (arXiv 2207.12598); 1 for none. Default the model's own. */
+  readonly guidance?: number;
+  /** Guidance away from a weaker model: + w (plain - perturbed), the perturbed one run with these hooks (PAG, SoftPAG). Default none. */
+  readonly perturbation?: { readonly w: number; readonly hooks: readonly AttentionHook[] };
+  /** Look into the plain pass and change it. Default none. */
+  readonly hooks?: readonly AttentionHook[];
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: { readonly done: number; readonly total: number }) => void;
+}
+
+interface PlannedDiffusion {
+  readonly forward: DiffusionForward;
+  readonly images: TensorView;
+  readonly times: TensorView;
+  readonly labels: GPUBuffer;
+  destroy(): void;
+}
+
+const KEPT_PASSES = 6;
+/** The values of `GPUBufferUsage`, which is not there where nobody has asked for a GPU yet. */
+const USAGE = { COPY_SRC: 0x4, COPY_DST: 0x8, STORAGE: 0x80 } as const;
+
+/** A diffusion transformer on the GPU that was trained by flow matching (DiT, arXiv 2212.09748). */
+export class DiffusionModel {
+  readonly ctx: AttentionContext;
+  readonly config: ModelConfig;
+  readonly #weights: ModelWeights;
+  readonly #work: Workspace;
+  readonly #passes = new ForwardCache<PlannedDiffusion>(KEPT_PASSES);
+  readonly #hookNames = new HookNames();
+
+  private constructor(ctx: AttentionContext, config: ModelConfig, weights: ModelWeights) {
+    this.ctx = ctx;
+    this.config = config;
+    this.#weights = weights;
+    this.#work = new Workspace(ctx);
+  }
+
+  /** @throws AttentionError as `loadCheckpoint`; "unsupported" for other models */
+  static async load(
+    ctx: AttentionContext,
+    source: ModelSource,
+    options: LoadCheckpointOptions = {},
+  ): Promise<DiffusionModel> {
+    const { config, weights } = await loadCheckpoint(ctx, source, options);
+    if (config.diffusion) return new DiffusionModel(ctx, config, weights);
+    weights.destroy();
+    throw new AttentionError("unsupported", {
+      subject: config.architecture,
+      expected: "a diffusion transformer",
+      got: "another model",
+      fix: "Load it as what it is.",
+    });
+  }
+
+  /** Bytes of GPU memory: weights, and what passes hand from step to step. */
+  get bytes(): number {
+    return this.#weights.bytes + this.#work.bytes;
+  }
+
+  /**
+   * The velocity that the model predicts, image - noise.
+   *
+   * @param images [images, channels, rows, columns]
+   * @param time from 0, noise, to 1, image
+   * @param labels of each image, `null` for none
+   * @throws AttentionError "shape", "aborted", "disposed", "device-lost"
+   */
+  async velocity(
+    images: ArrayLike<number>,
+    time: number,
+    labels: readonly (number | null)[],
+    hooks: readonly AttentionHook[] = [],
+  ): Promise<Float32Array> {
+    this.#check(images, labels);
+    const { width, diffusion } = this.config;
+    const pass = await this.#plan(labels.length, hooks);
+    const { queue } = this.ctx.device;
+    const features = timeFeatures(time, width, diffusion!);
+    queue.writeBuffer(pass.images.buffer, 0, Float32Array.from(images));
+    const all = new Float32Array(labels.length * width);
+    for (let n = 0; n < labels.length; n++) all.set(features, n * width);
+    queue.writeBuffer(pass.times.buffer, 0, all);
+    queue.writeBuffer(
+      pass.labels,
+      0,
+      Uint32Array.from(labels, (label) => label ?? diffusion!.noLabel),
+    );
+    await this.ctx.submitChecked((encoder) => pass.forward.record(encoder));
+    return this.ctx.read(pass.forward.prediction);
+  }
+
+  /**
+   * Makes images from noise.
+   *
+   * @returns [images, channels, rows, columns], in [-1, 1] as the model was trained
+   * @throws AttentionError "shape" or "unsupported" for options that are none, "aborted", "disposed", "device-lost"
+   */
+  async sample(options: SampleOptions): Promise<Float32Array> {
+    checkKnown("sample", options, [
+      ...["labels", "noise", "steps", "guidance", "perturbation", "hooks", "signal", "onProgress"],
+    ]);
+    const { sampler } = this.config.diffusion!;
+    const { labels, noise, steps = sampler.steps, signal, onProgress } = options;
+    this.#check(noise, labels);
+    if (!Number.isInteger(steps) || steps < 1) throw wrong("steps", "an integer of at least 1", steps);
+    let images = Float32Array.from(noise);
+    for (let step = 0; step < steps; step++) {
+      throwIfAborted("sample", signal);
+      const velocity = await this.#guided(images, step / steps, options);
+      images = images.map((value, n) => value + velocity[n]! / steps);
+      onProgress?.({ done: step + 1, total: steps });
+    }
+    return images;
+  }
+
+  async #guided(images: Float32Array, time: number, options: SampleOptions): Promise<ArrayLike<number>> {
+    const { labels, guidance = this.config.diffusion!.sampler.guidance, perturbation, hooks = [] } = options;
+    const eps = await this.velocity(images, time, labels, hooks);
+    const isFree = guidance === 1 || labels.every((label) => label === null);
+    const none = labels.map(() => null);
+    const unconditional = isFree ? undefined : await this.velocity(images, time, none, hooks);
+    if (!perturbation) {
+      if (!unconditional) return eps;
+      return eps.map((value, n) => unconditional[n]! + guidance * (value - unconditional[n]!));
+    }
+    const perturbed = await this.velocity(images, time, labels, perturbation.hooks);
+    const { w } = perturbation;
+    return unconditional
+      ? perturbationGuidance({ eps, perturbed, unconditional }, { w, cfg: guidance })
+      : perturbationGuidance({ eps, perturbed }, { w });
+  }
+
+  #check(images: ArrayLike<number>, labels: readonly (number | null)[]): void {
+    const { image, diffusion } = this.config;
+    const { channels, size } = image!;
+    const numbers = labels.length * channels * size ** 2;
+    if (labels.length === 0) throw wrong("labels", "at least one", "none");
+    if (images.length !== numbers)
+      throw wrong("images", `${numbers} numbers, ${labels.length} images`, images.length);
+    for (const [n, label] of labels.entries()) {
+      if (label === null || (Number.isInteger(label) && label >= 0 && label < diffusion!.classes)) continue;
+      throw wrong(`labels[${n}]`, `null, or an integer from 0 to ${diffusion!.classes - 1}`, label);
+    }
+  }
+
+  #plan(batches: number, hooks: readonly AttentionHook[]): Promise<PlannedDiffusion> {
+    return this.#passes.get(JSON.stringify([batches, this.#hookNames.of(hooks)]), async () => {
+      const { ctx, config } = this;
+      const { size, channels } = config.image!;
+      const usage = USAGE.STORAGE | USAGE.COPY_SRC | USAGE.COPY_DST;
+      const given = {
+        images: ctx.empty([batches, channels, size, size]),
+        times: ctx.empty([batches, 1, 1, config.width]),
+        labels: ctx.device.createBuffer({ size: 4 * batches, usage, label: "labels" }),
+      };
+      const free = () => {
+        for (const buffer of [given.images.buffer, given.times.buffer, given.labels]) buffer.destroy();
+      };
+      try {
+        const tokens = config.context;
+        const forward = await DiffusionForward.plan({
+          ...{ ctx, config, weights: this.#weights, work: this.#work, batches, tokens, hooks },
+          ...{ context: tokens, ...given },
+        });
+        const destroy = () => {
+          forward.destroy();
+          free();
+        };
+        return { ...given, forward, destroy };
+      } catch (error) {
+        free();
+        throw error;
+      }
+    });
+  }
+
+  destroy(): void {
+    this.#passes.destroy();
+    this.#work.destroy();
+    this.#weights.destroy();
+  }
+}
+
+/** [width]: cosines, then sines, of timeScale t at rates timeBase^(-i / (width / 2)). */
+function timeFeatures(
+  time: number,
+  width: number,
+  { timeScale, timeBase }: NonNullable<ModelConfig["diffusion"]>,
+): Float32Array {
+  const half = width / 2;
+  return Float32Array.from({ length: width }, (_, n) => {
+    const angle = timeScale * time * timeBase ** (-(n % half) / half);
+    return n < half ? Math.cos(angle) : Math.sin(angle);
+  });
+}
+
+function wrong(subject: string, expected: string, got: unknown): AttentionError {
+  const fix = "Give labels and noise of the same number of images.";
+  return new AttentionError("shape", { subject, expected, got: String(got), fix });
+}

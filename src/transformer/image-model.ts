@@ -1,0 +1,163 @@
+import { type AttentionContext, AttentionError, type TensorView } from "webgpu-attention";
+import type { AttentionHook } from "webgpu-attention/hooks";
+import { checkKnown } from "./check-arguments.js";
+import type { ModelConfig } from "./config/model-config.js";
+import { type LoadCheckpointOptions, loadCheckpoint } from "./load-checkpoint.js";
+import { ForwardCache } from "./model/forward-cache.js";
+import { HookNames } from "./model/hook-names.js";
+import { ImageForward } from "./model/image-forward.js";
+import { Workspace } from "./model/workspace.js";
+import type { ModelSource } from "./sources/model-files.js";
+import { throwIfAborted } from "./sources/source-errors.js";
+import type { ModelWeights } from "./weights/model-weights.js";
+
+export interface ClassifyOptions {
+  /** Look into the pass and change it. Default none. */
+  readonly hooks?: readonly AttentionHook[];
+  readonly signal?: AbortSignal;
+}
+
+/** What came of each image. */
+export interface ImageResult {
+  /** [T, width] after the last norm, learned tokens first. */
+  readonly hidden: Float32Array;
+  /** [width], where the model has a pooler. */
+  readonly pooled?: Float32Array;
+  /** [labels], where the model has a classifier; with two of them (DeiT) their mean. */
+  readonly logits?: Float32Array;
+}
+
+interface PlannedImages {
+  readonly forward: ImageForward;
+  readonly images: TensorView;
+  destroy(): void;
+}
+
+const KEPT_PASSES = 4;
+
+/** A vision encoder on the GPU, with its classifier where it has one: ViT, DeiT, and models of any mechanism in this package's own format. */
+export class ImageModel {
+  readonly ctx: AttentionContext;
+  readonly config: ModelConfig;
+  readonly #weights: ModelWeights;
+  readonly #work: Workspace;
+  readonly #passes = new ForwardCache<PlannedImages>(KEPT_PASSES);
+  readonly #hookNames = new HookNames();
+
+  private constructor(ctx: AttentionContext, config: ModelConfig, weights: ModelWeights) {
+    this.ctx = ctx;
+    this.config = config;
+    this.#weights = weights;
+    this.#work = new Workspace(ctx);
+  }
+
+  /** @throws AttentionError as `loadCheckpoint`; "unsupported" for models that do not read images */
+  static async load(
+    ctx: AttentionContext,
+    source: ModelSource,
+    options: LoadCheckpointOptions = {},
+  ): Promise<ImageModel> {
+    const { config, weights } = await loadCheckpoint(ctx, source, options);
+    if (config.image && !config.diffusion) return new ImageModel(ctx, config, weights);
+    weights.destroy();
+    throw new AttentionError("unsupported", {
+      subject: config.architecture,
+      expected: "a model that encodes images",
+      got: config.diffusion ? "one that makes them" : "one that reads tokens",
+      fix: "Load it as what it is.",
+    });
+  }
+
+  /** Bytes of GPU memory: weights, and what passes hand from step to step. */
+  get bytes(): number {
+    return this.#weights.bytes + this.#work.bytes;
+  }
+
+  /** Names of the classes, in the order of logits; empty without a classifier. */
+  get labels(): readonly string[] {
+    const { head } = this.config;
+    return head.kind === "classifier" ? head.labels : [];
+  }
+
+  /**
+   * Bytes of pixels as the model wants them: (rescale · byte - mean) / std of each channel.
+   *
+   * @param bytes [images, channels, rows, columns]
+   */
+  pixelsOf(bytes: ArrayLike<number>): Float32Array {
+    const { size, channels, rescale, mean, std } = this.config.image!;
+    return Float32Array.from(bytes, (byte, n) => {
+      const channel = Math.floor(n / size ** 2) % channels;
+      return (byte * rescale - mean[channel]!) / std[channel]!;
+    });
+  }
+
+  /**
+   * Encodes images, all in one pass.
+   *
+   * @param pixels [images, channels, rows, columns], scaled as by `pixelsOf`
+   * @throws AttentionError "shape" unless they are whole images, "aborted", "disposed", "device-lost"
+   */
+  async encode(pixels: Float32Array, options: ClassifyOptions = {}): Promise<ImageResult[]> {
+    checkKnown("encode", options, ["hooks", "signal"]);
+    const { hooks = [], signal } = options;
+    const batches = this.#countImages(pixels);
+    throwIfAborted("image model", signal);
+    const pass = await this.#plan(batches, hooks);
+    const { hidden, pooled, logits } = pass.forward.outputs;
+    this.ctx.device.queue.writeBuffer(pass.images.buffer, 0, pixels as Float32Array<ArrayBuffer>);
+    await this.ctx.submitChecked((encoder) => pass.forward.record(encoder));
+    const read = async (view: TensorView | undefined) => view && (await this.ctx.read(view));
+    const [all, pools, ...scores] = await Promise.all([read(hidden), read(pooled), ...logits.map(read)]);
+    const part = (values: Float32Array, n: number) =>
+      values.slice((n * values.length) / batches, ((n + 1) * values.length) / batches);
+    return Array.from({ length: batches }, (_, n) => ({
+      hidden: part(all!, n),
+      ...(pools && { pooled: part(pools, n) }),
+      ...(scores.length > 0 && { logits: meanOf(scores.map((values) => part(values!, n))) }),
+    }));
+  }
+
+  #countImages(pixels: Float32Array): number {
+    const { size, channels } = this.config.image!;
+    const each = channels * size ** 2;
+    if (pixels.length > 0 && pixels.length % each === 0) return pixels.length / each;
+    throw new AttentionError("shape", {
+      subject: "pixels",
+      expected: `whole images of ${channels} x ${size} x ${size} numbers, at least one`,
+      got: `${pixels.length} numbers`,
+      fix: "Resize images to the model's size, channels first.",
+    });
+  }
+
+  #plan(batches: number, hooks: readonly AttentionHook[]): Promise<PlannedImages> {
+    return this.#passes.get(JSON.stringify([batches, this.#hookNames.of(hooks)]), async () => {
+      const { ctx, config } = this;
+      const { size, channels } = config.image!;
+      const images = ctx.empty([batches, channels, size, size]);
+      try {
+        const options = { ctx, config, weights: this.#weights, work: this.#work, batches, hooks };
+        const tokens = config.context;
+        const forward = await ImageForward.plan({ ...options, tokens, context: tokens }, images);
+        const destroy = () => {
+          forward.destroy();
+          images.buffer.destroy();
+        };
+        return { forward, images, destroy };
+      } catch (error) {
+        images.buffer.destroy();
+        throw error;
+      }
+    });
+  }
+
+  destroy(): void {
+    this.#passes.destroy();
+    this.#work.destroy();
+    this.#weights.destroy();
+  }
+}
+
+function meanOf(lists: readonly Float32Array[]): Float32Array {
+  return lists[0]!.map((_, n) => lists.reduce((sum, list) => sum + list[n]!, 0) / lists.length);
+}

@@ -1,0 +1,101 @@
+import type { TensorView } from "webgpu-attention";
+import { bakeAgentBiases, planAgentAttention } from "webgpu-attention/agent";
+import { planMatmul } from "webgpu-attention/layers";
+import type { AgentConfig, ImageConfig } from "../../config/model-config.js";
+import { type LayerContext, linearWeights, rows } from "../layer-context.js";
+import { planSteps, type Step, stepOf } from "../step.js";
+import { headsOf } from "./recurrent.js";
+import { planOut } from "./softmax.js";
+import { type Streams, takeStream } from "./streams.js";
+
+/** Agent attention over an image's patches, its class token aside (arXiv 2312.08874). */
+export function planAgentMixer(
+  layer: LayerContext,
+  attention: AgentConfig,
+  streams: Streams,
+): Promise<Step[]> {
+  const { heads, headDim } = attention;
+  const slot = `layers.${layer.index}`;
+  const projected = rows(layer, "projected", 3 * heads * headDim);
+  const attended = layer.work.view("attended", [layer.batches, layer.tokens, heads, headDim]);
+  const { options, tensors } = takeStream(layer, streams, `${slot}.norm1`);
+  const project = planMatmul(layer.ctx, {
+    ...{ ...options, out: projected, ...linearWeights(layer, `${slot}.qkv`) },
+  });
+  return planSteps([
+    project.then((plan) => stepOf(plan, { ...tensors, out: projected })),
+    planAgents(layer, attention, projected, attended),
+    planOut(layer, attention, streams, attended),
+  ]);
+}
+
+async function planAgents(
+  layer: LayerContext,
+  attention: AgentConfig,
+  projected: TensorView,
+  out: TensorView,
+): Promise<Step> {
+  const { ctx, config, weights, index } = layer;
+  const { heads, headDim, scale, agents, kernel } = attention;
+  const image = config.image!;
+  const classToken = image.extraTokens > 0;
+  const side = image.size / image.patch;
+  const grid = [side, side] as const;
+  const part = (n: number) => headsOf(projected, heads, headDim, n);
+  const biases = await agentBiases(layer, attention, image);
+  const channels = heads * headDim;
+  const taps = kernel ** 2;
+  const slot = `layers.${index}.agent.dwc`;
+  // Stored [H D, 1, 3, 3].
+  const depthwise = {
+    weight: {
+      ...weights.view(slot),
+      shape: [1, taps, heads, headDim] as const,
+      strides: [channels * taps, 1, headDim * taps, taps] as const,
+    },
+    bias: { ...weights.view(`${slot}.bias`), shape: [1, 1, heads, headDim] as const },
+    ...{ grid, classToken },
+  };
+  const tensors = { q: part(0), k: part(1), v: part(2), out, ...biases };
+  const plan = await planAgentAttention(ctx, {
+    ...{ ...tensors, scale, depthwise },
+    agents: { grid, pool: Math.sqrt(agents), classToken },
+  });
+  const step = stepOf(plan, {
+    ...tensors,
+    depthwiseWeight: depthwise.weight,
+    depthwiseBias: depthwise.bias,
+  });
+  return {
+    ...step,
+    destroy() {
+      step.destroy();
+      for (const { buffer } of Object.values(biases)) buffer.destroy();
+    },
+  };
+}
+
+/** Learned biases as the grid of this model has them: they depend on weights alone. */
+async function agentBiases(
+  { ctx, weights, index, tokens }: LayerContext,
+  { heads, agents }: AgentConfig,
+  { size, patch, extraTokens }: ImageConfig,
+): Promise<Record<"agentBias" | "queryBias", TensorView>> {
+  const read = (part: string) => ctx.read(weights.view(`layers.${index}.agent.${part}`));
+  const [anBias, naBias, ahBias, awBias, haBias, waBias] = await Promise.all(
+    ["an_bias", "na_bias", "ah_bias", "aw_bias", "ha_bias", "wa_bias"].map(read),
+  );
+  const ofClass = extraTokens > 0 ? { acBias: await read("ac_bias"), caBias: await read("ca_bias") } : {};
+  const side = size / patch;
+  const { agentBias, queryBias } = bakeAgentBiases(
+    {
+      ...{ anBias: anBias!, naBias: naBias!, ahBias: ahBias! },
+      ...{ awBias: awBias!, haBias: haBias!, waBias: waBias!, ...ofClass },
+    },
+    { heads, agents, grid: [side, side] },
+  );
+  return {
+    agentBias: ctx.fromArray(agentBias, [1, heads, agents, tokens]),
+    queryBias: ctx.fromArray(queryBias, [1, heads, tokens, agents]),
+  };
+}

@@ -1,0 +1,199 @@
+import { type AttentionContext, AttentionError, type TensorView } from "webgpu-attention";
+import type { AttentionHook } from "webgpu-attention/hooks";
+import { checkKnown } from "./check-arguments.js";
+import type { ModelConfig } from "./config/model-config.js";
+import { type LoadCheckpointOptions, loadCheckpoint } from "./load-checkpoint.js";
+import { ForwardCache } from "./model/forward-cache.js";
+import { HookNames } from "./model/hook-names.js";
+import { TextEncoderForward } from "./model/text-encoder-forward.js";
+import { tokenBuffers } from "./model/token-buffers.js";
+import { Workspace } from "./model/workspace.js";
+import type { ModelSource } from "./sources/model-files.js";
+import { throwIfAborted } from "./sources/source-errors.js";
+import type { ModelWeights } from "./weights/model-weights.js";
+
+export interface EncodeTokensOptions {
+  /** Types of tokens, as many as ids. Default all 0. */
+  readonly typeIds?: readonly ArrayLike<number>[];
+  /** Look into the pass and change it. Default none. */
+  readonly hooks?: readonly AttentionHook[];
+  readonly signal?: AbortSignal;
+}
+
+/** What came of each sequence. */
+export interface EncodedTokens {
+  /** [tokens, width] */
+  readonly hidden: Float32Array;
+  /** [width], where the model has a pooler. */
+  readonly pooled?: Float32Array;
+  /** [labels] of a classifier, [tokens, vocabulary] of a masked-language model. */
+  readonly logits?: Float32Array;
+}
+
+interface PlannedTexts {
+  readonly forward: TextEncoderForward;
+  readonly ids: GPUBuffer;
+  readonly typeIds: GPUBuffer;
+  /** u32 [B, ceil(T / 32)] bits: which tokens are there. */
+  readonly keyMask: GPUBuffer;
+  destroy(): void;
+}
+
+const KEPT_PASSES = 8;
+
+/** An encoder of texts on the GPU, with its pooler and head where it has them: BERT. */
+export class TextEncoderModel {
+  readonly ctx: AttentionContext;
+  readonly config: ModelConfig;
+  readonly #weights: ModelWeights;
+  readonly #work: Workspace;
+  readonly #passes = new ForwardCache<PlannedTexts>(KEPT_PASSES);
+  readonly #hookNames = new HookNames();
+
+  private constructor(ctx: AttentionContext, config: ModelConfig, weights: ModelWeights) {
+    this.ctx = ctx;
+    this.config = config;
+    this.#weights = weights;
+    this.#work = new Workspace(ctx);
+  }
+
+  /** @throws AttentionError as `loadCheckpoint`; "unsupported" for models that are no encoders of texts */
+  static async load(
+    ctx: AttentionContext,
+    source: ModelSource,
+    options: LoadCheckpointOptions = {},
+  ): Promise<TextEncoderModel> {
+    const { config, weights } = await loadCheckpoint(ctx, source, options);
+    if (config.tokens?.types && weights.has("embeddingNorm.weight"))
+      return new TextEncoderModel(ctx, config, weights);
+    weights.destroy();
+    throw new AttentionError("unsupported", {
+      subject: config.architecture,
+      expected: "an encoder of texts",
+      got: config.tokens ? "a model that writes them" : "a model of images",
+      fix: "Load it as what it is.",
+    });
+  }
+
+  /** Bytes of GPU memory: weights, and what passes hand from step to step. */
+  get bytes(): number {
+    return this.#weights.bytes + this.#work.bytes;
+  }
+
+  /**
+   * Encodes sequences of tokens, all in one pass; shorter ones are padded.
+   *
+   * @param ids of each sequence
+   * @throws AttentionError "shape" for ids that the model has not, or more tokens than it has positions, "aborted", "disposed", "device-lost"
+   */
+  async encode(
+    ids: readonly ArrayLike<number>[],
+    options: EncodeTokensOptions = {},
+  ): Promise<EncodedTokens[]> {
+    checkKnown("encode", options, ["typeIds", "hooks", "signal"]);
+    const { typeIds = ids.map(({ length }) => new Uint32Array(length)), hooks = [], signal } = options;
+    this.#check(ids, typeIds);
+    throwIfAborted("text encoder", signal);
+    const [batches, tokens] = [ids.length, Math.max(...ids.map(({ length }) => length))];
+    const pass = await this.#plan(batches, tokens, hooks);
+    const { queue } = this.ctx.device;
+    const padded = (rows: readonly ArrayLike<number>[]) => {
+      const all = new Uint32Array(batches * tokens);
+      for (const [b, row] of rows.entries()) all.set(Array.from(row), b * tokens);
+      return all;
+    };
+    queue.writeBuffer(pass.ids, 0, padded(ids));
+    queue.writeBuffer(pass.typeIds, 0, padded(typeIds));
+    queue.writeBuffer(pass.keyMask, 0, bitsOf(ids, tokens));
+    await this.ctx.submitChecked((encoder) => pass.forward.record(encoder));
+    return this.#read(pass.forward.outputs, ids);
+  }
+
+  async #read(
+    { hidden, pooled, logits }: TextEncoderForward["outputs"],
+    ids: readonly ArrayLike<number>[],
+  ): Promise<EncodedTokens[]> {
+    const read = async (view: TensorView | undefined) => view && (await this.ctx.read(view));
+    const [states, pools, scores] = await Promise.all([read(hidden), read(pooled), read(logits)]);
+    /** Of all tokens, or of the whole sequence. */
+    const part = (values: Float32Array, view: TensorView, n: number) => {
+      const [, tokens, , width] = view.shape;
+      const first = n * tokens * width;
+      return values.slice(first, first + Math.min(tokens, ids[n]!.length) * width);
+    };
+    return ids.map((_, n) => ({
+      hidden: part(states!, hidden, n),
+      ...(pools && { pooled: part(pools, pooled!, n) }),
+      ...(scores && { logits: part(scores, logits!, n) }),
+    }));
+  }
+
+  #check(ids: readonly ArrayLike<number>[], typeIds: readonly ArrayLike<number>[]): void {
+    const { vocabulary, types = 1 } = this.config.tokens!;
+    if (!Array.isArray(ids) || ids.length === 0)
+      throw wrong("ids", "at least one sequence", ids?.length ?? ids);
+    for (const [n, row] of ids.entries()) {
+      if (!(row.length >= 1 && row.length <= this.config.context))
+        throw wrong(`ids[${n}]`, `from 1 to ${this.config.context} tokens`, row.length);
+      if (typeIds[n]?.length !== row.length)
+        throw wrong(`typeIds[${n}]`, `${row.length} types, as many as ids`, typeIds[n]?.length);
+      for (const [t, id] of Array.from(row as ArrayLike<number>).entries()) {
+        if (!(Number.isInteger(id) && id >= 0 && id < vocabulary))
+          throw wrong(`ids[${n}][${t}]`, `an integer from 0 to ${vocabulary - 1}`, id);
+        const type = typeIds[n]![t]!;
+        if (!(Number.isInteger(type) && type >= 0 && type < types))
+          throw wrong(`typeIds[${n}][${t}]`, `an integer from 0 to ${types - 1}`, type);
+      }
+    }
+  }
+
+  #plan(batches: number, tokens: number, hooks: readonly AttentionHook[]): Promise<PlannedTexts> {
+    const key = JSON.stringify([batches, tokens, this.#hookNames.of(hooks)]);
+    return this.#passes.get(key, async () => {
+      const { ctx, config } = this;
+      const words = tokenBuffers(ctx.device, batches, tokens);
+      const types = tokenBuffers(ctx.device, batches, tokens);
+      const mask = tokenBuffers(ctx.device, batches, Math.ceil(tokens / 32));
+      const buffers = [words, types, mask];
+      const free = () => {
+        for (const buffer of buffers) buffer.destroy();
+      };
+      const given = { ids: words.ids, typeIds: types.ids, keyMask: mask.ids };
+      try {
+        const forward = await TextEncoderForward.plan({
+          ...{ ctx, config, weights: this.#weights, work: this.#work, batches, tokens, hooks },
+          ...{ context: tokens, ...given },
+        });
+        const destroy = () => {
+          forward.destroy();
+          free();
+        };
+        return { ...given, forward, destroy };
+      } catch (error) {
+        free();
+        throw error;
+      }
+    });
+  }
+
+  destroy(): void {
+    this.#passes.destroy();
+    this.#work.destroy();
+    this.#weights.destroy();
+  }
+}
+
+/** A bit for each token that is there, lowest first, a row of whole words for each sequence. */
+function bitsOf(ids: readonly ArrayLike<number>[], tokens: number): Uint32Array<ArrayBuffer> {
+  const words = Math.ceil(tokens / 32);
+  const bits = new Uint32Array(ids.length * words);
+  for (const [b, { length }] of ids.entries()) {
+    for (let t = 0; t < length; t++) bits[b * words + Math.floor(t / 32)]! |= 1 << (t % 32);
+  }
+  return bits;
+}
+
+function wrong(subject: string, expected: string, got: unknown): AttentionError {
+  const fix = "Encode texts with this model's own tokenizer.";
+  return new AttentionError("shape", { subject, expected, got: String(got), fix });
+}
