@@ -29,12 +29,13 @@ export type { CacheWindow, GeneratedPiece, GenerateOptions } from "./generation/
 export { type ClassifyOptions, ImageModel, type ImageResult } from "./image-model.js";
 export { LanguageModel, type PassOptions, type PrefillOptions, type Prompt } from "./language-model.js";
 export { type Checkpoint, type LoadCheckpointOptions, loadCheckpoint } from "./load-checkpoint.js";
-export type {
-  CacheDType,
-  KeyValueCache,
-  LayerState,
-  RecurrentState,
+export {
+  type CacheDType,
+  type KeyValueCache,
+  type LayerState,
+  type RecurrentState,
   SequenceState,
+  type StateOptions,
 } from "./model/sequence-state.js";
 export {
   type EncodeOptions,
