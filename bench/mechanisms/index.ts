@@ -45,7 +45,7 @@ async function bench(args: Arguments): Promise<MechanismsReport> {
       const page = await openPage(browser, server.url("bench/mechanisms/page.html"), "mechanisms");
       const { peers, rounds } = args;
       const start = await page.evaluate((options) => window.mechanisms.start(options), { peers });
-      const known = [...new Set(start.rows.map(({ mechanism }) => mechanism))];
+      const known = [...new Set(start.rows.map(({ mechanism }) => mechanism))].sort();
       for (const name of args.mechanisms ?? [])
         if (!known.includes(name))
           throw new UsageError(`--mechanism: no "${name}"; there are ${known.join(", ")}`);
