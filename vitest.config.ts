@@ -8,16 +8,18 @@ import { adapterKinds, launchFlags } from "./tools/browser/launch-flags.js";
 
 const GPU_TESTS = ["{src,kernels,test}/**/*.gpu.test.ts"];
 /**
- * Random problems, and long tables of cases, that Chromium would only repeat: Dawn in Node compiles the same WGSL for the same driver. What an application calls
- * (`src/hooks`, one-shots, plans) runs in both.
+ * Random problems, and long tables of cases, that Chromium would only repeat: Dawn in Node compiles the same WGSL for the same driver. Each mechanism's own
+ * cases, and what an application calls (`src/hooks`, one-shots, plans, errors, contexts), run in both.
  */
 const NODE_ONLY_GPU_TESTS = [
   "kernels/_calibration/**/*.gpu.test.ts",
-  "kernels/_layers/matmul.gpu.test.ts",
+  "kernels/_layers/{decode-layer,matmul,qkv,sampling}.gpu.test.ts",
+  "kernels/*/{minimum-limits,parts,record,state,ties}.gpu.test.ts",
+  "kernels/softmax/{block-mask,mods,tuning}.gpu.test.ts",
   "src/hooks/intervention/{mix,shift}.gpu.test.ts",
   "test/fuzz/**/*.gpu.test.ts",
   // Read files.
-  "src/transformer/{gguf-models,image-model,language-model,load-checkpoint,native-models,text-encoder}.gpu.test.ts",
+  "src/transformer/{image-model,language-model,load-checkpoint,native-models,text-encoder}.gpu.test.ts",
   "src/transformer/{generation,model}/*.gpu.test.ts",
   "test/golden/**/*.gpu.test.ts",
 ];
@@ -48,7 +50,8 @@ const nodeGpu: TestProjectConfiguration = {
     include: GPU_TESTS,
     pool: "forks",
     fileParallelism: false,
-    testTimeout: 120_000,
+    // A first pass of a model compiles some twenty pipelines, on cores that Chromium's tests use as well.
+    testTimeout: 300_000,
   },
 };
 

@@ -91,6 +91,7 @@ export {
   type HookedPlan,
   type HookedProblem,
   type HookedTensors,
+  operationsAt,
   planHookedAttention,
   recordActivation,
 } from "./intervention/attention-hook.js";

@@ -6,6 +6,7 @@ import { type LoadCheckpointOptions, loadCheckpoint } from "./load-checkpoint.js
 import { DiffusionForward } from "./model/diffusion-forward.js";
 import { ForwardCache } from "./model/forward-cache.js";
 import { HookNames } from "./model/hook-names.js";
+import { runAndRead } from "./model/run-and-read.js";
 import { Workspace } from "./model/workspace.js";
 import type { ModelSource } from "./sources/model-files.js";
 import { throwIfAborted } from "./sources/source-errors.js";
@@ -93,21 +94,30 @@ export class DiffusionModel {
     hooks: readonly AttentionHook[] = [],
   ): Promise<Float32Array> {
     this.#check(images, labels);
+    if (!(time >= 0 && time <= 1)) throw wrong("time", "a number from 0 to 1", time);
     const { width, diffusion } = this.config;
-    const pass = await this.#plan(labels.length, hooks);
-    const { queue } = this.ctx.device;
     const features = timeFeatures(time, width, diffusion!);
-    queue.writeBuffer(pass.images.buffer, 0, Float32Array.from(images));
-    const all = new Float32Array(labels.length * width);
-    for (let n = 0; n < labels.length; n++) all.set(features, n * width);
-    queue.writeBuffer(pass.times.buffer, 0, all);
-    queue.writeBuffer(
-      pass.labels,
-      0,
-      Uint32Array.from(labels, (label) => label ?? diffusion!.noLabel),
+    const times = new Float32Array(labels.length * width);
+    for (let n = 0; n < labels.length; n++) times.set(features, n * width);
+    const key = JSON.stringify([labels.length, this.#hookNames.of(hooks)]);
+    return this.#passes.with(
+      key,
+      () => this.#plan(labels.length, hooks),
+      async (pass) => {
+        const [velocity] = await runAndRead(this.ctx, [pass.forward.prediction], (encoder) => {
+          const { queue } = this.ctx.device;
+          queue.writeBuffer(pass.images.buffer, 0, Float32Array.from(images));
+          queue.writeBuffer(pass.times.buffer, 0, times);
+          queue.writeBuffer(
+            pass.labels,
+            0,
+            Uint32Array.from(labels, (label) => label ?? diffusion!.noLabel),
+          );
+          pass.forward.record(encoder);
+        });
+        return velocity!;
+      },
     );
-    await this.ctx.submitChecked((encoder) => pass.forward.record(encoder));
-    return this.ctx.read(pass.forward.prediction);
   }
 
   /**
@@ -164,35 +174,33 @@ export class DiffusionModel {
     }
   }
 
-  #plan(batches: number, hooks: readonly AttentionHook[]): Promise<PlannedDiffusion> {
-    return this.#passes.get(JSON.stringify([batches, this.#hookNames.of(hooks)]), async () => {
-      const { ctx, config } = this;
-      const { size, channels } = config.image!;
-      const usage = USAGE.STORAGE | USAGE.COPY_SRC | USAGE.COPY_DST;
-      const given = {
-        images: ctx.empty([batches, channels, size, size]),
-        times: ctx.empty([batches, 1, 1, config.width]),
-        labels: ctx.device.createBuffer({ size: 4 * batches, usage, label: "labels" }),
-      };
-      const free = () => {
-        for (const buffer of [given.images.buffer, given.times.buffer, given.labels]) buffer.destroy();
-      };
-      try {
-        const tokens = config.context;
-        const forward = await DiffusionForward.plan({
-          ...{ ctx, config, weights: this.#weights, work: this.#work, batches, tokens, hooks },
-          ...{ context: tokens, ...given },
-        });
-        const destroy = () => {
-          forward.destroy();
-          free();
-        };
-        return { ...given, forward, destroy };
-      } catch (error) {
+  async #plan(batches: number, hooks: readonly AttentionHook[]): Promise<PlannedDiffusion> {
+    const { ctx, config } = this;
+    const { size, channels } = config.image!;
+    const usage = USAGE.STORAGE | USAGE.COPY_SRC | USAGE.COPY_DST;
+    const given = {
+      images: ctx.empty([batches, channels, size, size]),
+      times: ctx.empty([batches, 1, 1, config.width]),
+      labels: ctx.device.createBuffer({ size: 4 * batches, usage, label: "labels" }),
+    };
+    const free = () => {
+      for (const buffer of [given.images.buffer, given.times.buffer, given.labels]) buffer.destroy();
+    };
+    try {
+      const tokens = config.context;
+      const forward = await DiffusionForward.plan({
+        ...{ ctx, config, weights: this.#weights, work: this.#work, batches, tokens, hooks },
+        ...{ context: tokens, capacity: tokens, ...given },
+      });
+      const destroy = () => {
+        forward.destroy();
         free();
-        throw error;
-      }
-    });
+      };
+      return { ...given, forward, destroy };
+    } catch (error) {
+      free();
+      throw error;
+    }
   }
 
   destroy(): void {

@@ -6,6 +6,7 @@ import { type LoadCheckpointOptions, loadCheckpoint } from "./load-checkpoint.js
 import { ForwardCache } from "./model/forward-cache.js";
 import { HookNames } from "./model/hook-names.js";
 import { ImageForward } from "./model/image-forward.js";
+import { runAndRead } from "./model/run-and-read.js";
 import { Workspace } from "./model/workspace.js";
 import type { ModelSource } from "./sources/model-files.js";
 import { throwIfAborted } from "./sources/source-errors.js";
@@ -103,52 +104,71 @@ export class ImageModel {
     const { hooks = [], signal } = options;
     const batches = this.#countImages(pixels);
     throwIfAborted("image model", signal);
-    const pass = await this.#plan(batches, hooks);
-    const { hidden, pooled, logits } = pass.forward.outputs;
-    this.ctx.device.queue.writeBuffer(pass.images.buffer, 0, pixels as Float32Array<ArrayBuffer>);
-    await this.ctx.submitChecked((encoder) => pass.forward.record(encoder));
-    const read = async (view: TensorView | undefined) => view && (await this.ctx.read(view));
-    const [all, pools, ...scores] = await Promise.all([read(hidden), read(pooled), ...logits.map(read)]);
+    const [all, pools, scores] = await this.#run(pixels, batches, hooks);
     const part = (values: Float32Array, n: number) =>
       values.slice((n * values.length) / batches, ((n + 1) * values.length) / batches);
     return Array.from({ length: batches }, (_, n) => ({
-      hidden: part(all!, n),
+      hidden: part(all, n),
       ...(pools && { pooled: part(pools, n) }),
-      ...(scores.length > 0 && { logits: meanOf(scores.map((values) => part(values!, n))) }),
+      ...(scores.length > 0 && { logits: meanOf(scores.map((values) => part(values, n))) }),
     }));
+  }
+
+  #run(pixels: Float32Array, batches: number, hooks: readonly AttentionHook[]) {
+    return this.#with(batches, hooks, async ({ forward, images }) => {
+      const { hidden, pooled, logits } = forward.outputs;
+      const outputs = [hidden, ...(pooled ? [pooled] : []), ...logits];
+      const read = await runAndRead(this.ctx, outputs, (encoder) => {
+        this.ctx.device.queue.writeBuffer(images.buffer, 0, pixels as Float32Array<ArrayBuffer>);
+        forward.record(encoder);
+      });
+      const [all, ...rest] = read;
+      return [all!, pooled ? rest[0] : undefined, rest.slice(pooled ? 1 : 0)] as const;
+    });
   }
 
   #countImages(pixels: Float32Array): number {
     const { size, channels } = this.config.image!;
     const each = channels * size ** 2;
-    if (pixels.length > 0 && pixels.length % each === 0) return pixels.length / each;
-    throw new AttentionError("shape", {
+    const isArray = pixels instanceof Float32Array;
+    if (isArray && pixels.length > 0 && pixels.length % each === 0) return pixels.length / each;
+    throw new AttentionError(isArray ? "shape" : "dtype", {
       subject: "pixels",
-      expected: `whole images of ${channels} x ${size} x ${size} numbers, at least one`,
-      got: `${pixels.length} numbers`,
-      fix: "Resize images to the model's size, channels first.",
+      expected: `a Float32Array of whole images of ${channels} x ${size} x ${size} numbers, at least one`,
+      got: isArray ? `${(pixels as Float32Array).length} numbers` : Object.prototype.toString.call(pixels),
+      fix: "Resize images to the model's size, channels first; pixelsOf(bytes) scales them.",
     });
   }
 
-  #plan(batches: number, hooks: readonly AttentionHook[]): Promise<PlannedImages> {
-    return this.#passes.get(JSON.stringify([batches, this.#hookNames.of(hooks)]), async () => {
-      const { ctx, config } = this;
-      const { size, channels } = config.image!;
-      const images = ctx.empty([batches, channels, size, size]);
-      try {
-        const options = { ctx, config, weights: this.#weights, work: this.#work, batches, hooks };
-        const tokens = config.context;
-        const forward = await ImageForward.plan({ ...options, tokens, context: tokens }, images);
-        const destroy = () => {
-          forward.destroy();
-          images.buffer.destroy();
-        };
-        return { forward, images, destroy };
-      } catch (error) {
+  #with<Result>(
+    batches: number,
+    hooks: readonly AttentionHook[],
+    use: (pass: PlannedImages) => Promise<Result>,
+  ): Promise<Result> {
+    const key = JSON.stringify([batches, this.#hookNames.of(hooks)]);
+    return this.#passes.with(key, () => this.#plan(batches, hooks), use);
+  }
+
+  async #plan(batches: number, hooks: readonly AttentionHook[]): Promise<PlannedImages> {
+    const { ctx, config } = this;
+    const { size, channels } = config.image!;
+    const images = ctx.empty([batches, channels, size, size]);
+    try {
+      const options = { ctx, config, weights: this.#weights, work: this.#work, batches, hooks };
+      const tokens = config.context;
+      const forward = await ImageForward.plan(
+        { ...options, tokens, context: tokens, capacity: tokens },
+        images,
+      );
+      const destroy = () => {
+        forward.destroy();
         images.buffer.destroy();
-        throw error;
-      }
-    });
+      };
+      return { forward, images, destroy };
+    } catch (error) {
+      images.buffer.destroy();
+      throw error;
+    }
   }
 
   destroy(): void {

@@ -25,10 +25,11 @@ export {
   ropeTable,
 } from "./config/rope.js";
 export { DiffusionModel, type SampleOptions } from "./diffusion-model.js";
-export type { CacheWindow, GeneratedPiece, GenerateOptions } from "./generation/options.js";
+export type { CacheOptions, GeneratedPiece, GenerateOptions } from "./generation/options.js";
 export { type ClassifyOptions, ImageModel, type ImageResult } from "./image-model.js";
 export { LanguageModel, type PassOptions, type PrefillOptions, type Prompt } from "./language-model.js";
 export { type Checkpoint, type LoadCheckpointOptions, loadCheckpoint } from "./load-checkpoint.js";
+export type { CacheWindow } from "./model/cache-window.js";
 export {
   type CacheDType,
   type KeyValueCache,

@@ -2,15 +2,14 @@ import { type AttentionContext, AttentionError } from "webgpu-attention";
 import type { AttentionHook } from "webgpu-attention/hooks";
 import { checkKnown } from "./check-arguments.js";
 import type { ModelConfig } from "./config/model-config.js";
-import { ropeDependsOnLength } from "./config/rope.js";
 import { generate, type TextPieces } from "./generation/generate.js";
 import type { GeneratedPiece, GenerateOptions } from "./generation/options.js";
 import { type LoadCheckpointOptions, loadCheckpoint } from "./load-checkpoint.js";
-import { ForwardCache } from "./model/forward-cache.js";
-import { HookNames } from "./model/hook-names.js";
-import { LanguageForward } from "./model/language-forward.js";
+import { type CacheWindow, forget } from "./model/cache-window.js";
+import { LanguagePasses } from "./model/language-passes.js";
+import { checkPositions, checkRoom } from "./model/room.js";
+import { runAndRead } from "./model/run-and-read.js";
 import { type CacheDType, SequenceState } from "./model/sequence-state.js";
-import { type TokenBuffers, tokenBuffers } from "./model/token-buffers.js";
 import { Workspace } from "./model/workspace.js";
 import { type ModelSource, modelFiles } from "./sources/model-files.js";
 import { throwIfAborted } from "./sources/source-errors.js";
@@ -26,27 +25,14 @@ export interface PassOptions {
 
 export interface PrefillOptions extends PassOptions {
   readonly onProgress?: (done: number, total: number) => void;
-  /** Makes room for so many more tokens in a cache that forgets. Default: the cache has room for all. */
-  readonly makeRoom?: (encoder: GPUCommandEncoder, count: number) => void;
-}
-
-/** A pass with the buffers that it reads its tokens from. */
-export interface PlannedPass extends TokenBuffers {
-  readonly forward: LanguageForward;
-  /** Of each sequence. */
-  readonly tokens: number;
-}
-
-interface PassShape {
-  readonly batches: number;
-  readonly tokens: number;
-  readonly logitsOf: "last" | "all";
-  readonly hooks?: readonly AttentionHook[];
+  /** How the cache forgets. Default: it has room for all. */
+  readonly window?: CacheWindow;
 }
 
 /** Tokens that one pass takes at most: longer prompts go through in pieces, so that buffers stay small and dispatches short. */
-const CHUNK = 128;
-const KEPT_PASSES = 12;
+const PIECE = 128;
+/** Capacities are multiples of it: few different ones need few different passes. */
+const CAPACITY_STEP = 64;
 
 /**
  * A decoder language model on the GPU: softmax, lightning, flow and mixture-of-head attention in any layer.
@@ -60,8 +46,8 @@ export class LanguageModel {
   readonly tokenizer: TextTokenizer | undefined;
   readonly #weights: ModelWeights;
   readonly #work: Workspace;
-  readonly #passes = new ForwardCache<PlannedPass>(KEPT_PASSES);
-  readonly #hookNames = new HookNames();
+  /** @internal */
+  readonly passes: LanguagePasses;
 
   private constructor(
     ctx: AttentionContext,
@@ -74,6 +60,7 @@ export class LanguageModel {
     this.tokenizer = tokenizer;
     this.#weights = weights;
     this.#work = new Workspace(ctx);
+    this.passes = new LanguagePasses({ ctx, config, weights, work: this.#work });
   }
 
   /**
@@ -112,7 +99,7 @@ export class LanguageModel {
     readonly dtype?: CacheDType;
   }): SequenceState {
     const { batches = 1, capacity, dtype = "f32" } = options;
-    return SequenceState.create(this.ctx, this.config, { batches, capacity: evenCapacity(capacity), dtype });
+    return SequenceState.create(this.ctx, this.config, { batches, capacity: rounded(capacity), dtype });
   }
 
   /**
@@ -126,65 +113,64 @@ export class LanguageModel {
     checkKnown("logits", options, ["hooks", "signal"]);
     this.checkIds("ids", ids);
     throwIfAborted("language model", options.signal);
-    const shape = { batches: 1, tokens: ids.length, logitsOf: "all", hooks: options.hooks ?? [] } as const;
-    const pass = await this.#plan(shape, undefined, ids.length);
-    this.ctx.device.queue.writeBuffer(pass.ids, 0, Uint32Array.from(ids));
-    await this.ctx.submitChecked((encoder) => pass.forward.record(encoder, undefined));
-    return this.ctx.read(pass.forward.logits);
+    checkPositions(this.config, ids.length);
+    const { value: pass, release } = await this.passes.lease({
+      ...{ tokens: ids.length, logitsOf: "all", phase: "prefill" },
+      ...{ hooks: options.hooks ?? [], context: ids.length },
+    });
+    try {
+      const [logits] = await runAndRead(this.ctx, [pass.forward.logits!], (encoder) => {
+        this.ctx.device.queue.writeBuffer(pass.ids, 0, Uint32Array.from(ids));
+        pass.forward.record(encoder, undefined);
+      });
+      return logits!;
+    } finally {
+      release();
+    }
   }
 
   /**
    * Takes tokens into a state of one sequence, in pieces.
    *
-   * @throws AttentionError "shape" when they do not fit, "aborted" between pieces, "disposed", "device-lost"
+   * @throws AttentionError "shape" when they do not fit or are none of the model's, or the state has several sequences, "aborted" between
+   * pieces, "disposed", "device-lost"
    */
   async prefill(state: SequenceState, ids: ArrayLike<number>, options: PrefillOptions = {}): Promise<void> {
-    const { hooks = [], signal, onProgress, makeRoom } = options;
+    checkKnown("prefill", options, ["hooks", "signal", "onProgress", "window"]);
+    const { hooks = [], signal, onProgress, window } = options;
+    if (ids.length === 0) return;
+    this.checkIds("ids", ids);
+    if (state.batches !== 1) throw severalSequences(state.batches);
     const all = Uint32Array.from(ids);
-    const [before = 0] = state.lengths;
-    const after = before + all.length;
-    if (after > state.capacity && !makeRoom) throw fullCache(after, state.capacity);
+    const context = state.lengths[0]! + all.length;
+    checkPositions(this.config, context);
+    if (!window) checkRoom({ lengths: [context], capacity: state.capacity });
+    // Each token of a piece sees those that were there before the piece: it is small beside the window.
+    const piece = window ? Math.max(1, Math.min(PIECE, Math.floor(window.window / 4))) : PIECE;
     for (let done = 0; done < all.length; ) {
       throwIfAborted("prefill", signal);
-      const tokens = Math.min(CHUNK, all.length - done, state.capacity);
-      const pass = await this.planPass(state, { tokens, logitsOf: "last", hooks }, after);
-      this.ctx.device.queue.writeBuffer(pass.ids, 0, all, done, tokens);
-      this.runPass(pass, state, { before: (encoder) => makeRoom?.(encoder, tokens) });
+      const tokens = Math.min(piece, all.length - done);
+      const shape = { tokens, logitsOf: "none", phase: "prefill", hooks, context } as const;
+      const { value: pass, release } = await this.passes.lease(shape, state);
+      try {
+        this.ctx.device.queue.writeBuffer(pass.ids, 0, all, done, tokens);
+        this.passes.run(pass, state, {
+          before: (encoder) => window && forget(state, encoder, tokens, window),
+        });
+      } finally {
+        release();
+      }
       done += tokens;
+      // What is reported as done is, and a signal stops what comes.
+      await this.ctx.device.queue.onSubmittedWorkDone();
       onProgress?.(done, all.length);
     }
   }
 
   /**
-   * @internal A pass over so many more tokens of each sequence of a state.
-   *
-   * @param context tokens of the longest sequence afterwards
-   */
-  planPass(state: SequenceState, shape: Omit<PassShape, "batches">, context: number): Promise<PlannedPass> {
-    return this.#plan({ ...shape, batches: state.batches }, state, context);
-  }
-
-  /** @internal Submits a pass, and what comes before and behind it, in one command buffer. */
-  runPass(
-    pass: PlannedPass,
-    state: SequenceState,
-    around: Partial<Record<"before" | "after", (encoder: GPUCommandEncoder) => void>> = {},
-  ): void {
-    const { device } = this.ctx;
-    const encoder = device.createCommandEncoder();
-    around.before?.(encoder);
-    for (const [entry, length] of state.lengths.entries()) state.lengths[entry] = length + pass.tokens;
-    device.queue.writeBuffer(pass.lengths, 0, Uint32Array.from(state.lengths));
-    pass.forward.record(encoder, state);
-    around.after?.(encoder);
-    device.queue.submit([encoder.finish()]);
-    state.turn = state.turn === 0 ? 1 : 0;
-  }
-
-  /**
    * Continues a prompt, or several at once, token by token: an iterator over pieces, which may be left at any time.
    *
-   * @param prompts one text or list of ids, or several; a text begins with the model's own first token
+   * @param prompts one text or list of ids, or several; a text is encoded as the model's tokenizer does it
    * @throws AttentionError "shape" or "unsupported" for prompts and options that are none, "aborted", "disposed", "device-lost"
    */
   generate(
@@ -206,7 +192,7 @@ export class LanguageModel {
       });
     const ids = this.tokenizer.encode(text);
     const { bos } = this.config.tokens!;
-    return bos !== undefined && ids[0] !== bos ? [bos, ...ids] : ids;
+    return ids.length === 0 && bos !== undefined ? [bos] : ids;
   }
 
   /** @throws AttentionError "shape" for anything but ids of the vocabulary, at least one */
@@ -222,41 +208,8 @@ export class LanguageModel {
     });
   }
 
-  #plan(shape: PassShape, state: SequenceState | undefined, context: number): Promise<PlannedPass> {
-    const { batches, tokens, logitsOf, hooks = [] } = shape;
-    const turning = this.config.layers.some(
-      ({ attention }) => "rope" in attention && attention.rope && ropeDependsOnLength(attention.rope),
-    );
-    const key = JSON.stringify([
-      ...[batches, tokens, logitsOf, state?.capacity, state?.dtype],
-      turning ? context : 0,
-      this.#hookNames.of(hooks),
-    ]);
-    return this.#passes.get(key, async () => {
-      const buffers = tokenBuffers(this.ctx.device, batches, tokens);
-      try {
-        const forward = await LanguageForward.plan(
-          {
-            ...{ ctx: this.ctx, config: this.config, weights: this.#weights, work: this.#work },
-            ...{ batches, tokens, logitsOf, hooks, context, ids: buffers.ids },
-            ...(state && { lengths: buffers.lengths }),
-          },
-          state,
-        );
-        const destroy = () => {
-          forward.destroy();
-          buffers.destroy();
-        };
-        return { ...buffers, forward, tokens, destroy };
-      } catch (error) {
-        buffers.destroy();
-        throw error;
-      }
-    });
-  }
-
   destroy(): void {
-    this.#passes.destroy();
+    this.passes.destroy();
     this.#work.destroy();
     this.#weights.destroy();
   }
@@ -287,16 +240,16 @@ function pickSignal({ signal }: LoadCheckpointOptions): Pick<LoadCheckpointOptio
 /** Where there is no tokenizer. */
 const NO_TEXT: TextPieces = { push: () => "", end: () => "" };
 
-/** Rows of f16 caches begin at whole words. */
-function evenCapacity(capacity: number): number {
-  return 2 * Math.ceil(capacity / 2);
+/** Room for so many tokens, and a few more. */
+function rounded(capacity: number): number {
+  return CAPACITY_STEP * Math.ceil(capacity / CAPACITY_STEP);
 }
 
-function fullCache(tokens: number, capacity: number): AttentionError {
+function severalSequences(count: number): AttentionError {
   return new AttentionError("shape", {
-    subject: "sequence",
-    expected: `at most ${capacity} tokens, its capacity`,
-    got: `${tokens}`,
-    fix: "Create the state with more, or copy it into a larger one.",
+    subject: "state",
+    expected: "one sequence",
+    got: `${count}`,
+    fix: "Read prompts into states of their own, and join these.",
   });
 }

@@ -5,6 +5,7 @@ import type { ModelConfig } from "./config/model-config.js";
 import { type LoadCheckpointOptions, loadCheckpoint } from "./load-checkpoint.js";
 import { ForwardCache } from "./model/forward-cache.js";
 import { HookNames } from "./model/hook-names.js";
+import { runAndRead } from "./model/run-and-read.js";
 import { TextEncoderForward } from "./model/text-encoder-forward.js";
 import { tokenBuffers } from "./model/token-buffers.js";
 import { Workspace } from "./model/workspace.js";
@@ -95,37 +96,38 @@ export class TextEncoderModel {
     this.#check(ids, typeIds);
     throwIfAborted("text encoder", signal);
     const [batches, tokens] = [ids.length, Math.max(...ids.map(({ length }) => length))];
-    const pass = await this.#plan(batches, tokens, hooks);
-    const { queue } = this.ctx.device;
     const padded = (rows: readonly ArrayLike<number>[]) => {
       const all = new Uint32Array(batches * tokens);
       for (const [b, row] of rows.entries()) all.set(Array.from(row), b * tokens);
       return all;
     };
-    queue.writeBuffer(pass.ids, 0, padded(ids));
-    queue.writeBuffer(pass.typeIds, 0, padded(typeIds));
-    queue.writeBuffer(pass.keyMask, 0, bitsOf(ids, tokens));
-    await this.ctx.submitChecked((encoder) => pass.forward.record(encoder));
-    return this.#read(pass.forward.outputs, ids);
-  }
-
-  async #read(
-    { hidden, pooled, logits }: TextEncoderForward["outputs"],
-    ids: readonly ArrayLike<number>[],
-  ): Promise<EncodedTokens[]> {
-    const read = async (view: TensorView | undefined) => view && (await this.ctx.read(view));
-    const [states, pools, scores] = await Promise.all([read(hidden), read(pooled), read(logits)]);
-    /** Of all tokens, or of the whole sequence. */
-    const part = (values: Float32Array, view: TensorView, n: number) => {
-      const [, tokens, , width] = view.shape;
-      const first = n * tokens * width;
-      return values.slice(first, first + Math.min(tokens, ids[n]!.length) * width);
-    };
-    return ids.map((_, n) => ({
-      hidden: part(states!, hidden, n),
-      ...(pools && { pooled: part(pools, pooled!, n) }),
-      ...(scores && { logits: part(scores, logits!, n) }),
-    }));
+    const key = JSON.stringify([batches, tokens, this.#hookNames.of(hooks)]);
+    return this.#passes.with(
+      key,
+      () => this.#plan(batches, tokens, hooks),
+      async (pass) => {
+        const { hidden, pooled, logits } = pass.forward.outputs;
+        const views = [hidden, pooled, logits].filter((view) => view !== undefined);
+        const read = await runAndRead(this.ctx, views, (encoder) => {
+          const { queue } = this.ctx.device;
+          queue.writeBuffer(pass.ids, 0, padded(ids));
+          queue.writeBuffer(pass.typeIds, 0, padded(typeIds));
+          queue.writeBuffer(pass.keyMask, 0, bitsOf(ids, tokens));
+          pass.forward.record(encoder);
+        });
+        /** Of a sequence: all its tokens, or one row for all of it. */
+        const part = (view: TensorView, n: number) => {
+          const [, rows, , width] = view.shape;
+          const first = n * rows * width;
+          return read[views.indexOf(view)]!.slice(first, first + Math.min(rows, ids[n]!.length) * width);
+        };
+        return ids.map((_, n) => ({
+          hidden: part(hidden, n),
+          ...(pooled && { pooled: part(pooled, n) }),
+          ...(logits && { logits: part(logits, n) }),
+        }));
+      },
+    );
   }
 
   #check(ids: readonly ArrayLike<number>[], typeIds: readonly ArrayLike<number>[]): void {
@@ -147,33 +149,30 @@ export class TextEncoderModel {
     }
   }
 
-  #plan(batches: number, tokens: number, hooks: readonly AttentionHook[]): Promise<PlannedTexts> {
-    const key = JSON.stringify([batches, tokens, this.#hookNames.of(hooks)]);
-    return this.#passes.get(key, async () => {
-      const { ctx, config } = this;
-      const words = tokenBuffers(ctx.device, batches, tokens);
-      const types = tokenBuffers(ctx.device, batches, tokens);
-      const mask = tokenBuffers(ctx.device, batches, Math.ceil(tokens / 32));
-      const buffers = [words, types, mask];
-      const free = () => {
-        for (const buffer of buffers) buffer.destroy();
-      };
-      const given = { ids: words.ids, typeIds: types.ids, keyMask: mask.ids };
-      try {
-        const forward = await TextEncoderForward.plan({
-          ...{ ctx, config, weights: this.#weights, work: this.#work, batches, tokens, hooks },
-          ...{ context: tokens, ...given },
-        });
-        const destroy = () => {
-          forward.destroy();
-          free();
-        };
-        return { ...given, forward, destroy };
-      } catch (error) {
+  async #plan(batches: number, tokens: number, hooks: readonly AttentionHook[]): Promise<PlannedTexts> {
+    const { ctx, config } = this;
+    const words = tokenBuffers(ctx.device, batches, tokens);
+    const types = tokenBuffers(ctx.device, batches, tokens);
+    const mask = tokenBuffers(ctx.device, batches, Math.ceil(tokens / 32));
+    const buffers = [words, types, mask];
+    const free = () => {
+      for (const buffer of buffers) buffer.destroy();
+    };
+    const given = { ids: words.ids, typeIds: types.ids, keyMask: mask.ids };
+    try {
+      const forward = await TextEncoderForward.plan({
+        ...{ ctx, config, weights: this.#weights, work: this.#work, batches, tokens, hooks },
+        ...{ context: tokens, capacity: tokens, ...given },
+      });
+      const destroy = () => {
+        forward.destroy();
         free();
-        throw error;
-      }
-    });
+      };
+      return { ...given, forward, destroy };
+    } catch (error) {
+      free();
+      throw error;
+    }
   }
 
   destroy(): void {

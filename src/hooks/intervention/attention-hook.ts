@@ -114,7 +114,12 @@ export async function planHookedAttention(
   };
 }
 
-/** @throws AttentionError "unsupported" where the mechanism has no softmax */
+/**
+ * What hooks want done to the heads of a site, one map for each batch entry; undefined where nothing is. A model whose mechanism has no softmax asks
+ * for nothing but the error.
+ *
+ * @throws AttentionError "unsupported" for operations where the mechanism has no softmax
+ */
 export function operationsAt(
   site: AttentionSite,
   { q }: Pick<SoftmaxProblem, "q">,

@@ -1,4 +1,5 @@
 import { AttentionError } from "webgpu-attention";
+import type { ModelConfig } from "./model-config.js";
 
 /** Rotary position embedding of q and k. */
 export interface RopeConfig {
@@ -42,6 +43,20 @@ export type RopeScaling =
     }
   /** Divisors of the frequencies that a file gives (GGUF). */
   | { readonly kind: "factors"; readonly factors: readonly number[] };
+
+/**
+ * What a model's tables depend on, where a sequence has so many tokens: the same number for lengths that have the same tables, 0 where all
+ * have.
+ */
+export function ropeContext({ layers }: Pick<ModelConfig, "layers">, tokens: number): number {
+  return layers.reduce((most, { attention }) => {
+    const scaling = "rope" in attention ? attention.rope?.scaling : undefined;
+    if (scaling?.kind === "dynamic") return Math.max(most, tokens, scaling.original);
+    if (scaling?.kind === "longrope")
+      return Math.max(most, scaling.original + Number(tokens > scaling.original));
+    return most;
+  }, 0);
+}
 
 export interface RopeTable {
   /** Radians a token of each pair of channels, [dim / 2]. */

@@ -1,7 +1,17 @@
-import { type LayerPlan, planSampling, type SamplingTensors } from "webgpu-attention/layers";
-import type { LanguageModel, PlannedPass } from "../language-model.js";
+import {
+  type LayerPlan,
+  planSampling,
+  type SamplingOptions,
+  type SamplingTensors,
+} from "webgpu-attention/layers";
+import { ropeContext } from "../config/rope.js";
+import type { LanguageModel } from "../language-model.js";
+import { forget, windowCapacity } from "../model/cache-window.js";
+import type { Lease } from "../model/forward-cache.js";
+import type { LanguagePass } from "../model/language-passes.js";
+import { checkPositions } from "../model/room.js";
 import { SequenceState } from "../model/sequence-state.js";
-import type { GenerateOptions } from "./options.js";
+import { type GenerateOptions, windowOf } from "./options.js";
 import { TokenReader } from "./token-reader.js";
 
 /** The values of `GPUBufferUsage`, which is not there where nobody has asked for a GPU yet. */
@@ -14,46 +24,37 @@ interface Buffers {
   readonly ids: GPUBuffer;
   /** u32 [B]: tokens of each sequence, whatever its cache has forgotten. */
   readonly totals: GPUBuffer;
-  /** u32 [B, capacity]: all of them, for the repetition penalty. */
-  readonly history: { readonly buffer: GPUBuffer; readonly capacity: number };
+  /** u32 [B, capacity]: all of them, where a penalty needs them. */
+  readonly history?: { readonly buffer: GPUBuffer; readonly capacity: number };
+}
+
+interface Parts {
+  readonly longest: number;
+  readonly totals: number[];
+  readonly buffers: Buffers;
+  readonly sampling: LayerPlan<SamplingTensors>;
+  readonly state: SequenceState;
 }
 
 /** Sequences that grow by a token a step, in one command buffer each. */
 export class Decoding {
   readonly #model: LanguageModel;
   readonly #options: GenerateOptions;
-  readonly #longest: number;
-  readonly #totals: number[];
-  readonly #buffers: Buffers;
-  readonly #sampling: LayerPlan<SamplingTensors>;
+  readonly #parts: Parts;
   readonly #reader: TokenReader;
   #state: SequenceState;
-  #pass: PlannedPass;
+  #pass: Lease<LanguagePass> | undefined;
+  /** What the pass was planned for. */
+  #context = -1;
   /** Steps that were submitted. */
   steps = 0;
 
-  private constructor(
-    model: LanguageModel,
-    options: GenerateOptions,
-    parts: {
-      readonly longest: number;
-      readonly totals: number[];
-      readonly buffers: Buffers;
-      readonly sampling: LayerPlan<SamplingTensors>;
-      readonly reader: TokenReader;
-      readonly state: SequenceState;
-      readonly pass: PlannedPass;
-    },
-  ) {
+  private constructor(model: LanguageModel, options: GenerateOptions, parts: Parts, depth: number) {
     this.#model = model;
     this.#options = options;
-    this.#longest = parts.longest;
-    this.#totals = parts.totals;
-    this.#buffers = parts.buffers;
-    this.#sampling = parts.sampling;
-    this.#reader = parts.reader;
+    this.#parts = parts;
     this.#state = parts.state;
-    this.#pass = parts.pass;
+    this.#reader = new TokenReader(model.ctx.device, parts.totals.length, depth);
   }
 
   /**
@@ -67,32 +68,26 @@ export class Decoding {
     depth: number,
     options: GenerateOptions,
   ): Promise<Decoding> {
-    const { maxTokens = 128, sampling = {} } = options;
-    const { device } = model.ctx;
+    const { maxTokens = 128, sampling: chosen = {} } = options;
+    const { ctx, config } = model;
     const totals = prompts.map(({ length }) => length - 1);
     const longest = Math.max(...totals) + maxTokens;
-    const state = await readPrompts(
-      model,
-      prompts,
-      options,
-      Math.min(longest, Math.max(...totals) + FIRST_ROOM),
-    );
-    const buffers = createBuffers(device, prompts, longest + 1);
-    let pass: PlannedPass;
-    let plan: LayerPlan<SamplingTensors>;
+    checkPositions(config, longest);
+    const buffers = createBuffers(ctx.device, prompts, longest + 1, chosen);
+    const { totals: lengths, history } = buffers;
+    let sampling: LayerPlan<SamplingTensors> | undefined;
     try {
-      pass = await model.planPass(state, passShape(options), longest);
-      plan = await planSampling(model.ctx, {
-        ...{ logits: pass.forward.logits, lengths: buffers.totals, history: buffers.history },
-        ...sampling,
-      });
+      // What is wrong with the options is found before prompts are read.
+      const logits = { dtype: "f32", shape: [prompts.length, 1, 1, config.tokens!.vocabulary] } as const;
+      sampling = await planSampling(ctx, { logits, lengths, ...(history && { history }), ...chosen });
+      const room = Math.min(longest, Math.max(...totals) + FIRST_ROOM);
+      const state = await readPrompts(model, prompts, options, room);
+      return new Decoding(model, options, { longest, totals, buffers, sampling, state }, depth);
     } catch (error) {
-      state.destroy();
+      sampling?.destroy();
       destroyBuffers(buffers);
       throw error;
     }
-    const reader = new TokenReader(device, prompts.length, depth);
-    return new Decoding(model, options, { longest, totals, buffers, sampling: plan, reader, state, pass });
   }
 
   /** Steps that were submitted and not read. */
@@ -103,19 +98,19 @@ export class Decoding {
   /** Submits the next step. */
   async step(): Promise<void> {
     await this.#makeRoom();
-    const { device } = this.#model.ctx;
-    const { ids, totals } = this.#buffers;
-    for (const [index, total] of this.#totals.entries()) this.#totals[index] = total + 1;
-    device.queue.writeBuffer(totals, 0, Uint32Array.from(this.#totals));
-    const pass = this.#pass;
-    this.#model.runPass(pass, this.#state, {
+    const { totals, buffers, sampling } = this.#parts;
+    const pass = await this.#passFor(Math.max(...totals) + 1);
+    for (const [index, total] of totals.entries()) totals[index] = total + 1;
+    this.#model.ctx.device.queue.writeBuffer(buffers.totals, 0, Uint32Array.from(totals));
+    const window = windowOf(this.#options);
+    this.#model.passes.run(pass, this.#state, {
       before: (encoder) => {
-        this.#forget(encoder);
-        encoder.copyBufferToBuffer(ids, 0, pass.ids, 0, ids.size);
+        if (window) forget(this.#state, encoder, 1, window);
+        encoder.copyBufferToBuffer(buffers.ids, 0, pass.ids, 0, buffers.ids.size);
       },
       after: (encoder) => {
-        this.#sampling.record(encoder, { logits: pass.forward.logits, ids });
-        this.#reader.record(encoder, ids);
+        sampling.record(encoder, { logits: pass.forward.logits!, ids: buffers.ids });
+        this.#reader.record(encoder, buffers.ids);
       },
     });
     this.steps++;
@@ -127,44 +122,34 @@ export class Decoding {
   }
 
   destroy(): void {
+    this.#pass?.release();
     this.#state.destroy();
-    this.#sampling.destroy();
+    this.#parts.sampling.destroy();
     this.#reader.destroy();
-    destroyBuffers(this.#buffers);
+    destroyBuffers(this.#parts.buffers);
   }
 
   /** A cache that is full and forgets nothing becomes twice as large: the past is copied once each time. */
   async #makeRoom(): Promise<void> {
-    if (this.#options.cache || Math.max(...this.#state.lengths) < this.#state.capacity) return;
     const old = this.#state;
-    this.#state = old.copy(Math.min(this.#longest, 2 * old.capacity));
+    if (windowOf(this.#options) || Math.max(...old.lengths) < old.capacity) return;
+    this.#state = old.copy(2 * old.capacity);
     old.destroy();
-    this.#pass = await this.#model.planPass(this.#state, passShape(this.#options), this.#longest);
+    this.#context = -1;
   }
 
-  #forget(encoder: GPUCommandEncoder): void {
-    const { cache } = this.#options;
-    if (!cache) return;
-    makeRoomFor(this.#state, encoder, 1, cache);
+  /** The pass of one more token: another one where the state has grown, or a rotary scaling depends on the length. */
+  async #passFor(tokens: number): Promise<LanguagePass> {
+    const context = ropeContext(this.#model.config, tokens);
+    if (this.#pass && context === this.#context) return this.#pass.value;
+    const { hooks = [] } = this.#options;
+    const shape = { tokens: 1, logitsOf: "last", phase: "decode", hooks, context: tokens } as const;
+    const lease = await this.#model.passes.lease(shape, this.#state);
+    this.#pass?.release();
+    this.#pass = lease;
+    this.#context = context;
+    return lease.value;
   }
-}
-
-function passShape({ hooks = [] }: GenerateOptions) {
-  return { tokens: 1, logitsOf: "last", hooks } as const;
-}
-
-/** Drops as many of each sequence's oldest tokens behind the sinks as `count` new ones need. */
-function makeRoomFor(
-  state: SequenceState,
-  encoder: GPUCommandEncoder,
-  count: number,
-  { sinks = 4, window, evict = 1 }: NonNullable<GenerateOptions["cache"]>,
-): void {
-  const counts = state.lengths.map((length) => {
-    const excess = length + count - (sinks + window);
-    return excess > 0 ? Math.min(Math.max(excess, evict), length - sinks) : 0;
-  });
-  if (counts.some((dropped) => dropped > 0)) state.evict(encoder, sinks, counts);
 }
 
 /** One after the other, since their lengths differ, then side by side. */
@@ -176,33 +161,37 @@ async function readPrompts(
 ): Promise<SequenceState> {
   const { cache, hooks, signal, onProgress } = options;
   const total = prompts.reduce((sum, { length }) => sum + length - 1, 0);
-  const capacity = cache ? (cache.sinks ?? 4) + cache.window : room;
-  const dtype = cache?.dtype ?? "f32";
+  const window = windowOf(options);
+  const capacity = Math.max(1, window ? windowCapacity(window) : room);
   const states: SequenceState[] = [];
   let done = 0;
   try {
     for (const ids of prompts) {
-      const own = cache ? capacity : prompts.length === 1 ? room : ids.length;
-      const state = model.createState({ capacity: Math.max(own, 1), dtype });
+      const own = prompts.length === 1 || window ? capacity : ids.length;
+      const state = model.createState({ capacity: own, dtype: cache?.dtype ?? "f32" });
       states.push(state);
       await model.prefill(state, Array.from(ids).slice(0, -1), {
-        ...{ hooks, signal },
-        ...(cache && { makeRoom: (encoder, count) => makeRoomFor(state, encoder, count, cache) }),
+        ...(hooks && { hooks }),
+        ...(signal && { signal }),
+        ...(window && { window }),
         onProgress: (read) => onProgress?.({ done: done + read, total }),
       });
       done += ids.length - 1;
     }
     if (states.length === 1) return states.pop()!;
-    return SequenceState.join(
-      states.map((state) => ({ state, entry: 0 })),
-      capacity,
-    );
+    const joined = states.map((state) => ({ state, entry: 0 }));
+    return SequenceState.join(joined, Math.max(capacity, ...states.map((state) => state.capacity)));
   } finally {
     for (const state of states) state.destroy();
   }
 }
 
-function createBuffers(device: GPUDevice, prompts: readonly ArrayLike<number>[], capacity: number): Buffers {
+function createBuffers(
+  device: GPUDevice,
+  prompts: readonly ArrayLike<number>[],
+  capacity: number,
+  { repetitionPenalty = 1 }: SamplingOptions,
+): Buffers {
   const usage = USAGE.STORAGE | USAGE.COPY_SRC | USAGE.COPY_DST;
   const make = (words: number, label: string) => device.createBuffer({ size: 4 * words, usage, label });
   const ids = make(prompts.length, "next tokens");
@@ -211,13 +200,15 @@ function createBuffers(device: GPUDevice, prompts: readonly ArrayLike<number>[],
     0,
     Uint32Array.from(prompts, (prompt) => prompt[prompt.length - 1]!),
   );
+  const totals = make(prompts.length, "tokens of sequences");
+  if (repetitionPenalty === 1) return { ids, totals };
   const history = { buffer: make(prompts.length * capacity, "tokens so far"), capacity };
   prompts.forEach((prompt, index) => {
     device.queue.writeBuffer(history.buffer, 4 * index * capacity, Uint32Array.from(prompt));
   });
-  return { ids, totals: make(prompts.length, "tokens of sequences"), history };
+  return { ids, totals, history };
 }
 
 function destroyBuffers({ ids, totals, history }: Buffers): void {
-  for (const buffer of [ids, totals, history.buffer]) buffer.destroy();
+  for (const buffer of [ids, totals, ...(history ? [history.buffer] : [])]) buffer.destroy();
 }

@@ -85,6 +85,42 @@ describe("generation", () => {
     expect(stopped.join("")).toBe(text.slice(0, text.indexOf(stop)));
   });
 
+  test("passes that run side by side keep their numbers", async () => {
+    const alone = [await model.logits(prompt), await model.logits(other)];
+    const writing = idsOf(prompt, { maxTokens: 6, stopIds: [] });
+    expect(await Promise.all([model.logits(prompt), model.logits(other)])).toEqual(alone);
+    const [ids] = await writing;
+    await expectGreedy(prompt, ids!);
+  });
+
+  test("a window forgets as a cache without the forgotten tokens would", async () => {
+    // One layer would be exact; with more, what is kept has looked at what is gone: only the cache's size is certain.
+    const long = Array.from({ length: 60 }, (_, n) => (n * 37) % 2000);
+    const cache = { sinks: 2, window: 12, evict: 3 };
+    const [ids] = await idsOf(long, { maxTokens: 20, stopIds: [], cache });
+    const [again] = await idsOf(long, { maxTokens: 20, stopIds: [], cache });
+    expect(again).toEqual(ids);
+    const state = model.createState({ capacity: 14 });
+    await model.prefill(state, long, { window: cache });
+    expect(state.lengths[0]).toBeLessThanOrEqual(14);
+    expect(state.lengths[0]).toBeGreaterThanOrEqual(2 + 12 - 3);
+    state.destroy();
+  });
+
+  test("a state that is full refuses more, and stays as it was", async () => {
+    const state = model.createState({ capacity: 64 });
+    await model.prefill(state, prompt);
+    await expect(model.prefill(state, Array(60).fill(1))).rejects.toMatchObject({ code: "shape" });
+    expect(state.lengths).toEqual([prompt.length]);
+    state.destroy();
+  });
+
+  test("a penalty keeps tokens from coming again", async () => {
+    const sampling = { repetitionPenalty: 1e6 };
+    const [ids] = await idsOf(prompt, { maxTokens: 10, stopIds: [], sampling });
+    expect(new Set([...prompt, ...ids!]).size).toBe(prompt.length + 10);
+  });
+
   test("can be aborted", async () => {
     const signal = AbortSignal.abort("enough");
     await expect(idsOf(prompt, { signal })).rejects.toMatchObject({ code: "aborted" });
@@ -93,6 +129,9 @@ describe("generation", () => {
   test.each<[string, GenerateOptions]>([
     ["shape", { maxTokens: 0 }],
     ["shape", { cache: { window: 4, evict: 5 } }],
+    ["unsupported", { cache: { sinks: 3 } }],
+    ["shape", { stop: [3] as never }],
+    ["shape", { stopIds: 5 as never }],
     ["shape", { sampling: { topP: 0 } }],
     ["unsupported", { tokens: 3 } as never],
   ])("refuses %s: %j", async (code, options) => {

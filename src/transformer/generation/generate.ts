@@ -26,7 +26,7 @@ export async function* generate(
   textOf: () => TextPieces,
   options: GenerateOptions,
 ): AsyncGenerator<GeneratedPiece, void, undefined> {
-  checkGenerate(options);
+  checkGenerate(options, model.config);
   prompts.forEach((ids, index) => {
     model.checkIds(`prompt ${index}`, ids);
   });

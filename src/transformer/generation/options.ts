@@ -2,16 +2,13 @@ import { AttentionError } from "webgpu-attention";
 import type { AttentionHook } from "webgpu-attention/hooks";
 import type { SamplingOptions } from "webgpu-attention/layers";
 import { checkKnown } from "../check-arguments.js";
+import type { ModelConfig } from "../config/model-config.js";
+import { type CacheWindow, checkWindow } from "../model/cache-window.js";
 import type { CacheDType } from "../model/sequence-state.js";
 
-/** How a cache forgets: the first tokens stay, and the newest (StreamingLLM, arXiv 2309.17453). */
-export interface CacheWindow {
-  /** Tokens at the beginning that are kept. Default 4. */
-  readonly sinks?: number;
-  /** Newest tokens that are kept, at most. */
-  readonly window: number;
-  /** How many of the oldest of them go at a time, once there are so many. Default 1; more are fewer copies. */
-  readonly evict?: number;
+export interface CacheOptions extends Partial<CacheWindow> {
+  /** How keys and values are stored. Default f32. */
+  readonly dtype?: CacheDType;
 }
 
 export interface GenerateOptions {
@@ -25,8 +22,8 @@ export interface GenerateOptions {
   readonly stopIds?: readonly number[];
   /** Look into passes and change them. Default none. */
   readonly hooks?: readonly AttentionHook[];
-  /** Default: all tokens are kept. */
-  readonly cache?: CacheWindow & { readonly dtype?: CacheDType };
+  /** Storage of keys and values, and which are kept: without `window` all are. */
+  readonly cache?: CacheOptions;
   readonly signal?: AbortSignal;
   /** Called for each piece before the iterator gives it. */
   readonly onToken?: (piece: GeneratedPiece) => void;
@@ -58,24 +55,28 @@ const OPTIONS = [
 ] as const satisfies readonly (keyof GenerateOptions)[];
 
 /** @throws AttentionError "shape" or "unsupported" */
-export function checkGenerate(options: GenerateOptions): void {
+export function checkGenerate(options: GenerateOptions, config: ModelConfig): void {
   checkKnown("generate", options, OPTIONS);
-  const { maxTokens = 128, cache } = options;
-  atLeast("maxTokens", maxTokens, 1);
-  if (!cache) return;
-  checkKnown("cache", cache, ["sinks", "window", "evict", "dtype"]);
-  const { sinks = 4, window, evict = 1 } = cache;
-  atLeast("cache.sinks", sinks, 0);
-  atLeast("cache.window", window, 1);
-  atLeast("cache.evict", evict, 1);
-  if (evict > window) wrong("cache.evict", `at most the window of ${window}`, evict);
+  const { maxTokens = 128, cache, stop = [], stopIds = [], hooks = [] } = options;
+  if (!Number.isInteger(maxTokens) || maxTokens < 1)
+    throw wrong("maxTokens", "an integer of at least 1", maxTokens);
+  const texts = typeof stop === "string" ? [stop] : stop;
+  if (!Array.isArray(texts) || texts.some((text) => typeof text !== "string"))
+    throw wrong("stop", "a text, or a list of texts", stop);
+  if (!Array.isArray(stopIds) || stopIds.some((id) => !Number.isInteger(id)))
+    throw wrong("stopIds", "a list of token ids", stopIds);
+  if (!Array.isArray(hooks)) throw wrong("hooks", "a list of hooks", hooks);
+  const window = windowOf(options);
+  if (window) checkWindow(window, config);
+  else if (cache) checkKnown("cache without a window", cache, ["dtype", "window"]);
 }
 
-function atLeast(name: string, value: number, least: number): void {
-  if (!Number.isInteger(value) || value < least) wrong(name, `an integer of at least ${least}`, value);
+/** How the cache forgets, if it does. */
+export function windowOf({ cache }: GenerateOptions): CacheWindow | undefined {
+  return cache?.window === undefined ? undefined : { ...cache, window: cache.window };
 }
 
-function wrong(name: string, expected: string, got: number): never {
+function wrong(subject: string, expected: string, got: unknown): AttentionError {
   const fix = "Leave it out for the default.";
-  throw new AttentionError("shape", { subject: name, expected, got: String(got), fix });
+  return new AttentionError("shape", { subject, expected, got: String(got), fix });
 }

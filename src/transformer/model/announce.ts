@@ -1,5 +1,5 @@
 import type { TensorView } from "webgpu-attention";
-import { type ActivationName, recordActivation } from "webgpu-attention/hooks";
+import { type ActivationName, operationsAt, recordActivation } from "webgpu-attention/hooks";
 import type { LayerContext } from "./layer-context.js";
 import { recordStep, type Step } from "./step.js";
 
@@ -17,4 +17,26 @@ export function announce(
   if (!isListening(layer)) return [];
   const { hooks, site } = layer;
   return [recordStep((encoder) => recordActivation(hooks, site, name, encoder, tensor))];
+}
+
+/** What hooks may take a mechanism for: the heads of some have softmax inside. */
+export function siteMechanism(mechanism: string): string {
+  return mechanism === "sale" || mechanism === "moh" ? "softmax" : mechanism;
+}
+
+/**
+ * What hooks see of a mechanism without softmax: its activations, before and behind it.
+ *
+ * @throws AttentionError "unsupported" for operations on its heads
+ */
+export function watchHeads(
+  layer: LayerContext,
+  { out, ...inputs }: Readonly<Record<"q" | "k" | "v" | "out", TensorView>>,
+): { readonly before: Step[]; readonly after: Step[] } {
+  operationsAt(layer.site, inputs, layer.hooks);
+  const names = ["q", "k", "v"] as const;
+  return {
+    before: names.flatMap((name) => announce(layer, name, inputs[name])),
+    after: announce(layer, "headOutput", out),
+  };
 }

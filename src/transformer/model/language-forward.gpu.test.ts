@@ -48,14 +48,23 @@ describe.each(names)("%s", (name) => {
       ctx.device.queue.writeBuffer(lengths, 0, Uint32Array.of(done));
       const forward = await LanguageForward.plan(
         {
-          ...{ ctx, ...checkpoint, work, batches: 1, tokens, hooks: [], context: ids.length },
-          ...{ ids: idBuffer, logitsOf: "all", ...(state && { lengths }) },
+          ...{
+            ctx,
+            ...checkpoint,
+            work,
+            batches: 1,
+            tokens,
+            hooks: [],
+            context: ids.length,
+            capacity: ids.length,
+          },
+          ...{ ids: idBuffer, logitsOf: "all", phase: "prefill", ...(state && { lengths }) },
         },
         state,
       );
       await ctx.submitChecked((encoder) => forward.record(encoder, state));
       if (state) state.turn = state.turn === 0 ? 1 : 0;
-      all.push(await ctx.read(forward.logits));
+      all.push(await ctx.read(forward.logits!));
       forward.destroy();
       for (const buffer of [idBuffer, lengths]) buffer.destroy();
     }

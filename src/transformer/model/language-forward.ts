@@ -1,6 +1,7 @@
 import type { PassCost, TensorView } from "webgpu-attention";
+import type { AttentionSite } from "webgpu-attention/hooks";
 import { planEmbedding, planMatmul, sinusoidalPositions } from "webgpu-attention/layers";
-import { announce } from "./announce.js";
+import { announce, siteMechanism } from "./announce.js";
 import { planLayer } from "./layer.js";
 import { type ForwardContext, linearWeights, normOptions, rows } from "./layer-context.js";
 import type { SequenceState } from "./sequence-state.js";
@@ -10,19 +11,32 @@ export interface LanguageForwardOptions extends ForwardContext {
   /** u32 [B, T], filled in before each run. */
   readonly ids: GPUBuffer;
   /** Rows that get logits. */
-  readonly logitsOf: "last" | "all";
+  readonly logitsOf: "none" | "last" | "all";
+  readonly phase: "prefill" | "decode";
 }
+
+/** A site whose positions are those of the run that is recorded. */
+type MovingSite = { -readonly [Key in keyof AttentionSite]: AttentionSite[Key] };
 
 /** A forward pass of a language model for one number of sequences and tokens, compiled. */
 export class LanguageForward {
   readonly #steps: readonly Step[];
+  readonly #sites: readonly MovingSite[];
+  readonly #tokens: number;
   /** [B, 1 or T, 1, vocabulary], until the next pass. */
-  readonly logits: TensorView;
+  readonly logits: TensorView | undefined;
   readonly cost: PassCost;
   readonly dispatches: number;
 
-  private constructor(steps: readonly Step[], logits: TensorView) {
+  private constructor(
+    steps: readonly Step[],
+    sites: readonly MovingSite[],
+    tokens: number,
+    logits: TensorView | undefined,
+  ) {
     this.#steps = steps;
+    this.#sites = sites;
+    this.#tokens = tokens;
     this.logits = logits;
     const sum = (of: (step: Step) => number) => steps.reduce((total, step) => total + of(step), 0);
     this.cost = { flops: sum(({ cost }) => cost.flops), bytes: sum(({ cost }) => cost.bytes) };
@@ -33,29 +47,28 @@ export class LanguageForward {
     options: LanguageForwardOptions,
     state: SequenceState | undefined,
   ): Promise<LanguageForward> {
-    const { config, work, batches, tokens, logitsOf } = options;
-    const { vocabulary } = config.tokens!;
-    const logits = work.view("logits", [batches, logitsOf === "all" ? tokens : 1, 1, vocabulary]);
-    const mechanisms = config.layers.map(({ attention }) => attention.mechanism);
+    const { config, work, batches, tokens, logitsOf, phase } = options;
+    const rowsOfLogits = { none: 0, last: 1, all: tokens }[logitsOf];
+    const logits =
+      rowsOfLogits > 0
+        ? work.view("logits", [batches, rowsOfLogits, 1, config.tokens!.vocabulary])
+        : undefined;
+    const sites = config.layers.map(
+      ({ attention }, layer): MovingSite => ({
+        ...{ layer, mechanism: siteMechanism(attention.mechanism), phase, positions: [0, tokens] },
+      }),
+    );
     const steps = await planSteps([
       planEmbed(options),
-      ...mechanisms.map((mechanism, index) =>
-        planLayer(
-          {
-            ...options,
-            index,
-            site: siteOf(index, mechanism, tokens),
-          },
-          state,
-        ),
-      ),
-      planHead(options, logits),
-      announceLogits(options, logits),
+      ...sites.map((site, index) => planLayer({ ...options, index, site }, state)),
+      ...(logits ? [planHead(options, logits), announceLogits(options, sites.at(-1)!, logits)] : []),
     ]);
-    return new LanguageForward(steps, logits);
+    return new LanguageForward(steps, sites, tokens, logits);
   }
 
   record(encoder: GPUCommandEncoder, state: SequenceState | undefined): void {
+    const end = state ? Math.max(...state.lengths) : this.#tokens;
+    for (const site of this.#sites) site.positions = [end - this.#tokens, end];
     for (const step of this.#steps) step.record(encoder, state);
   }
 
@@ -64,20 +77,12 @@ export class LanguageForward {
   }
 }
 
-function siteOf(layer: number, mechanism: string, tokens: number) {
-  return {
-    layer,
-    mechanism: mechanism === "sale" || mechanism === "moh" ? "softmax" : mechanism,
-    phase: tokens > 1 ? ("prefill" as const) : ("decode" as const),
-    positions: [0, tokens] as const,
-  };
-}
-
 /** To hooks, as an activation of the last layer's site. */
-async function announceLogits(options: LanguageForwardOptions, logits: TensorView): Promise<Step[]> {
-  const { config, hooks, tokens } = options;
-  const last = config.layers.length - 1;
-  const site = siteOf(last, config.layers[last]!.attention.mechanism, tokens);
+async function announceLogits(
+  { hooks }: LanguageForwardOptions,
+  site: AttentionSite,
+  logits: TensorView,
+): Promise<Step[]> {
   return announce({ hooks, site }, "logits", logits);
 }
 
@@ -100,14 +105,14 @@ function positionTable({
   config,
   weights,
   work,
-  context,
+  capacity,
 }: LanguageForwardOptions): TensorView | undefined {
   const { positions, width } = config;
   if (positions.kind === "learned") return weights.view("positions");
   if (positions.kind === "none") return undefined;
   const { base, scale } = positions;
   const rates = Float64Array.from({ length: width / 2 }, (_, n) => base ** ((-2 * n) / width));
-  const count = Math.max(config.context, context);
+  const count = Math.max(config.context, capacity);
   const view = work.view(`positions ${count}`, [1, count, 1, width]);
   const signal = sinusoidalPositions(rates, count).map((value) => value * scale);
   ctx.device.queue.writeBuffer(view.buffer, 0, signal);

@@ -15,6 +15,8 @@ export interface ForwardContext {
   readonly tokens: number;
   /** Tokens of the longest sequence after this pass: what some rotary scalings depend on. */
   readonly context: number;
+  /** Rows of a table of positions that may be read. */
+  readonly capacity: number;
   readonly hooks: readonly AttentionHook[];
   /** u32 [B]: tokens of each sequence after this pass, its rows the last of them. Absent: all rows, each at its own place. */
   readonly lengths?: GPUBuffer;

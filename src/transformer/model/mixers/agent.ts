@@ -2,6 +2,7 @@ import type { TensorView } from "webgpu-attention";
 import { bakeAgentBiases, planAgentAttention } from "webgpu-attention/agent";
 import { planMatmul } from "webgpu-attention/layers";
 import type { AgentConfig, ImageConfig } from "../../config/model-config.js";
+import { watchHeads } from "../announce.js";
 import { type LayerContext, linearWeights, rows } from "../layer-context.js";
 import { planSteps, type Step, stepOf } from "../step.js";
 import { headsOf } from "./recurrent.js";
@@ -9,7 +10,7 @@ import { planOut } from "./softmax.js";
 import { type Streams, takeStream } from "./streams.js";
 
 /** Agent attention over an image's patches, its class token aside (arXiv 2312.08874). */
-export function planAgentMixer(
+export async function planAgentMixer(
   layer: LayerContext,
   attention: AgentConfig,
   streams: Streams,
@@ -19,12 +20,21 @@ export function planAgentMixer(
   const projected = rows(layer, "projected", 3 * heads * headDim);
   const attended = layer.work.view("attended", [layer.batches, layer.tokens, heads, headDim]);
   const { options, tensors } = takeStream(layer, streams, `${slot}.norm1`);
-  const project = planMatmul(layer.ctx, {
-    ...{ ...options, out: projected, ...linearWeights(layer, `${slot}.qkv`) },
-  });
+  const [q, k, v] = [0, 1, 2].map((n) => headsOf(projected, heads, headDim, n)) as [
+    TensorView,
+    TensorView,
+    TensorView,
+  ];
+  const { before, after } = watchHeads(layer, { q, k, v, out: attended });
+  const project = () =>
+    planMatmul(layer.ctx, {
+      ...{ ...options, out: projected, ...linearWeights(layer, `${slot}.qkv`) },
+    });
   return planSteps([
-    project.then((plan) => stepOf(plan, { ...tensors, out: projected })),
-    planAgents(layer, attention, projected, attended),
+    project().then((plan) => stepOf(plan, { ...tensors, out: projected })),
+    Promise.resolve(before),
+    planAgents(layer, attention, { q, k, v, out: attended }),
+    Promise.resolve(after),
     planOut(layer, attention, streams, attended),
   ]);
 }
@@ -32,8 +42,7 @@ export function planAgentMixer(
 async function planAgents(
   layer: LayerContext,
   attention: AgentConfig,
-  projected: TensorView,
-  out: TensorView,
+  own: Readonly<Record<"q" | "k" | "v" | "out", TensorView>>,
 ): Promise<Step> {
   const { ctx, config, weights, index } = layer;
   const { heads, headDim, scale, agents, kernel } = attention;
@@ -41,7 +50,6 @@ async function planAgents(
   const classToken = image.extraTokens > 0;
   const side = image.size / image.patch;
   const grid = [side, side] as const;
-  const part = (n: number) => headsOf(projected, heads, headDim, n);
   const biases = await agentBiases(layer, attention, image);
   const channels = heads * headDim;
   const taps = kernel ** 2;
@@ -56,7 +64,7 @@ async function planAgents(
     bias: { ...weights.view(`${slot}.bias`), shape: [1, 1, heads, headDim] as const },
     ...{ grid, classToken },
   };
-  const tensors = { q: part(0), k: part(1), v: part(2), out, ...biases };
+  const tensors = { ...own, ...biases };
   const plan = await planAgentAttention(ctx, {
     ...{ ...tensors, scale, depthwise },
     agents: { grid, pool: Math.sqrt(agents), classToken },

@@ -2,6 +2,7 @@ import type { TensorView } from "webgpu-attention";
 import { planLrpe, planMatmul } from "webgpu-attention/layers";
 import { planLinearAttention } from "webgpu-attention/linear";
 import type { LightningConfig } from "../../config/model-config.js";
+import { watchHeads } from "../announce.js";
 import { type LayerContext, linearWeights, rows } from "../layer-context.js";
 import type { SequenceState } from "../sequence-state.js";
 import { planSteps, type Step, stepOf } from "../step.js";
@@ -10,7 +11,7 @@ import { headsOf, turnsOf } from "./recurrent.js";
 import { type Streams, takeStream } from "./streams.js";
 
 /** TransNormerLLM's: o = norm(attention(φ(q), φ(k), v)) · u, with LRPE on q and k in some layers. Three dispatches of a decode step, or four. */
-export function planLightningMixer(
+export async function planLightningMixer(
   layer: LayerContext,
   attention: LightningConfig,
   streams: Streams,
@@ -22,10 +23,14 @@ export function planLightningMixer(
   const both = headsOf(projected, 2 * heads, headDim, 0);
   const turned = layer.work.view("turned", [layer.batches, layer.tokens, 2 * heads, 2 * headDim]);
   const [q, k] = lrpe ? halves(turned) : [part(0), part(1)];
+  const out = layer.work.view("attended", [layer.batches, layer.tokens, heads, headDim]);
+  const { before, after } = watchHeads(layer, { q, k, v: part(2), out });
   return planSteps([
     planProjected(layer, attention, streams, projected),
     ...(lrpe ? [planTurned(layer, { ...attention, lrpe }, both, turned)] : []),
-    planRecurrence(layer, attention, { q, k, v: part(2) }, state),
+    Promise.resolve(before),
+    planRecurrence(layer, attention, { q, k, v: part(2), out }, state),
+    Promise.resolve(after),
     planGatedOut(layer, attention, streams, projected),
   ]);
 }
@@ -59,15 +64,14 @@ function halves(both: TensorView): readonly [TensorView, TensorView] {
 
 async function planRecurrence(
   layer: LayerContext,
-  { decay, scale, heads, headDim }: LightningConfig,
-  inputs: Readonly<Record<"q" | "k" | "v", TensorView>>,
+  { decay, scale }: LightningConfig,
+  inputs: Readonly<Record<"q" | "k" | "v" | "out", TensorView>>,
   state: SequenceState | undefined,
 ): Promise<Step> {
-  const out = layer.work.view("attended", [layer.batches, layer.tokens, heads, headDim]);
   const tensors = (run: SequenceState | undefined) => {
-    if (!state) return { ...inputs, out };
+    if (!state) return inputs;
     const { state: before, stateOut } = turnsOf(layer, run);
-    return { ...inputs, out, state: { s: before }, stateOut: { s: stateOut } };
+    return { ...inputs, state: { s: before }, stateOut: { s: stateOut } };
   };
   const plan = await planLinearAttention(layer.ctx, { ...tensors(state), decay, scale });
   return stepOf(plan, tensors);
