@@ -19,7 +19,7 @@ const NODE_ONLY_GPU_TESTS = [
   "src/hooks/intervention/{mix,shift}.gpu.test.ts",
   "test/fuzz/**/*.gpu.test.ts",
   // Read files.
-  "src/transformer/{image-model,language-model,load-checkpoint,native-models,text-encoder}.gpu.test.ts",
+  "src/transformer/{gguf-models,image-model,language-model,load-checkpoint,native-models,text-encoder}.gpu.test.ts",
   "src/transformer/{generation,model}/*.gpu.test.ts",
   "test/golden/**/*.gpu.test.ts",
 ];
