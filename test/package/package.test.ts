@@ -10,11 +10,11 @@ import { bundle, gzipSize } from "./bundle-size.js";
 import { type InstalledPackage, installPackage, PROJECT, run } from "./installed-package.js";
 
 /**
- * Bytes that one mechanism may add to the context, which all share. Softmax attention has seven kernels in up to 32 variants; what
- * measuring needs (the reference, cases), and what mods need, is loaded on demand and
+ * Bytes that one mechanism may add to the context, which all share. Softmax attention has seven kernels in up to 48 variants, those for q8
+ * caches among them, which took it from 29.9 to 30.4 kB; what measuring needs (the reference, cases), and what mods need, is loaded on demand and
  * not counted; named mods and `createBlockMask` are counted, which a bundler leaves out where nobody uses them.
  */
-const MECHANISM_GZIP_LIMIT = 30_000;
+const MECHANISM_GZIP_LIMIT = 31_000;
 
 /** A message of the float64 reference's, which minifying leaves as it is. */
 const ONLY_IN_REFERENCE = "query heads do not divide into";
