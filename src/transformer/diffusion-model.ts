@@ -1,16 +1,15 @@
 import { type AttentionContext, AttentionError, type TensorView } from "webgpu-attention";
 import { type AttentionHook, perturbationGuidance } from "webgpu-attention/hooks";
+import { BUFFER_USAGE } from "./buffer-usage.js";
 import { checkKnown } from "./check-arguments.js";
 import type { ModelConfig } from "./config/model-config.js";
-import { type LoadCheckpointOptions, loadCheckpoint } from "./load-checkpoint.js";
+import type { LoadCheckpointOptions } from "./load-checkpoint.js";
 import { DiffusionForward } from "./model/diffusion-forward.js";
-import { ForwardCache } from "./model/forward-cache.js";
-import { HookNames } from "./model/hook-names.js";
+import type { ForwardContext } from "./model/layer-context.js";
+import { ModelRuntime, planWithBuffers } from "./model/model-runtime.js";
 import { runAndRead } from "./model/run-and-read.js";
-import { Workspace } from "./model/workspace.js";
 import type { ModelSource } from "./sources/model-files.js";
 import { throwIfAborted } from "./sources/source-errors.js";
-import type { ModelWeights } from "./weights/model-weights.js";
 
 export interface SampleOptions {
   /** Class of each image; `null` for none: unconditional. */
@@ -37,24 +36,26 @@ interface PlannedDiffusion {
   destroy(): void;
 }
 
-const KEPT_PASSES = 6;
-/** The values of `GPUBufferUsage`, which is not there where nobody has asked for a GPU yet. */
-const USAGE = { COPY_SRC: 0x4, COPY_DST: 0x8, STORAGE: 0x80 } as const;
+const KIND = {
+  expected: "a diffusion transformer",
+  mismatch: ({ diffusion }: ModelConfig) => (diffusion ? undefined : "another model"),
+  keptPasses: 6,
+};
 
 /** A diffusion transformer on the GPU that was trained by flow matching (DiT, arXiv 2212.09748). */
 export class DiffusionModel {
-  readonly ctx: AttentionContext;
-  readonly config: ModelConfig;
-  readonly #weights: ModelWeights;
-  readonly #work: Workspace;
-  readonly #passes = new ForwardCache<PlannedDiffusion>(KEPT_PASSES);
-  readonly #hookNames = new HookNames();
+  readonly #runtime: ModelRuntime<PlannedDiffusion>;
 
-  private constructor(ctx: AttentionContext, config: ModelConfig, weights: ModelWeights) {
-    this.ctx = ctx;
-    this.config = config;
-    this.#weights = weights;
-    this.#work = new Workspace(ctx);
+  private constructor(runtime: ModelRuntime<PlannedDiffusion>) {
+    this.#runtime = runtime;
+  }
+
+  get ctx(): AttentionContext {
+    return this.#runtime.ctx;
+  }
+
+  get config(): ModelConfig {
+    return this.#runtime.config;
   }
 
   /** @throws AttentionError as `loadCheckpoint`; "unsupported" for other models */
@@ -63,20 +64,12 @@ export class DiffusionModel {
     source: ModelSource,
     options: LoadCheckpointOptions = {},
   ): Promise<DiffusionModel> {
-    const { config, weights } = await loadCheckpoint(ctx, source, options);
-    if (config.diffusion) return new DiffusionModel(ctx, config, weights);
-    weights.destroy();
-    throw new AttentionError("unsupported", {
-      subject: config.architecture,
-      expected: "a diffusion transformer",
-      got: "another model",
-      fix: "Load it as what it is.",
-    });
+    return new DiffusionModel(await ModelRuntime.load(ctx, source, options, KIND));
   }
 
   /** Bytes of GPU memory: weights, and what passes hand from step to step. */
   get bytes(): number {
-    return this.#weights.bytes + this.#work.bytes;
+    return this.#runtime.bytes;
   }
 
   /**
@@ -99,10 +92,10 @@ export class DiffusionModel {
     const features = timeFeatures(time, width, diffusion!);
     const times = new Float32Array(labels.length * width);
     for (let n = 0; n < labels.length; n++) times.set(features, n * width);
-    const key = JSON.stringify([labels.length, this.#hookNames.of(hooks)]);
-    return this.#passes.with(
-      key,
-      () => this.#plan(labels.length, hooks),
+    const sizes = { batches: labels.length, tokens: this.config.context, hooks };
+    return this.#runtime.with(
+      sizes,
+      (context) => this.#plan(context),
       async (pass) => {
         const [velocity] = await runAndRead(this.ctx, [pass.forward.prediction], (encoder) => {
           const { queue } = this.ctx.device;
@@ -174,39 +167,22 @@ export class DiffusionModel {
     }
   }
 
-  async #plan(batches: number, hooks: readonly AttentionHook[]): Promise<PlannedDiffusion> {
+  #plan(context: ForwardContext): Promise<PlannedDiffusion> {
     const { ctx, config } = this;
+    const { batches } = context;
     const { size, channels } = config.image!;
-    const usage = USAGE.STORAGE | USAGE.COPY_SRC | USAGE.COPY_DST;
+    const usage = BUFFER_USAGE.STORAGE | BUFFER_USAGE.COPY_SRC | BUFFER_USAGE.COPY_DST;
     const given = {
       images: ctx.empty([batches, channels, size, size]),
       times: ctx.empty([batches, 1, 1, config.width]),
       labels: ctx.device.createBuffer({ size: 4 * batches, usage, label: "labels" }),
     };
-    const free = () => {
-      for (const buffer of [given.images.buffer, given.times.buffer, given.labels]) buffer.destroy();
-    };
-    try {
-      const tokens = config.context;
-      const forward = await DiffusionForward.plan({
-        ...{ ctx, config, weights: this.#weights, work: this.#work, batches, tokens, hooks },
-        ...{ context: tokens, capacity: tokens, ...given },
-      });
-      const destroy = () => {
-        forward.destroy();
-        free();
-      };
-      return { ...given, forward, destroy };
-    } catch (error) {
-      free();
-      throw error;
-    }
+    const buffers = [given.images.buffer, given.times.buffer, given.labels];
+    return planWithBuffers(given, buffers, () => DiffusionForward.plan({ ...context, ...given }));
   }
 
   destroy(): void {
-    this.#passes.destroy();
-    this.#work.destroy();
-    this.#weights.destroy();
+    this.#runtime.destroy();
   }
 }
 

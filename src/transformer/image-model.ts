@@ -2,15 +2,13 @@ import { type AttentionContext, AttentionError, type TensorView } from "webgpu-a
 import type { AttentionHook } from "webgpu-attention/hooks";
 import { checkKnown } from "./check-arguments.js";
 import type { ModelConfig } from "./config/model-config.js";
-import { type LoadCheckpointOptions, loadCheckpoint } from "./load-checkpoint.js";
-import { ForwardCache } from "./model/forward-cache.js";
-import { HookNames } from "./model/hook-names.js";
+import type { LoadCheckpointOptions } from "./load-checkpoint.js";
 import { ImageForward } from "./model/image-forward.js";
+import type { ForwardContext } from "./model/layer-context.js";
+import { ModelRuntime, planWithBuffers } from "./model/model-runtime.js";
 import { runAndRead } from "./model/run-and-read.js";
-import { Workspace } from "./model/workspace.js";
 import type { ModelSource } from "./sources/model-files.js";
 import { throwIfAborted } from "./sources/source-errors.js";
-import type { ModelWeights } from "./weights/model-weights.js";
 
 export interface ClassifyOptions {
   /** Look into the pass and change it. Default none. */
@@ -34,22 +32,27 @@ interface PlannedImages {
   destroy(): void;
 }
 
-const KEPT_PASSES = 4;
+const KIND = {
+  expected: "a model that encodes images",
+  mismatch: ({ image, diffusion }: ModelConfig) =>
+    image && !diffusion ? undefined : diffusion ? "one that makes them" : "one that reads tokens",
+  keptPasses: 4,
+};
 
 /** A vision encoder on the GPU, with its classifier where it has one: ViT, DeiT, and models of any mechanism in this package's own format. */
 export class ImageModel {
-  readonly ctx: AttentionContext;
-  readonly config: ModelConfig;
-  readonly #weights: ModelWeights;
-  readonly #work: Workspace;
-  readonly #passes = new ForwardCache<PlannedImages>(KEPT_PASSES);
-  readonly #hookNames = new HookNames();
+  readonly #runtime: ModelRuntime<PlannedImages>;
 
-  private constructor(ctx: AttentionContext, config: ModelConfig, weights: ModelWeights) {
-    this.ctx = ctx;
-    this.config = config;
-    this.#weights = weights;
-    this.#work = new Workspace(ctx);
+  private constructor(runtime: ModelRuntime<PlannedImages>) {
+    this.#runtime = runtime;
+  }
+
+  get ctx(): AttentionContext {
+    return this.#runtime.ctx;
+  }
+
+  get config(): ModelConfig {
+    return this.#runtime.config;
   }
 
   /** @throws AttentionError as `loadCheckpoint`; "unsupported" for models that do not read images */
@@ -58,20 +61,12 @@ export class ImageModel {
     source: ModelSource,
     options: LoadCheckpointOptions = {},
   ): Promise<ImageModel> {
-    const { config, weights } = await loadCheckpoint(ctx, source, options);
-    if (config.image && !config.diffusion) return new ImageModel(ctx, config, weights);
-    weights.destroy();
-    throw new AttentionError("unsupported", {
-      subject: config.architecture,
-      expected: "a model that encodes images",
-      got: config.diffusion ? "one that makes them" : "one that reads tokens",
-      fix: "Load it as what it is.",
-    });
+    return new ImageModel(await ModelRuntime.load(ctx, source, options, KIND));
   }
 
   /** Bytes of GPU memory: weights, and what passes hand from step to step. */
   get bytes(): number {
-    return this.#weights.bytes + this.#work.bytes;
+    return this.#runtime.bytes;
   }
 
   /** Names of the classes, in the order of logits; empty without a classifier. */
@@ -115,7 +110,9 @@ export class ImageModel {
   }
 
   #run(pixels: Float32Array, batches: number, hooks: readonly AttentionHook[]) {
-    return this.#with(batches, hooks, async ({ forward, images }) => {
+    const sizes = { batches, tokens: this.config.context, hooks };
+    const plan = (context: ForwardContext) => this.#plan(context);
+    return this.#runtime.with(sizes, plan, async ({ forward, images }) => {
       const { hidden, pooled, logits } = forward.outputs;
       const outputs = [hidden, ...(pooled ? [pooled] : []), ...logits];
       const read = await runAndRead(this.ctx, outputs, (encoder) => {
@@ -140,41 +137,14 @@ export class ImageModel {
     });
   }
 
-  #with<Result>(
-    batches: number,
-    hooks: readonly AttentionHook[],
-    use: (pass: PlannedImages) => Promise<Result>,
-  ): Promise<Result> {
-    const key = JSON.stringify([batches, this.#hookNames.of(hooks)]);
-    return this.#passes.with(key, () => this.#plan(batches, hooks), use);
-  }
-
-  async #plan(batches: number, hooks: readonly AttentionHook[]): Promise<PlannedImages> {
-    const { ctx, config } = this;
-    const { size, channels } = config.image!;
-    const images = ctx.empty([batches, channels, size, size]);
-    try {
-      const options = { ctx, config, weights: this.#weights, work: this.#work, batches, hooks };
-      const tokens = config.context;
-      const forward = await ImageForward.plan(
-        { ...options, tokens, context: tokens, capacity: tokens },
-        images,
-      );
-      const destroy = () => {
-        forward.destroy();
-        images.buffer.destroy();
-      };
-      return { forward, images, destroy };
-    } catch (error) {
-      images.buffer.destroy();
-      throw error;
-    }
+  #plan(context: ForwardContext): Promise<PlannedImages> {
+    const { size, channels } = this.config.image!;
+    const images = this.ctx.empty([context.batches, channels, size, size]);
+    return planWithBuffers({ images }, [images.buffer], () => ImageForward.plan(context, images));
   }
 
   destroy(): void {
-    this.#passes.destroy();
-    this.#work.destroy();
-    this.#weights.destroy();
+    this.#runtime.destroy();
   }
 }
 

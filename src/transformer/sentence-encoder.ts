@@ -1,6 +1,6 @@
 import { type AttentionContext, AttentionError } from "webgpu-attention";
-import { ActivationBuffers } from "./activation-buffers.js";
 import { checkKnown, checkSentences } from "./check-arguments.js";
+import { Workspace } from "./model/workspace.js";
 import { modelReader, type ReadWithProgress, throwIfAborted } from "./model-source.js";
 import { batchByLength, type SentenceBatch } from "./sentence-batches.js";
 import type { ModelSource } from "./sources/model-files.js";
@@ -58,7 +58,7 @@ export class SentenceEncoder {
   readonly #ctx: AttentionContext;
   readonly #tokenizer: UnigramTokenizer;
   readonly #weights: UseLiteWeights;
-  readonly #buffers: ActivationBuffers;
+  readonly #buffers: Workspace;
   readonly #ids: GPUBuffer;
   readonly #lengths: GPUBuffer;
   /** By batch size and padded length, the least recently used first. */
@@ -71,7 +71,7 @@ export class SentenceEncoder {
     this.#ctx = ctx;
     this.#tokenizer = tokenizer;
     this.#weights = weights;
-    this.#buffers = new ActivationBuffers(ctx);
+    this.#buffers = new Workspace(ctx);
     const rows = MAX_BATCH_SIZE * USE_LITE_MAX_TOKENS;
     this.#ids = ctx.device.createBuffer({ label: "token ids", size: 4 * rows, usage: INPUT_USAGE });
     this.#lengths = ctx.device.createBuffer({

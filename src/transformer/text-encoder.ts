@@ -2,13 +2,12 @@ import { type AttentionContext, AttentionError, type TensorView } from "webgpu-a
 import type { AttentionHook } from "webgpu-attention/hooks";
 import { checkKnown } from "./check-arguments.js";
 import type { ModelConfig } from "./config/model-config.js";
-import { type LoadCheckpointOptions, loadCheckpoint } from "./load-checkpoint.js";
-import { ForwardCache } from "./model/forward-cache.js";
-import { HookNames } from "./model/hook-names.js";
+import type { LoadCheckpointOptions } from "./load-checkpoint.js";
+import type { ForwardContext } from "./model/layer-context.js";
+import { ModelRuntime, planWithBuffers } from "./model/model-runtime.js";
 import { runAndRead } from "./model/run-and-read.js";
 import { TextEncoderForward } from "./model/text-encoder-forward.js";
 import { tokenBuffers } from "./model/token-buffers.js";
-import { Workspace } from "./model/workspace.js";
 import type { ModelSource } from "./sources/model-files.js";
 import { throwIfAborted } from "./sources/source-errors.js";
 import type { ModelWeights } from "./weights/model-weights.js";
@@ -40,22 +39,31 @@ interface PlannedTexts {
   destroy(): void;
 }
 
-const KEPT_PASSES = 8;
+const KIND = {
+  expected: "an encoder of texts",
+  mismatch: ({ tokens }: ModelConfig, weights: ModelWeights) =>
+    tokens?.types && weights.has("embeddingNorm.weight")
+      ? undefined
+      : tokens
+        ? "a model that writes them"
+        : "a model of images",
+  keptPasses: 8,
+};
 
 /** An encoder of texts on the GPU, with its pooler and head where it has them: BERT. */
 export class TextEncoderModel {
-  readonly ctx: AttentionContext;
-  readonly config: ModelConfig;
-  readonly #weights: ModelWeights;
-  readonly #work: Workspace;
-  readonly #passes = new ForwardCache<PlannedTexts>(KEPT_PASSES);
-  readonly #hookNames = new HookNames();
+  readonly #runtime: ModelRuntime<PlannedTexts>;
 
-  private constructor(ctx: AttentionContext, config: ModelConfig, weights: ModelWeights) {
-    this.ctx = ctx;
-    this.config = config;
-    this.#weights = weights;
-    this.#work = new Workspace(ctx);
+  private constructor(runtime: ModelRuntime<PlannedTexts>) {
+    this.#runtime = runtime;
+  }
+
+  get ctx(): AttentionContext {
+    return this.#runtime.ctx;
+  }
+
+  get config(): ModelConfig {
+    return this.#runtime.config;
   }
 
   /** @throws AttentionError as `loadCheckpoint`; "unsupported" for models that are no encoders of texts */
@@ -64,21 +72,12 @@ export class TextEncoderModel {
     source: ModelSource,
     options: LoadCheckpointOptions = {},
   ): Promise<TextEncoderModel> {
-    const { config, weights } = await loadCheckpoint(ctx, source, options);
-    if (config.tokens?.types && weights.has("embeddingNorm.weight"))
-      return new TextEncoderModel(ctx, config, weights);
-    weights.destroy();
-    throw new AttentionError("unsupported", {
-      subject: config.architecture,
-      expected: "an encoder of texts",
-      got: config.tokens ? "a model that writes them" : "a model of images",
-      fix: "Load it as what it is.",
-    });
+    return new TextEncoderModel(await ModelRuntime.load(ctx, source, options, KIND));
   }
 
   /** Bytes of GPU memory: weights, and what passes hand from step to step. */
   get bytes(): number {
-    return this.#weights.bytes + this.#work.bytes;
+    return this.#runtime.bytes;
   }
 
   /**
@@ -101,10 +100,9 @@ export class TextEncoderModel {
       for (const [b, row] of rows.entries()) all.set(Array.from(row), b * tokens);
       return all;
     };
-    const key = JSON.stringify([batches, tokens, this.#hookNames.of(hooks)]);
-    return this.#passes.with(
-      key,
-      () => this.#plan(batches, tokens, hooks),
+    return this.#runtime.with(
+      { batches, tokens, hooks },
+      (context) => this.#plan(context),
       async (pass) => {
         const { hidden, pooled, logits } = pass.forward.outputs;
         const views = [hidden, pooled, logits].filter((view) => view !== undefined);
@@ -149,36 +147,18 @@ export class TextEncoderModel {
     }
   }
 
-  async #plan(batches: number, tokens: number, hooks: readonly AttentionHook[]): Promise<PlannedTexts> {
-    const { ctx, config } = this;
-    const words = tokenBuffers(ctx.device, batches, tokens);
-    const types = tokenBuffers(ctx.device, batches, tokens);
-    const mask = tokenBuffers(ctx.device, batches, Math.ceil(tokens / 32));
-    const buffers = [words, types, mask];
-    const free = () => {
-      for (const buffer of buffers) buffer.destroy();
-    };
+  #plan(context: ForwardContext): Promise<PlannedTexts> {
+    const { batches, tokens } = context;
+    const words = tokenBuffers(this.ctx.device, batches, tokens);
+    const types = tokenBuffers(this.ctx.device, batches, tokens);
+    const mask = tokenBuffers(this.ctx.device, batches, Math.ceil(tokens / 32));
+    const buffers = [words, types, mask].flatMap(({ ids, lengths }) => [ids, lengths]);
     const given = { ids: words.ids, typeIds: types.ids, keyMask: mask.ids };
-    try {
-      const forward = await TextEncoderForward.plan({
-        ...{ ctx, config, weights: this.#weights, work: this.#work, batches, tokens, hooks },
-        ...{ context: tokens, capacity: tokens, ...given },
-      });
-      const destroy = () => {
-        forward.destroy();
-        free();
-      };
-      return { ...given, forward, destroy };
-    } catch (error) {
-      free();
-      throw error;
-    }
+    return planWithBuffers(given, buffers, () => TextEncoderForward.plan({ ...context, ...given }));
   }
 
   destroy(): void {
-    this.#passes.destroy();
-    this.#work.destroy();
-    this.#weights.destroy();
+    this.#runtime.destroy();
   }
 }
 

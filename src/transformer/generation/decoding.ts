@@ -4,6 +4,7 @@ import {
   type SamplingOptions,
   type SamplingTensors,
 } from "webgpu-attention/layers";
+import { BUFFER_USAGE } from "../buffer-usage.js";
 import { ropeContext } from "../config/rope.js";
 import type { LanguageModel } from "../language-model.js";
 import { forget, windowCapacity } from "../model/cache-window.js";
@@ -14,8 +15,6 @@ import { SequenceState } from "../model/sequence-state.js";
 import { type GenerateOptions, windowOf } from "./options.js";
 import { TokenReader } from "./token-reader.js";
 
-/** The values of `GPUBufferUsage`, which is not there where nobody has asked for a GPU yet. */
-const USAGE = { COPY_SRC: 0x4, COPY_DST: 0x8, STORAGE: 0x80 } as const;
 /** Tokens that a cache has room for beyond the prompt, to begin with. */
 const FIRST_ROOM = 64;
 
@@ -192,7 +191,7 @@ function createBuffers(
   capacity: number,
   { repetitionPenalty = 1 }: SamplingOptions,
 ): Buffers {
-  const usage = USAGE.STORAGE | USAGE.COPY_SRC | USAGE.COPY_DST;
+  const usage = BUFFER_USAGE.STORAGE | BUFFER_USAGE.COPY_SRC | BUFFER_USAGE.COPY_DST;
   const make = (words: number, label: string) => device.createBuffer({ size: 4 * words, usage, label });
   const ids = make(prompts.length, "next tokens");
   device.queue.writeBuffer(

@@ -1,7 +1,7 @@
 import { AttentionError } from "webgpu-attention";
+import { BUFFER_USAGE } from "../buffer-usage.js";
 
-/** The values of `GPUBufferUsage` and `GPUMapMode`, which are not there where nobody has asked for a GPU yet. */
-const USAGE = { MAP_READ: 0x1, COPY_DST: 0x8 } as const;
+/** The value of `GPUMapMode.READ`. */
 const READ = 0x1;
 
 /**
@@ -15,7 +15,7 @@ export class TokenReader {
   #read = 0;
 
   constructor(device: GPUDevice, count: number, depth: number) {
-    const usage = USAGE.MAP_READ | USAGE.COPY_DST;
+    const usage = BUFFER_USAGE.MAP_READ | BUFFER_USAGE.COPY_DST;
     const make = () => device.createBuffer({ size: 4 * count, usage, label: "token ids" });
     this.#buffers = Array.from({ length: depth }, make);
     this.#count = count;

@@ -1,5 +1,10 @@
 import type { TensorView } from "webgpu-attention";
-import { type ActivationName, operationsAt, recordActivation } from "webgpu-attention/hooks";
+import {
+  type ActivationName,
+  type AttentionSite,
+  operationsAt,
+  recordActivation,
+} from "webgpu-attention/hooks";
 import type { LayerContext } from "./layer-context.js";
 import { recordStep, type Step } from "./step.js";
 
@@ -17,6 +22,11 @@ export function announce(
   if (!isListening(layer)) return [];
   const { hooks, site } = layer;
   return [recordStep((encoder) => recordActivation(hooks, site, name, encoder, tensor))];
+}
+
+/** A layer's site in a pass over whole inputs of so many tokens. */
+export function wholeSite(layer: number, mechanism: string, tokens: number): AttentionSite {
+  return { layer, mechanism: siteMechanism(mechanism), phase: "prefill", positions: [0, tokens] };
 }
 
 /** What hooks may take a mechanism for: the heads of some have softmax inside. */

@@ -1,5 +1,6 @@
 import type { TensorView } from "webgpu-attention";
 import { planEmbedding, planGate, planImage, planMatmul } from "webgpu-attention/layers";
+import { wholeSite } from "./announce.js";
 import { planImageEmbedding } from "./image-embedding.js";
 import { planLayer } from "./layer.js";
 import { type ForwardContext, linearWeights, rows } from "./layer-context.js";
@@ -37,7 +38,7 @@ export class DiffusionForward {
       ...config.layers.map(async ({ attention: { mechanism } }, layer) => {
         const name = `modulation ${layer}`;
         const all = work.view(name, [batches, 1, 1, 6 * width]);
-        const site = { layer, mechanism, phase: "prefill" as const, positions: [0, tokens] as const };
+        const site = wholeSite(layer, mechanism, tokens);
         return planSteps([
           planModulation(options, `layers.${layer}.modulation`, condition, all),
           planLayer({ ...options, index: layer, site }, undefined, [

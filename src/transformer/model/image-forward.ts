@@ -1,5 +1,6 @@
 import type { TensorView } from "webgpu-attention";
 import { planMatmul } from "webgpu-attention/layers";
+import { wholeSite } from "./announce.js";
 import { planImageEmbedding, tokensOf } from "./image-embedding.js";
 import { planLayer, planNorm } from "./layer.js";
 import { type ForwardContext, linearWeights, normOptions, rows } from "./layer-context.js";
@@ -40,9 +41,8 @@ export class ImageForward {
     const steps = await planSteps([
       planImageEmbedding(options, images),
       ...config.layers.map(({ attention: { mechanism } }, layer) => {
-        const site = { layer, mechanism: mechanism === "moh" ? "softmax" : mechanism };
-        const place = { ...site, phase: "prefill" as const, positions: [0, tokens] as const };
-        return planLayer({ ...options, index: layer, site: place }, undefined);
+        const site = wholeSite(layer, mechanism, tokens);
+        return planLayer({ ...options, index: layer, site }, undefined);
       }),
       planNorm(options, "norm", stream, hidden),
       ...(pooled ? [planPooler(options, hidden, pooled)] : []),

@@ -1,5 +1,6 @@
 import { type AttentionContext, AttentionError, type Shape4, type TensorView } from "webgpu-attention";
 import { flowStateShape } from "webgpu-attention/flow";
+import { BUFFER_USAGE } from "../buffer-usage.js";
 import type { AttentionConfig, ModelConfig } from "../config/model-config.js";
 
 /** Storage of cached keys and values. */
@@ -140,9 +141,6 @@ export class SequenceState {
     return [...kept, ...(this.#moved ? [this.#moved] : []), ...this.#outgrown];
   }
 }
-
-/** The values of `GPUBufferUsage`, which is not there where nobody has asked for a GPU yet. */
-const BUFFER_USAGE = { COPY_SRC: 0x4, COPY_DST: 0x8 } as const;
 
 /** Bytes of a token of a cache. */
 function rowBytes({ shape, dtype }: TensorView): number {

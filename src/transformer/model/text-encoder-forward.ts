@@ -1,5 +1,6 @@
 import type { TensorView } from "webgpu-attention";
 import { planEmbedding, planMatmul } from "webgpu-attention/layers";
+import { wholeSite } from "./announce.js";
 import { planLayer, planNorm } from "./layer.js";
 import { type ForwardContext, linearWeights, rows } from "./layer-context.js";
 import { planSteps, type Step, stepOf } from "./step.js";
@@ -40,7 +41,7 @@ export class TextEncoderForward {
       planEmbed(options),
       planNorm(options, "embeddingNorm", rows(options, "branch", width), hidden),
       ...config.layers.map(({ attention: { mechanism } }, layer) => {
-        const site = { layer, mechanism, phase: "prefill" as const, positions: [0, tokens] as const };
+        const site = wholeSite(layer, mechanism, tokens);
         return planLayer({ ...options, index: layer, site }, undefined);
       }),
     ];

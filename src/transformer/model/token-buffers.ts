@@ -1,3 +1,4 @@
+import { BUFFER_USAGE } from "../buffer-usage.js";
 /** What the host writes before each pass of so many sequences and tokens. */
 export interface TokenBuffers {
   /** u32 [B, T] */
@@ -7,11 +8,8 @@ export interface TokenBuffers {
   destroy(): void;
 }
 
-/** The values of `GPUBufferUsage`, which is not there where nobody has asked for a GPU yet. */
-const USAGE = { COPY_SRC: 0x4, COPY_DST: 0x8, STORAGE: 0x80 } as const;
-
 export function tokenBuffers(device: GPUDevice, batches: number, tokens: number): TokenBuffers {
-  const usage = USAGE.STORAGE | USAGE.COPY_SRC | USAGE.COPY_DST;
+  const usage = BUFFER_USAGE.STORAGE | BUFFER_USAGE.COPY_SRC | BUFFER_USAGE.COPY_DST;
   const ids = device.createBuffer({ size: 4 * batches * tokens, usage, label: "token ids" });
   const lengths = device.createBuffer({ size: 4 * batches, usage, label: "sequence lengths" });
   return {

@@ -2,12 +2,12 @@ import type { AttentionContext, Shape4, TensorView } from "webgpu-attention";
 
 /**
  * Buffers by name for what the steps of a forward pass hand to each other. Forward passes of other sizes share them, one running after the
- * other. A buffer that has become too small lives on for the passes that were planned with it.
+ * other. A buffer that has become too small lives on for the passes that were planned with it, or for commands that are not submitted yet.
  */
 export class Workspace {
   readonly #ctx: AttentionContext;
   readonly #buffers = new Map<string, GPUBuffer>();
-  readonly #outgrown: GPUBuffer[] = [];
+  #outgrown: GPUBuffer[] = [];
 
   constructor(ctx: AttentionContext) {
     this.#ctx = ctx;
@@ -28,9 +28,15 @@ export class Workspace {
     return [...this.#buffers.values(), ...this.#outgrown].reduce((sum, { size }) => sum + size, 0);
   }
 
+  /** Frees buffers that have become too small. Call when nothing that was planned or recorded with them comes any more. */
+  trim(): void {
+    for (const buffer of this.#outgrown) buffer.destroy();
+    this.#outgrown = [];
+  }
+
   destroy(): void {
-    for (const buffer of [...this.#buffers.values(), ...this.#outgrown]) buffer.destroy();
+    this.trim();
+    for (const buffer of this.#buffers.values()) buffer.destroy();
     this.#buffers.clear();
-    this.#outgrown.length = 0;
   }
 }

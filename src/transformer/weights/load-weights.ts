@@ -1,5 +1,6 @@
 import { type AttentionContext, AttentionError, type TensorView } from "webgpu-attention";
 import type { WeightMatrix } from "webgpu-attention/layers";
+import { BUFFER_USAGE } from "../buffer-usage.js";
 import type { TensorList } from "../config/tensor-list.js";
 import { readRange } from "../sources/byte-source.js";
 import { throwIfAborted } from "../sources/source-errors.js";
@@ -118,9 +119,6 @@ async function assertAlive(device: GPUDevice): Promise<void> {
     fix: "Request a new device, make a new context, and load the model again.",
   });
 }
-
-/** The values of `GPUBufferUsage`, which is not there where nobody has asked for a GPU yet. */
-const BUFFER_USAGE = { COPY_SRC: 0x4, COPY_DST: 0x8, STORAGE: 0x80 } as const;
 
 /** What is read of a file, in its order. */
 function readingsOf(file: WeightFile, weights: readonly AllocatedWeight[], uploads: UploadQueue): Reading[] {
