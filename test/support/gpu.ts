@@ -1,4 +1,5 @@
 import { AttentionContext } from "../../src/index.js";
+import { calmPolling } from "./calm-polling.js";
 
 let gpu: GPU | undefined;
 
@@ -15,6 +16,7 @@ export async function testGpu(): Promise<GPU> {
     Object.assign(globalThis, globals);
     // Kept for the life of the process: Dawn crashes when its instance is collected before its devices.
     gpu = create([]);
+    calmPolling();
   }
   return gpu;
 }
