@@ -6,9 +6,9 @@
 export function calmPolling(): void {
   const immediate = globalThis.setImmediate;
   const native = (callback: unknown) => Function.prototype.toString.call(callback).includes("[native code]");
-  globalThis.setImmediate = Object.assign(
-    (callback: (...args: unknown[]) => void, ...args: unknown[]) =>
-      native(callback) ? (setTimeout(callback, 1) as never) : immediate(callback, ...args),
-    { __promisify__: immediate.__promisify__ },
-  );
+  const calm = (callback: (...args: unknown[]) => void, ...args: unknown[]) =>
+    native(callback) ? setTimeout(callback, 1) : immediate(callback, ...args);
+  globalThis.setImmediate = Object.assign(calm, {
+    __promisify__: immediate.__promisify__,
+  }) as typeof setImmediate;
 }
