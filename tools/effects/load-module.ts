@@ -1,0 +1,32 @@
+import { fileURLToPath } from "node:url";
+import { createServer } from "vite";
+import { kernelPlugin } from "../../src/build/kernel-plugin.js";
+
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+
+/**
+ * Runs a module that imports the package from its sources: Vite links and checks the kernels.
+ *
+ * @param path from the project's root
+ * @param use what to do with it; what the module imports later is found as long as this takes
+ */
+export async function withModule<Module, Result>(
+  path: string,
+  use: (module: Module) => Promise<Result>,
+): Promise<Result> {
+  const server = await createServer({
+    configFile: false,
+    root: ROOT,
+    logLevel: "error",
+    appType: "custom",
+    plugins: [kernelPlugin()],
+    resolve: { tsconfigPaths: true },
+    server: { middlewareMode: true, hmr: false, ws: false, watch: null },
+    optimizeDeps: { noDiscovery: true },
+  });
+  try {
+    return await use((await server.ssrLoadModule(path)) as Module);
+  } finally {
+    await server.close();
+  }
+}
