@@ -5,7 +5,7 @@ import { GGUF_ROPE_FACTORS, ggufArchitecture } from "./config/gguf.js";
 import type { ModelConfig } from "./config/model-config.js";
 import type { TensorList } from "./config/tensor-list.js";
 import type { OpenedFiles } from "./sources/opened-files.js";
-import { parseJson } from "./sources/read-json.js";
+import { parseStrictJson } from "./sources/read-json.js";
 import { damaged } from "./weights/file-errors.js";
 import { readGgufHeader } from "./weights/gguf.js";
 import { openSafetensors } from "./weights/open-weights.js";
@@ -46,7 +46,7 @@ async function withGenerationIds(
   if (!config.tokens || config.head.kind !== "language" || !fields.has("model_type")) return config;
   const bytes = await opened.read("generation_config.json");
   if (!bytes) return config;
-  const generation = new Fields("generation_config.json", parseJson("generation_config.json", bytes));
+  const generation = new Fields("generation_config.json", parseStrictJson("generation_config.json", bytes));
   const eos = [...new Set([...config.tokens.eos, ...generation.ids("eos_token_id")])];
   return { ...config, tokens: { ...config.tokens, eos } };
 }
@@ -84,11 +84,11 @@ async function readConfiguration(opened: OpenedFiles): Promise<Fields> {
       fix: "Place it beside the weights, or give the address of one .gguf file.",
     });
   }
-  const fields = new Fields("config.json", parseJson("config.json", bytes));
+  const fields = new Fields("config.json", parseStrictJson("config.json", bytes));
   if (!fields.has("image_size")) return fields;
   const pixels = await opened.read("preprocessor_config.json");
   if (!pixels) return fields;
-  const scaling = new Fields("preprocessor_config.json", parseJson("preprocessor_config.json", pixels));
+  const scaling = new Fields("preprocessor_config.json", parseStrictJson("preprocessor_config.json", pixels));
   const names = ["rescale_factor", "image_mean", "image_std"].filter((name) => scaling.has(name));
   return fields.with(Object.fromEntries(names.map((name) => [name, scaling.raw(name)])));
 }

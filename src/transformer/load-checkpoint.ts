@@ -2,7 +2,12 @@ import { type AttentionContext, AttentionError } from "webgpu-attention";
 import { checkKnown } from "./check-arguments.js";
 import type { ModelConfig } from "./config/model-config.js";
 import { describeCheckpoint } from "./describe-checkpoint.js";
-import { type ModelFilesOptions, type ModelSource, modelFiles } from "./sources/model-files.js";
+import {
+  MODEL_FILES_OPTIONS,
+  type ModelFilesOptions,
+  type ModelSource,
+  modelFiles,
+} from "./sources/model-files.js";
 import { OpenedFiles } from "./sources/opened-files.js";
 import { loadWeights, type WeightProgress } from "./weights/load-weights.js";
 import type { ModelWeights } from "./weights/model-weights.js";
@@ -28,17 +33,7 @@ export interface Checkpoint {
   readonly weights: ModelWeights;
 }
 
-const OPTIONS = [
-  "dtype",
-  "sha256",
-  "signal",
-  "onProgress",
-  "fetch",
-  "headers",
-  "retries",
-  "retryDelayMs",
-  "cache",
-];
+const OPTIONS = ["dtype", "sha256", "signal", "onProgress", ...MODEL_FILES_OPTIONS];
 
 /**
  * Loads a model's configuration and weights: `config.json` with `model.safetensors` or its shards (Hugging Face's architectures and

@@ -1,5 +1,5 @@
 import { AttentionError } from "webgpu-attention";
-import { readRange } from "./sources/byte-source.js";
+import { readBytes } from "./sources/byte-source.js";
 import { type ModelSource, modelFiles } from "./sources/model-files.js";
 import { throwIfAborted as throwIfReadAborted } from "./sources/source-errors.js";
 
@@ -22,15 +22,11 @@ export async function modelReader(source: ModelSource): Promise<ReadWithProgress
     throwIfReadAborted(path, signal);
     const file = await files.open(path, signal);
     if (!file) throw missing(path);
-    const bytes = new Uint8Array(file.size);
-    let filled = 0;
-    for await (const piece of readRange(file, 0, file.size, signal)) {
-      bytes.set(piece, filled);
-      filled += piece.byteLength;
-      onBytes?.(piece.byteLength);
+    try {
+      return await readBytes(file, 0, file.size, signal, onBytes);
+    } finally {
+      await file.close?.();
     }
-    await file.close?.();
-    return bytes;
   };
 }
 

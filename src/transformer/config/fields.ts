@@ -1,4 +1,5 @@
 import { AttentionError } from "webgpu-attention";
+import { show } from "../show.js";
 
 /** Sizes beyond this come from damaged files; no model is near it. */
 const LARGEST_SIZE = 2 ** 26;
@@ -135,12 +136,7 @@ function formatError(subject: string, expected: string, value: unknown): Attenti
   return new AttentionError("format", {
     subject,
     expected,
-    got: value === undefined ? "nothing" : show(value),
+    got: show(value),
     fix: "The file is damaged or of a kind that this package does not know; docs/models.md has those it does.",
   });
-}
-
-function show(value: unknown): string {
-  const text = String(JSON.stringify(value));
-  return text.length > 80 ? `${text.slice(0, 80)}...` : text;
 }

@@ -7,12 +7,14 @@ export interface ByteSource {
   readonly name: string;
   /** Bytes of the whole file. */
   readonly size: number;
-  /** Differs between versions of the file, where the source knows (an ETag, a date). */
+  /** Differs between versions of the file, where the source knows (an ETag, a date). Without it, no cache keeps the file. */
   readonly version?: string;
   /** The bytes of [begin, end) in pieces of any size. A piece belongs to whoever receives it. */
   stream(begin: number, end: number, signal?: AbortSignal): AsyncIterable<Uint8Array>;
   /** Frees what the source holds open. It may be read again afterwards. */
   close?(): Promise<void>;
+  /** Drops copies that are kept of the file, whose content turned out to be wrong: reading it again then asks where it came from. */
+  discard?(): Promise<void>;
 }
 
 /** Reads that hold a whole range in memory are for headers and configurations, never for weights. */
@@ -63,6 +65,7 @@ export async function* readRange(
 /**
  * The bytes of [begin, end) in one array.
  *
+ * @param onBytes told of bytes as they arrive
  * @throws AttentionError as `readRange`; "limit" for more than 256 MiB
  */
 export async function readBytes(
@@ -70,6 +73,7 @@ export async function readBytes(
   begin: number,
   end: number,
   signal?: AbortSignal,
+  onBytes?: (count: number) => void,
 ): Promise<Uint8Array<ArrayBuffer>> {
   if (end - begin > MOST_BYTES_AT_ONCE) {
     throw new AttentionError("limit", {
@@ -85,6 +89,7 @@ export async function readBytes(
   for await (const piece of readRange(source, begin, end, signal)) {
     bytes.set(piece, filled);
     filled += piece.byteLength;
+    onBytes?.(piece.byteLength);
   }
   return bytes;
 }

@@ -1,7 +1,11 @@
-import { type ByteSource, readBytes } from "./byte-source.js";
+import { AttentionError } from "webgpu-attention";
+import { type ByteSource, readRange } from "./byte-source.js";
+import { HttpError } from "./requests.js";
 
 /** Pieces are stored whole, so that a download which was cut off is carried on, and never more than one is in memory. */
 const PIECE_BYTES = 8 * 2 ** 20;
+/** Parts of a file that nothing reads leave holes among its pieces; none is near this many. */
+const MOST_MISSING_PIECES = 1024;
 
 /** What is used of the Cache API; `Cache` has it. */
 export interface PieceCache {
@@ -10,10 +14,15 @@ export interface PieceCache {
   delete(key: string): Promise<boolean>;
 }
 
+/** A version of a file that can be told from others. */
+type Version = Pick<ByteSource, "name" | "size"> & { readonly version: string };
+
 /**
  * Opens a file whose pieces a cache keeps, under keys of their own that hold the file's size and version: a new version is downloaded
- * anew, and the pieces of the last one are dropped. Without a connection, the version that was seen last is read from the cache.
+ * anew, and the pieces of the last one are dropped. Without a connection, or while the server has none to give, the version that was
+ * seen last is read from the cache. Of a file whose version its server does not tell, nothing is kept: pieces of two could meet.
  *
+ * @param address a query is no part of the keys: signatures differ from day to day
  * @param open opens the file itself
  */
 export async function openCached(
@@ -21,43 +30,77 @@ export async function openCached(
   cache: PieceCache,
   open: () => Promise<ByteSource | undefined>,
 ): Promise<ByteSource | undefined> {
-  const known = await knownVersion(address, cache);
+  const keys = new Keys(address);
+  const known = await knownVersion(keys, cache);
   let source: ByteSource | undefined;
   try {
     source = await open();
   } catch (error) {
-    if (!known) throw error;
+    if (!known || isAnswer(error)) throw error;
     const offline: ByteSource["stream"] = () => {
       throw error;
     };
-    return cachedSource({ ...known, stream: offline }, cache);
+    return cachedSource({ ...known, stream: offline }, known, keys, cache);
   }
-  if (known && (known.size !== source?.size || known.version !== source.version)) await forget(known, cache);
+  // No file is no other version of it: networks that ask for a password first answer with a page of theirs.
   if (!source) return undefined;
   const { name, size, version } = source;
-  await keep(cache, keyOf(address, "version"), JSON.stringify({ name, size, version }));
-  return cachedSource(source, cache);
+  if (known && (known.size !== size || known.version !== version)) await forget(known, keys, cache);
+  if (version === undefined) return source;
+  const seen = { name, size, version };
+  await keep(cache, keys.version, JSON.stringify(seen));
+  return cachedSource(source, seen, keys, cache);
 }
 
-function cachedSource(inner: ByteSource, cache: PieceCache): ByteSource {
-  const { name, size, version } = inner;
+/** A server that says no, or a file that is none, is no missing connection. */
+function isAnswer(error: unknown): boolean {
+  return error instanceof AttentionError || (error instanceof HttpError && !error.isPassing);
+}
+
+function cachedSource(inner: ByteSource, seen: Version, keys: Keys, cache: PieceCache): ByteSource {
+  const { size } = seen;
+  const bytesOf = (index: number) => Math.min(PIECE_BYTES, size - index * PIECE_BYTES);
+  /** Pieces from `first` on, before `last`, as they are downloaded; they are kept, too. */
+  async function* download(first: number, last: number, signal: AbortSignal | undefined) {
+    let index = first;
+    let piece = new Uint8Array(bytesOf(index));
+    let filled = 0;
+    const end = Math.min(last * PIECE_BYTES, size);
+    for await (let rest of readRange(inner, first * PIECE_BYTES, end, signal)) {
+      while (rest.byteLength > 0) {
+        const part = rest.subarray(0, piece.byteLength - filled);
+        piece.set(part, filled);
+        filled += part.byteLength;
+        rest = rest.subarray(part.byteLength);
+        if (filled < piece.byteLength) continue;
+        await keep(cache, keys.piece(seen, index), piece);
+        yield piece;
+        index++;
+        piece = new Uint8Array(index < last ? bytesOf(index) : 0);
+        filled = 0;
+      }
+    }
+  }
   return {
-    name,
-    size,
-    ...(version !== undefined && { version }),
+    ...seen,
     async *stream(begin, end, signal) {
-      for (let index = Math.floor(begin / PIECE_BYTES); index * PIECE_BYTES < end; index++) {
-        const from = index * PIECE_BYTES;
-        const to = Math.min(from + PIECE_BYTES, size);
-        let piece = await cachedPiece(cache, pieceKey(inner, index), to - from);
-        if (!piece) {
-          piece = await readBytes(inner, from, to, signal);
-          await keep(cache, pieceKey(inner, index), piece);
+      const last = Math.ceil(end / PIECE_BYTES);
+      const cut = (piece: Uint8Array, index: number) =>
+        piece.subarray(Math.max(begin - index * PIECE_BYTES, 0), end - index * PIECE_BYTES);
+      for (let index = Math.floor(begin / PIECE_BYTES); index < last; ) {
+        const piece = await cachedPiece(cache, keys.piece(seen, index), bytesOf(index));
+        if (piece) {
+          yield cut(piece, index++);
+          continue;
         }
-        yield piece.subarray(Math.max(begin - from, 0), Math.min(end, to) - from);
+        // One request for all pieces up to the next one that is there.
+        let next = index + 1;
+        while (next < last && !(await matched(cache, keys.piece(seen, next)))) next++;
+        for await (const downloaded of download(index, next, signal)) yield cut(downloaded, index++);
       }
     },
     close: async () => inner.close?.(),
+    discard: () => forget(seen, keys, cache),
   };
 }
 
@@ -66,18 +109,23 @@ async function keep(cache: PieceCache, key: string, body: string | Uint8Array<Ar
   await cache.put(key, new Response(body)).catch(() => {});
 }
 
-type Version = Pick<ByteSource, "name" | "size" | "version">;
-
-/** Which version of a file the cache was used for last. */
-async function knownVersion(address: string, cache: PieceCache): Promise<Version | undefined> {
-  const found = await cache.match(keyOf(address, "version")).catch(() => undefined);
-  const version: Version | undefined = await found?.json().catch(() => undefined);
-  return Number.isSafeInteger(version?.size) ? version : undefined;
+async function matched(cache: PieceCache, key: string): Promise<Response | undefined> {
+  return cache.match(key).catch(() => undefined);
 }
 
-async function forget(version: Version, cache: PieceCache): Promise<void> {
-  for (let index = 0; index * PIECE_BYTES < version.size; index++) {
-    await cache.delete(pieceKey(version, index)).catch(() => false);
+/** Which version of a file the cache was used for last. */
+async function knownVersion(keys: Keys, cache: PieceCache): Promise<Version | undefined> {
+  const found = await matched(cache, keys.version);
+  const seen: Version | undefined = await found?.json().catch(() => undefined);
+  const isVersion = Number.isSafeInteger(seen?.size) && typeof seen?.version === "string";
+  return isVersion ? seen : undefined;
+}
+
+async function forget(version: Version, keys: Keys, cache: PieceCache): Promise<void> {
+  let missing = 0;
+  for (let index = 0; index * PIECE_BYTES < version.size && missing < MOST_MISSING_PIECES; index++) {
+    const was = await cache.delete(keys.piece(version, index)).catch(() => false);
+    missing = was ? 0 : missing + 1;
   }
 }
 
@@ -87,21 +135,32 @@ async function cachedPiece(
   key: string,
   bytes: number,
 ): Promise<Uint8Array<ArrayBuffer> | undefined> {
-  const found = await cache.match(key).catch(() => undefined);
+  const found = await matched(cache, key);
   if (!found) return undefined;
-  const piece = new Uint8Array(await found.arrayBuffer());
-  if (piece.byteLength === bytes) return piece;
-  await cache.delete(key);
+  const body = await found.arrayBuffer().catch(() => undefined);
+  if (body?.byteLength === bytes) return new Uint8Array(body);
+  await cache.delete(key).catch(() => false);
   return undefined;
 }
 
-function pieceKey({ name, size, version }: Version, index: number): string {
-  return keyOf(name, `${index} of ${size} bytes, ${version ?? "any version"}`);
-}
+/** Names of what is kept of one file: its own address without a query, which the Cache API wants absolute, and what it is. */
+class Keys {
+  readonly #address: string;
 
-/** The file's own address, which the Cache API wants absolute, with what is kept of it. */
-function keyOf(address: string, what: string): string {
-  const key = new URL(address, globalThis.location?.href);
-  key.searchParams.set("webgpu-attention", what);
-  return key.href;
+  constructor(address: string) {
+    const url = new URL(address, globalThis.location?.href);
+    this.#address = `${url.origin}${url.pathname}`;
+  }
+
+  get version(): string {
+    return this.#keyOf("version");
+  }
+
+  piece({ size, version }: Version, index: number): string {
+    return this.#keyOf(`${index} of ${size} bytes, ${version}`);
+  }
+
+  #keyOf(what: string): string {
+    return `${this.#address}?${new URLSearchParams({ "webgpu-attention": what })}`;
+  }
 }

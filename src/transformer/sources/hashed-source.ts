@@ -4,7 +4,7 @@ import { type ByteSource, readRange } from "./byte-source.js";
 /** A source whose bytes are hashed as they are read. */
 export interface HashedSource extends ByteSource {
   /**
-   * Reads what has not been read yet and compares.
+   * Reads what has not been read yet and compares. Copies of a file that has another hash are dropped.
    *
    * @throws AttentionError "format" when the file has another hash, "aborted"
    */
@@ -55,6 +55,7 @@ export async function hashedSource(inner: ByteSource, expected: string): Promise
       await catchUp(size, signal);
       const digest = Array.from(hash.digest(), (byte) => byte.toString(16).padStart(2, "0")).join("");
       if (digest === expected.toLowerCase()) return;
+      await inner.discard?.();
       throw new AttentionError("format", {
         subject: `SHA-256 of ${name}`,
         expected: expected.toLowerCase(),

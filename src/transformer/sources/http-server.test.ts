@@ -1,5 +1,6 @@
-import { createServer, type Server } from "node:http";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { readBytes } from "./byte-source.js";
 import { openUrl } from "./url-source.js";
@@ -15,6 +16,10 @@ beforeAll(async () => {
     requests.push(`${request.url} ${from}-${to}`);
     if (request.url === "/missing") {
       response.writeHead(404).end();
+      return;
+    }
+    if (request.url === "/compressing") {
+      answerCompressed(request, response);
       return;
     }
     const begin = request.url === "/whole" ? 0 : Number(from);
@@ -35,6 +40,39 @@ beforeAll(async () => {
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
 });
+/** Ranges as they are, and whole files compressed where the request allows it, as servers with gzip_static do. */
+function answerCompressed(request: IncomingMessage, response: ServerResponse): void {
+  const [, from, to] = /bytes=(\d+)-(\d*)/.exec(request.headers.range ?? "") ?? [];
+  if (from !== undefined) {
+    const part = bytes.subarray(Number(from), to ? Number(to) + 1 : bytes.length);
+    const range = `bytes ${from}-${Number(from) + part.length - 1}/${bytes.length}`;
+    response.writeHead(206, { "Content-Range": range, "Content-Length": part.length }).end(part);
+    return;
+  }
+  const isCompressed = /gzip/.test(String(request.headers["accept-encoding"]));
+  const body = isCompressed ? gzipSync(bytes) : bytes;
+  response.writeHead(200, {
+    ...(isCompressed && { "Content-Encoding": "gzip" }),
+    "Content-Length": body.length,
+  });
+  response.end(body);
+}
+
+/** What a page of another origin sees: the headers that need no permission. */
+const acrossOrigins = (async (address: string, init: RequestInit) => {
+  const response = await fetch(address, init);
+  const shown = ["content-length", "content-type", "last-modified"];
+  const headers = [...response.headers].filter(([name]) => shown.includes(name));
+  return new Response(response.body, { status: response.status, headers });
+}) as typeof fetch;
+
+test("a file of another origin is whole, though its server compresses", async () => {
+  const source = await openUrl(address("/compressing"), { fetch: acrossOrigins });
+  expect(source?.size).toBe(bytes.length);
+  expect(Buffer.compare(await readBytes(source!, 0, bytes.length), bytes)).toBe(0);
+  await source!.close?.();
+});
+
 afterAll(() => {
   server.closeAllConnections();
   server.close();

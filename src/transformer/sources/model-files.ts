@@ -1,10 +1,11 @@
 import { AttentionError } from "webgpu-attention";
+import { type Address, kindOfAddress, splitAddress } from "./address.js";
 import { blobSource } from "./blob-source.js";
 import type { ByteSource } from "./byte-source.js";
 import { bytesSource } from "./bytes-source.js";
 import { openCached, type PieceCache } from "./cached-source.js";
 import { nodeFiles, openFile } from "./file-source.js";
-import type { UrlOptions } from "./requests.js";
+import { URL_OPTIONS, type UrlOptions } from "./requests.js";
 import { unreadable } from "./source-errors.js";
 import { openUrl } from "./url-source.js";
 
@@ -35,6 +36,9 @@ export interface ModelFilesOptions extends UrlOptions {
   /** Name of a cache of the Cache API that keeps downloads, or the cache itself. Default: none. */
   readonly cache?: string | PieceCache;
 }
+
+/** The names of `ModelFilesOptions`. */
+export const MODEL_FILES_OPTIONS = [...URL_OPTIONS, "cache"];
 
 /** @throws AttentionError "unsupported" for anything that is no source, or a cache where there is no Cache API */
 export async function modelFiles(source: ModelSource, options: ModelFilesOptions = {}): Promise<ModelFiles> {
@@ -81,46 +85,42 @@ function chosenFiles(files: readonly File[]): ModelFiles {
 }
 
 async function addressFiles(address: string, options: ModelFilesOptions): Promise<ModelFiles> {
-  const [matched, folder = "", name = "", query = ""] =
-    /^((?:[^?#]*\/)?)([^/?#]*)(\?[^#]*)?$/.exec(address) ?? [];
-  if (matched === undefined || (name === "" && folder === "") || (name !== "" && !name.endsWith(".gguf"))) {
-    throw notASource(address);
-  }
-  const single = name === "" ? {} : { single: name };
-  if (isOfFileSystem(address)) {
-    const files = nodeFiles();
-    if (!files) throw noFileSystem(address);
-    const base = address.startsWith("file:") ? new URL(folder) : undefined;
-    const open = async (path: string, signal?: AbortSignal) => {
-      try {
-        return await openFile(files, base ? new URL(path, base) : `${folder}${path}`, `${folder}${path}`);
-      } catch (cause) {
-        throw unreadable(`${folder}${path}`, cause, signal);
-      }
-    };
-    return { ...single, open };
-  }
-  const cache = await openCache(options.cache);
-  return {
-    ...single,
-    async open(path, signal) {
-      try {
-        // What follows a question mark (a signature) goes with every file.
-        const file = `${folder}${path}${query}`;
-        const download = () => openUrl(file, options, signal);
-        return await (cache ? openCached(file, cache, download) : download());
-      } catch (cause) {
-        throw unreadable(`${folder}${path}`, cause, signal);
-      }
-    },
+  const kind = kindOfAddress(address);
+  const parts = splitAddress(address, kind);
+  if (!parts || (parts.name !== "" && !parts.name.endsWith(".gguf"))) throw notASource(address);
+  const single = parts.name === "" ? {} : { single: parts.name };
+  const isFile = kind !== "url" || address.startsWith("file:");
+  return { ...single, open: isFile ? openerOfPaths(parts) : await openerOfUrls(parts, options) };
+}
+
+function openerOfPaths({ folder }: Address): ModelFiles["open"] {
+  const files = nodeFiles();
+  if (!files) throw noFileSystem(folder);
+  const base = folder.startsWith("file:") ? new URL(folder) : undefined;
+  return async (path, signal) => {
+    try {
+      return await openFile(files, base ? new URL(path, base) : `${folder}${path}`, `${folder}${path}`);
+    } catch (cause) {
+      throw unreadable(`${folder}${path}`, cause, signal);
+    }
   };
 }
 
-/** In a page or a worker a path without a scheme is relative to it; in Node it can only be one of the file system. */
-function isOfFileSystem(address: string): boolean {
-  if (address.startsWith("file:")) return true;
-  const hasScheme = /^[a-z][a-z0-9+.-]+:/i.test(address);
-  return !hasScheme && globalThis.location === undefined;
+async function openerOfUrls(
+  { folder, query }: Address,
+  options: ModelFilesOptions,
+): Promise<ModelFiles["open"]> {
+  const cache = await openCache(options.cache);
+  return async (path, signal) => {
+    try {
+      // What follows a question mark (a signature) goes with every file.
+      const file = `${folder}${path}${query}`;
+      const download = () => openUrl(file, options, signal);
+      return await (cache ? openCached(file, cache, download) : download());
+    } catch (cause) {
+      throw unreadable(`${folder}${path}`, cause, signal);
+    }
+  };
 }
 
 async function openCache(cache: string | PieceCache | undefined): Promise<PieceCache | undefined> {
@@ -144,7 +144,7 @@ function notASource(source: unknown): AttentionError {
   return new AttentionError("unsupported", {
     subject: "model source",
     expected:
-      'the address of a folder (ending in "/") or of a .gguf file, File objects, a Blob, a function that reads a file by its path, or { open(path) }',
+      'the address or path of a folder (with "/" at its end) or of a .gguf file, File objects, a Blob, a function that reads a file by its path, or { open(path) }',
     got: typeof source === "string" ? `"${source}"` : String(source),
     fix: "Give the address of the folder that holds the model's config.json.",
   });

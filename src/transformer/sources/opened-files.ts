@@ -4,6 +4,9 @@ import { type HashedSource, hashedSource } from "./hashed-source.js";
 import type { ModelFiles } from "./model-files.js";
 import { throwIfAborted, unreadable } from "./source-errors.js";
 
+/** No file is near it: a size beyond comes from a server, or an opener, that does not tell the truth. */
+const MOST_FILE_BYTES = 2 ** 44;
+
 /** The files of a model that were opened while it is loaded, to be verified and closed together. */
 export class OpenedFiles {
   readonly #files: ModelFiles;
@@ -40,7 +43,12 @@ export class OpenedFiles {
   /** A whole file; undefined where there is none. */
   async read(path: string): Promise<Uint8Array<ArrayBuffer> | undefined> {
     const source = await this.open(path);
-    return source && readBytes(source, 0, source.size, this.#signal);
+    if (!source) return undefined;
+    try {
+      return await readBytes(source, 0, source.size, this.#signal);
+    } finally {
+      await source.close?.();
+    }
   }
 
   /** @throws AttentionError "format" when a file has another hash than was given for it, or one that a hash was given for was not read */
@@ -60,12 +68,16 @@ export class OpenedFiles {
   async #openSource(path: string): Promise<ByteSource | undefined> {
     try {
       const source = await this.#files.open(path, this.#signal);
-      if (source && !Number.isSafeInteger(source.size)) throw new TypeError(`its size is ${source.size}`);
-      return source;
+      if (!source || isSize(source.size)) return source;
+      throw new TypeError(`its size is ${source.size}`);
     } catch (cause) {
       throw unreadable(path, cause, this.#signal);
     }
   }
+}
+
+function isSize(bytes: number): boolean {
+  return Number.isSafeInteger(bytes) && bytes >= 0 && bytes <= MOST_FILE_BYTES;
 }
 
 function notRead(path: string): AttentionError {

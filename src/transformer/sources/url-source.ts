@@ -1,8 +1,9 @@
 import { AttentionError } from "webgpu-attention";
 import type { ByteSource } from "./byte-source.js";
 import { bytesSource } from "./bytes-source.js";
-import { OpenResponse, rangeStart, sizeOf, versionOf } from "./open-response.js";
-import { Requests, type UrlOptions } from "./requests.js";
+import { areApart, type FileVersion, nameOfVersion, versionOf } from "./file-version.js";
+import { lengthOf, OpenResponse, rangeOf, sizeOf } from "./open-response.js";
+import { type Attempts, HttpError, Requests, type UrlOptions } from "./requests.js";
 
 /** Enough for configurations and most headers of weights, so that these need one request. */
 const PROBE_BYTES = 64 * 1024;
@@ -28,15 +29,17 @@ export async function openUrl(
   }
   if (response.status === 416) return bytesSource(address, new Uint8Array(0));
   const size = sizeOf(response);
-  if (size !== undefined) return new UrlSource(requests, size, response);
-  if (response.status === 200) return bytesSource(address, await readSmall(address, response));
-  // A range whose total is withheld (Content-Range is not exposed to pages of other origins): ask for everything.
+  if (size !== undefined) return new UrlSource(requests, size, response, PROBE_BYTES);
+  if (response.status === 200) return bytesSource(address, await readSmall(requests, response));
+  // A range whose total is withheld (Content-Range is not exposed to pages of other origins). The length of a range to the end is
+  // the file's. It has to be a range: what is asked for whole may come compressed, and its length is then another.
   await response.body?.cancel();
   const whole = await requests.send(0, undefined, signal);
-  const total = sizeOf(whole);
+  if (!whole.ok) throw new HttpError(whole, address);
+  const total = sizeOf(whole) ?? lengthOf(whole);
   return total === undefined
-    ? bytesSource(address, await readSmall(address, whole))
-    : new UrlSource(requests, total, whole);
+    ? bytesSource(address, await readSmall(requests, whole))
+    : new UrlSource(requests, total, whole, total);
 }
 
 class UrlSource implements ByteSource {
@@ -44,43 +47,41 @@ class UrlSource implements ByteSource {
   readonly size: number;
   readonly version?: string;
   readonly #requests: Requests;
-  /** What is read next, if that lies ahead in it. */
+  readonly #seen: FileVersion;
+  /** What is read next, if that lies ahead in it, and where in the file it ends. */
   #open: OpenResponse | undefined;
+  #openEnd = 0;
 
-  constructor(requests: Requests, size: number, first: Response) {
+  /** @param asked end of the range that `first` answers */
+  constructor(requests: Requests, size: number, first: Response, asked: number) {
     this.#requests = requests;
     this.name = requests.address;
     this.size = size;
-    const version = versionOf(first);
+    this.#seen = versionOf(first);
+    const version = nameOfVersion(this.#seen);
     if (version !== undefined) this.version = version;
-    this.#open = new OpenResponse(first, 0);
-    this.#openEnd = first.status === 206 ? Math.min(PROBE_BYTES, size) : size;
+    this.#take(first, 0, asked);
   }
 
-  /** Where the open response ends. */
-  #openEnd: number;
-
   async *stream(begin: number, end: number, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
-    let failures = 0;
+    const attempts: Attempts = { failed: 0 };
     for (let position = begin; position < end; ) {
+      const response = await this.#responseAt(position, end, signal, attempts);
+      const skip = position - response.position;
       try {
-        const response = await this.#responseAt(position, end, signal, failures);
-        const skip = position - response.position;
         const piece = await response.next(skip > 0 ? skip : end - position);
-        if (piece === undefined) {
-          this.#open = undefined;
-          // A response that ends where it should is no failure: the next range is asked for.
-          if (response.position < this.#openEnd) throw new Error("the connection ended early");
-          continue;
-        }
-        if (skip > 0) continue;
-        failures = 0;
+        // A response that ends where it should is no failure: the next range is asked for.
+        if (piece === undefined && response.position < this.#openEnd)
+          throw new Error("the connection ended early");
+        if (piece === undefined) this.#open = undefined;
+        if (piece === undefined || skip > 0) continue;
+        attempts.failed = 0;
         position += piece.byteLength;
         yield piece;
       } catch (error) {
-        this.#open = undefined;
+        await this.close();
         signal?.throwIfAborted();
-        if (error instanceof AttentionError || ++failures > this.#requests.retries) throw error;
+        if (++attempts.failed > this.#requests.retries) throw error;
       }
     }
   }
@@ -95,29 +96,44 @@ class UrlSource implements ByteSource {
     position: number,
     end: number,
     signal: AbortSignal | undefined,
-    failures: number,
+    attempts: Attempts,
   ): Promise<OpenResponse> {
     const kept = this.#open;
     if (kept && kept.position <= position && position < this.#openEnd) return kept;
     await this.close();
-    const response = await this.#requests.send(position, end, signal, failures);
-    this.#checkVersion(response);
-    const from = response.status === 206 ? (rangeStart(response) ?? position) : 0;
-    if (!response.ok || from > position) {
+    const response = await this.#requests.send(position, end, signal, attempts);
+    try {
+      this.#checkVersion(response);
+      this.#take(response, position, end);
+    } catch (error) {
+      void response.body?.cancel().catch(() => {});
+      throw error;
+    }
+    return this.#open!;
+  }
+
+  /** Servers may answer with less than the range that was asked for, or with all of the file. */
+  #take(response: Response, position: number, end: number): void {
+    const whole = { begin: 0, end: this.size };
+    const range = response.status === 206 ? (rangeOf(response) ?? { begin: position, end }) : whole;
+    if (!response.ok || range.begin > position || (range.end <= position && position < this.size)) {
       throw new Error(`HTTP ${response.status} instead of bytes ${position} to ${end} of ${this.name}`);
     }
-    this.#openEnd = response.status === 206 ? end : this.size;
-    this.#open = new OpenResponse(response, from);
-    return this.#open;
+    this.#openEnd = Math.min(range.end, this.size);
+    this.#open = new OpenResponse(response, range.begin, this.#requests.stallMs);
   }
 
   #checkVersion(response: Response): void {
-    const version = versionOf(response);
-    if (this.version === undefined || version === undefined || version === this.version) return;
+    if (!response.ok && response.status !== 416) return;
+    const size = sizeOf(response);
+    const version = response.ok ? versionOf(response) : {};
+    if ((size ?? this.size) === this.size && !areApart(this.#seen, version)) return;
+    const named = (bytes: number, { tag, modified }: FileVersion) =>
+      [`${bytes} bytes`, tag, modified].filter((part) => part !== undefined).join(", ");
     throw new AttentionError("format", {
       subject: this.name,
-      expected: `the version ${this.version} to its end`,
-      got: `${version}`,
+      expected: `one version to its end (${named(this.size, this.#seen)})`,
+      got: named(size ?? this.size, version),
       fix: "The file was replaced while it was read; load it again.",
     });
   }
@@ -132,15 +148,11 @@ function isPage(address: string, response: Response): boolean {
   );
 }
 
-async function readSmall(address: string, response: Response): Promise<Uint8Array> {
+async function readSmall({ address, stallMs }: Requests, response: Response): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let bytes = 0;
-  const body = new OpenResponse(response, 0);
-  for (
-    let chunk = await body.next(Number.POSITIVE_INFINITY);
-    chunk;
-    chunk = await body.next(Number.POSITIVE_INFINITY)
-  ) {
+  const body = new OpenResponse(response, 0, stallMs);
+  for (let chunk = await body.next(); chunk; chunk = await body.next()) {
     bytes += chunk.byteLength;
     if (bytes > MOST_BYTES_OF_UNKNOWN_SIZE) {
       await body.cancel();

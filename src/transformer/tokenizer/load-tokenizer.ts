@@ -1,6 +1,11 @@
 import { AttentionError } from "webgpu-attention";
 import { checkKnown } from "../check-arguments.js";
-import { type ModelFilesOptions, type ModelSource, modelFiles } from "../sources/model-files.js";
+import {
+  MODEL_FILES_OPTIONS,
+  type ModelFilesOptions,
+  type ModelSource,
+  modelFiles,
+} from "../sources/model-files.js";
 import { OpenedFiles } from "../sources/opened-files.js";
 import { parseJson } from "../sources/read-json.js";
 import { type ChatTemplate, chatTemplate } from "./chat-template.js";
@@ -12,7 +17,7 @@ export interface LoadTokenizerOptions extends ModelFilesOptions {
   readonly signal?: AbortSignal;
 }
 
-const OPTIONS = ["chat", "signal", "fetch", "headers", "retries", "retryDelayMs", "cache"];
+const OPTIONS = ["chat", "signal", ...MODEL_FILES_OPTIONS];
 
 /**
  * Loads a model's `tokenizer.json` with `@huggingface/tokenizers`, and its chat template: of `chat_template.jinja` or

@@ -10,9 +10,3 @@ export function damaged(subject: string, expected: string, got: string, cause?: 
     cause,
   });
 }
-
-/** A value as text, short enough for a message. */
-export function show(value: unknown): string {
-  const text = value === undefined ? "nothing" : String(JSON.stringify(value));
-  return text.length > 80 ? `${text.slice(0, 80)}...` : text;
-}

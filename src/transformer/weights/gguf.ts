@@ -1,7 +1,8 @@
 import { AttentionError } from "webgpu-attention";
+import { show } from "../show.js";
 import { type ByteSource, readBytes } from "../sources/byte-source.js";
 import { unreadable } from "../sources/source-errors.js";
-import { damaged, show } from "./file-errors.js";
+import { damaged } from "./file-errors.js";
 import { STORED_BLOCKS, type StoredTensor, type StoredType, type WeightFile } from "./stored-tensor.js";
 
 /** A GGUF file with its header read and checked. */
@@ -190,7 +191,11 @@ function checkApart(file: string, tensors: readonly StoredTensor[]): void {
 }
 
 function withNumbers(metadata: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  return Object.fromEntries(
-    Object.entries(metadata).map(([key, value]) => [key, typeof value === "bigint" ? Number(value) : value]),
-  );
+  return Object.fromEntries(Object.entries(metadata).map(([key, value]) => [key, asNumbers(value)]));
+}
+
+/** Lists are within at most three others: the parser refuses deeper ones. */
+function asNumbers(value: unknown): unknown {
+  if (typeof value === "bigint") return Number(value);
+  return Array.isArray(value) ? value.map(asNumbers) : value;
 }

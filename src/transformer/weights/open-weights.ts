@@ -1,7 +1,9 @@
+import { show } from "../show.js";
 import type { ByteSource } from "../sources/byte-source.js";
 import { readBytes } from "../sources/byte-source.js";
-import { damaged, show } from "./file-errors.js";
-import { readSafetensorsHeader } from "./safetensors.js";
+import { parseStrictJson } from "../sources/read-json.js";
+import { damaged } from "./file-errors.js";
+import { MOST_HEADER_BYTES, readSafetensorsHeader } from "./safetensors.js";
 import type { WeightFile } from "./stored-tensor.js";
 
 const SINGLE = "model.safetensors";
@@ -23,15 +25,30 @@ export async function openSafetensors(open: OpenFile, signal?: AbortSignal): Pro
   if (!index) throw damaged("model", `${SINGLE}, or ${INDEX} with its shards`, "neither");
   const { weightMap, totalSize } = parseIndex(await readBytes(index, 0, index.size, signal));
   const files: WeightFile[] = [];
-  for (const shard of new Set(weightMap.values())) {
+  let headerRoom = MOST_HEADER_BYTES;
+  for (const [shard, names] of namesByShard(weightMap)) {
     const source = await open(shard);
     if (!source) throw damaged(shard, `the shard that ${INDEX} lists`, "no such file");
-    const file = await readSafetensorsHeader(source, signal);
-    checkShard(shard, file, weightMap);
+    const file = await readSafetensorsHeader(source, signal, headerRoom);
+    // Servers that ignore ranges have begun to send all of it, and a browser opens six connections to a server: the seventh shard would
+    // wait for ever for the others to be read.
+    await source.close?.();
+    headerRoom -= file.headerBytes;
+    checkShard(shard, file, names, weightMap);
     files.push(file);
   }
   checkTotal(files, totalSize);
   return files;
+}
+
+function namesByShard(weightMap: ReadonlyMap<string, string>): Map<string, Set<string>> {
+  const shards = new Map<string, Set<string>>();
+  for (const [name, shard] of weightMap) {
+    const names = shards.get(shard);
+    if (names) names.add(name);
+    else shards.set(shard, new Set([name]));
+  }
+  return shards;
 }
 
 interface Index {
@@ -41,12 +58,7 @@ interface Index {
 }
 
 function parseIndex(bytes: Uint8Array): Index {
-  let parsed: unknown;
-  try {
-    parsed = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
-  } catch (cause) {
-    throw damaged(INDEX, "JSON in UTF-8", String(cause), cause);
-  }
+  const parsed = parseStrictJson(INDEX, bytes);
   const { weight_map: map, metadata } = (parsed ?? {}) as { weight_map?: unknown; metadata?: unknown };
   if (typeof map !== "object" || map === null || Array.isArray(map)) {
     throw damaged(`${INDEX} weight_map`, "an object of file names", show(map));
@@ -71,16 +83,19 @@ function parseIndex(bytes: Uint8Array): Index {
   throw damaged(`${INDEX} metadata.total_size`, "a whole number of bytes", show(totalSize));
 }
 
-function checkShard(shard: string, file: WeightFile, weightMap: ReadonlyMap<string, string>): void {
+function checkShard(
+  shard: string,
+  file: WeightFile,
+  names: ReadonlySet<string>,
+  weightMap: ReadonlyMap<string, string>,
+): void {
   const held = new Set(file.tensors.map(({ name }) => name));
   for (const name of held) {
-    const listed = weightMap.get(name);
-    if (listed !== shard)
-      throw damaged(`tensor "${name}"`, `in ${listed ?? "no shard"} by ${INDEX}`, `in ${shard}`);
+    if (names.has(name)) continue;
+    throw damaged(`tensor "${name}"`, `in ${weightMap.get(name) ?? "no shard"} by ${INDEX}`, `in ${shard}`);
   }
-  for (const [name, listed] of weightMap) {
-    if (listed === shard && !held.has(name))
-      throw damaged(`tensor "${name}"`, `in ${shard} by ${INDEX}`, "not there");
+  for (const name of names) {
+    if (!held.has(name)) throw damaged(`tensor "${name}"`, `in ${shard} by ${INDEX}`, "not there");
   }
 }
 

@@ -1,11 +1,12 @@
+import { show } from "../show.js";
 import { type ByteSource, readBytes } from "../sources/byte-source.js";
-import { damaged, show } from "./file-errors.js";
-import { repeatedKey } from "./repeated-key.js";
+import { parseStrictJson } from "../sources/read-json.js";
+import { damaged } from "./file-errors.js";
 import type { StoredTensor, WeightFile } from "./stored-tensor.js";
 
 const LENGTH_BYTES = 8;
 /** A hundred times the header of a model of a thousand tensors; the format's own bound is 100 MB. */
-const MOST_HEADER_BYTES = 32 * 2 ** 20;
+export const MOST_HEADER_BYTES = 32 * 2 ** 20;
 
 /** Bytes of one value, of all types that the format has. Others than floats may stand in a file, unread. */
 const TYPE_BYTES: Readonly<Record<string, number>> = {
@@ -26,16 +27,27 @@ const TYPE_BYTES: Readonly<Record<string, number>> = {
   U64: 8,
 };
 
+/** A safetensors file with its header read and checked. */
+export interface SafetensorsFile extends WeightFile {
+  /** Bytes before the data. */
+  readonly headerBytes: number;
+}
+
 /**
  * Reads the header of a safetensors file: 8 bytes of its length, little-endian, JSON, then the data of all tensors without gaps or
  * overlaps to the end of the file. Nothing is allocated for what a header merely claims.
  *
+ * @param mostBytes of the header
  * @throws AttentionError "format" for anything that is not exactly that, "aborted"
  */
-export async function readSafetensorsHeader(source: ByteSource, signal?: AbortSignal): Promise<WeightFile> {
+export async function readSafetensorsHeader(
+  source: ByteSource,
+  signal?: AbortSignal,
+  mostBytes = MOST_HEADER_BYTES,
+): Promise<SafetensorsFile> {
   const { name: file, size } = source;
   if (size < LENGTH_BYTES) throw damaged(file, `at least ${LENGTH_BYTES} bytes`, `${size}`);
-  const length = headerLength(file, size, await readBytes(source, 0, LENGTH_BYTES, signal));
+  const length = headerLength(file, size, await readBytes(source, 0, LENGTH_BYTES, signal), mostBytes);
   const dataBegin = LENGTH_BYTES + length;
   const header = parseHeader(file, await readBytes(source, LENGTH_BYTES, dataBegin, signal));
   checkMetadata(file, header.__metadata__);
@@ -43,29 +55,20 @@ export async function readSafetensorsHeader(source: ByteSource, signal?: AbortSi
     .filter(([name]) => name !== "__metadata__")
     .map(([name, entry]) => readEntry(file, name, entry, dataBegin));
   checkCoverage(file, tensors, dataBegin, size);
-  return { source, tensors };
+  return { source, tensors, headerBytes: dataBegin };
 }
 
-function headerLength(file: string, size: number, bytes: Uint8Array<ArrayBuffer>): number {
+function headerLength(file: string, size: number, bytes: Uint8Array<ArrayBuffer>, mostBytes: number): number {
   const length = new DataView(bytes.buffer).getBigUint64(0, true);
-  const most = Math.min(size - LENGTH_BYTES, MOST_HEADER_BYTES);
+  const most = Math.max(Math.min(size - LENGTH_BYTES, mostBytes), 0);
   if (length <= most) return Number(length);
   throw damaged(`${file} header`, `at most ${most} bytes`, `${length}`);
 }
 
 function parseHeader(file: string, bytes: Uint8Array): Record<string, unknown> {
-  let text: string;
-  let header: unknown;
-  try {
-    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-    header = JSON.parse(text);
-  } catch (cause) {
-    throw damaged(`${file} header`, "JSON in UTF-8", String(cause), cause);
-  }
-  if (!isRecord(header)) throw damaged(`${file} header`, "a JSON object", show(header));
-  const repeated = repeatedKey(text);
-  if (repeated === undefined) return header;
-  throw damaged(`${file} tensor "${repeated}"`, "one of this name", "two");
+  const header = parseStrictJson(`${file} header`, bytes);
+  if (isRecord(header)) return header;
+  throw damaged(`${file} header`, "a JSON object", show(header));
 }
 
 function checkMetadata(file: string, metadata: unknown): void {
