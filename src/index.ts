@@ -1,3 +1,4 @@
+export type { Bindable, BoundPlan } from "./dispatch/bound-plan.js";
 export type { AdapterDescription, Capabilities, CapabilityLimits } from "./dispatch/capabilities.js";
 export { AttentionContext } from "./dispatch/context.js";
 export { AttentionError, type AttentionErrorCode, type AttentionErrorDetails } from "./dispatch/errors.js";

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { type AttentionContext, q8Layout, type TensorView } from "../../src/index.js";
 import { difference } from "../../test/support/compare.js";
 import { testContext } from "../../test/support/gpu.js";
@@ -82,22 +82,54 @@ describe.each([
     const plans = [qkv, attention, project, gateUp, down];
     expect(plans.flatMap(({ passes }) => passes.map(({ name }) => name))).toHaveLength(6);
 
+    const recorded = (encoder: GPUCommandEncoder) => {
+      qkv.record(encoder, { x: stream, q, k, v });
+      attention.record(encoder, { q, k, v, out: attended });
+      project.record(encoder, { x: merged, residual: stream, out: mixed });
+      gateUp.record(encoder, { x: mixed, out: hidden });
+      down.record(encoder, { x: hidden, residual: mixed, out: result });
+    };
+    const bound = [
+      qkv.bind({ x: stream, q, k, v }),
+      attention.bind({ q, k, v, out: attended }),
+      project.bind({ x: merged, residual: stream, out: mixed }),
+      gateUp.bind({ x: mixed, out: hidden }),
+      down.bind({ x: hidden, residual: mixed, out: result }),
+    ];
+    const inOnePass = (encoder: GPUCommandEncoder) => {
+      for (const { prepare } of bound) prepare(encoder);
+      const compute = encoder.beginComputePass();
+      for (const plan of bound) plan.dispatch(compute);
+      compute.end();
+    };
+
     const past: number[][][] = [[], []];
     for (let step = 0; step < STEPS; step++) {
       const x = tensors.normal(BATCHES * WIDTH);
       ctx.device.queue.writeBuffer(stream.buffer, 0, x);
       ctx.device.queue.writeBuffer(lengths, 0, Uint32Array.of(step + 1, step + 1));
       const encoder = ctx.device.createCommandEncoder();
-      qkv.record(encoder, { x: stream, q, k, v });
-      attention.record(encoder, { q, k, v, out: attended });
-      project.record(encoder, { x: merged, residual: stream, out: mixed });
-      gateUp.record(encoder, { x: mixed, out: hidden });
-      down.record(encoder, { x: hidden, residual: mixed, out: result });
+      const made = [vi.spyOn(ctx.device, "createBuffer"), vi.spyOn(ctx.device, "createBindGroup")];
+      if (step === 0) recorded(encoder);
+      else inOnePass(encoder);
+      if (step > 0) for (const spy of made) expect(spy).not.toHaveBeenCalled();
+      for (const spy of made) spy.mockRestore();
       ctx.device.queue.submit([encoder.finish()]);
       const expected = referenceStep(x, past, matrices, norms);
       expect(difference(await ctx.read(result), expected).maxRelative).toBeLessThanOrEqual(tolerance);
     }
+    // Scratch that grows is bound anew.
+    const before = await ctx.read(result);
+    for (const slot of [0, 1, 2, 3, 4]) ctx.scratch.acquire(slot, 2 * ctx.scratch.acquire(slot, 1).size);
+    const encoder = ctx.device.createCommandEncoder();
+    inOnePass(encoder);
+    ctx.device.queue.submit([encoder.finish()]);
+    ctx.scratch.trim();
+    expect(await ctx.read(result)).toEqual(before);
     for (const plan of plans) plan.destroy();
+    expect(() => inOnePass(ctx.device.createCommandEncoder())).toThrowError(
+      expect.objectContaining({ code: "disposed" }),
+    );
   });
 });
 

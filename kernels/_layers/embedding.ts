@@ -3,7 +3,6 @@ import { fail } from "../../src/dispatch/check.js";
 import type { AttentionContext } from "../../src/dispatch/context.js";
 import { bytesOf, checkBindable } from "../../src/dispatch/layout.js";
 import { type Pass, spreadWorkgroups } from "../../src/dispatch/pass.js";
-import type { Profiler } from "../../src/dispatch/profiler.js";
 import {
   elementCount,
   type Shape4,
@@ -13,7 +12,7 @@ import {
 } from "../../src/dispatch/tensor-view.js";
 import { bindingRange, checkLayout, checkOptions } from "../../src/dispatch/validate.js";
 import kernel from "./embedding.wgsl";
-import { compileLayerPasses, type LayerPlan } from "./layer-plan.js";
+import { compileLayerPasses, type LayerPlan, layerPlanWith } from "./layer-plan.js";
 import { checkNumber, checkShape } from "./layouts.js";
 import { checkLengths } from "./lengths.js";
 import { u32View } from "./u32-view.js";
@@ -83,17 +82,11 @@ export async function planEmbedding(
     ...(types && { types: { layout: types }, typeIds: idSpec }),
     out: { layout: out, output: true },
   });
-  return {
-    ...plan,
-    record(
-      encoder: GPUCommandEncoder,
-      { ids, typeIds, ...views }: EmbeddingTensors,
-      options?: { readonly profiler?: Profiler },
-    ) {
-      const given = typeIds && { typeIds: u32View(typeIds, idShape) };
-      plan.record(encoder, { ...views, ids: u32View(ids, idShape), ...given }, options);
-    },
-  };
+  return layerPlanWith(plan, ({ ids, typeIds, ...views }: EmbeddingTensors) => ({
+    ...views,
+    ids: u32View(ids, idShape),
+    ...(typeIds && { typeIds: u32View(typeIds, idShape) }),
+  }));
 }
 
 /**

@@ -1,5 +1,5 @@
 import type { Capabilities } from "../../src/dispatch/capabilities.js";
-import { type CompiledPlan, compilePlan } from "../../src/dispatch/compiled-plan.js";
+import { type BindablePlan, compilePlan } from "../../src/dispatch/compiled-plan.js";
 import type { AttentionContext } from "../../src/dispatch/context.js";
 import { cutWorkgroups } from "../../src/dispatch/cut-workgroups.js";
 import { dispatchFlops } from "../../src/dispatch/dispatch-budget.js";
@@ -53,7 +53,7 @@ const COLUMNS = 8;
 export async function planLinear(
   ctx: AttentionContext,
   problem: LinearProblem,
-): Promise<CompiledPlan<LinearTensors>> {
+): Promise<BindablePlan<LinearTensors>> {
   const shape = checkLinear(problem, ctx.capabilities);
   const { x, weight, bias, residual, out } = shape;
   const segmentFlops = dispatchFlops(ctx.capabilities, ctx.maxDispatchMs);

@@ -1,6 +1,6 @@
 import type { Capabilities } from "../../src/dispatch/capabilities.js";
 import { checkBoolean, expectEqual, fail } from "../../src/dispatch/check.js";
-import { type CompiledPlan, compilePlan } from "../../src/dispatch/compiled-plan.js";
+import { type BindablePlan, compilePlan } from "../../src/dispatch/compiled-plan.js";
 import type { AttentionContext } from "../../src/dispatch/context.js";
 import { dispatchFlops } from "../../src/dispatch/dispatch-budget.js";
 import { broadcastLayout, checkBindable } from "../../src/dispatch/layout.js";
@@ -67,7 +67,7 @@ export interface MatmulShape extends StackedShape {
 export async function planMatmul(
   ctx: AttentionContext,
   problem: MatmulProblem,
-): Promise<CompiledPlan<MatmulTensors>> {
+): Promise<BindablePlan<MatmulTensors>> {
   const shape = checkMatmul(problem, ctx.capabilities);
   const { modulation, outScale, residual } = problem;
   await ctx.assertAlive();
@@ -94,8 +94,8 @@ export async function withVectors<Tensors>(
   vectors: GPUBuffer | undefined,
   compile: (
     source: { readonly buffer: GPUBuffer } | { readonly unused: true },
-  ) => Promise<CompiledPlan<Tensors>>,
-): Promise<CompiledPlan<Tensors>> {
+  ) => Promise<BindablePlan<Tensors>>,
+): Promise<BindablePlan<Tensors>> {
   try {
     const plan = await compile(vectors ? { buffer: vectors } : { unused: true });
     return {

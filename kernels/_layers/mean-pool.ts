@@ -2,10 +2,9 @@ import type { Capabilities } from "../../src/dispatch/capabilities.js";
 import type { AttentionContext } from "../../src/dispatch/context.js";
 import { bytesOf, checkBindable } from "../../src/dispatch/layout.js";
 import { type Pass, spreadWorkgroups } from "../../src/dispatch/pass.js";
-import type { Profiler } from "../../src/dispatch/profiler.js";
 import { stridesOf, type TensorLayout, type TensorView } from "../../src/dispatch/tensor-view.js";
 import { bindingRange, checkOptions } from "../../src/dispatch/validate.js";
-import { compileLayer, type LayerPlan } from "./layer-plan.js";
+import { compileLayer, type LayerPlan, layerPlanWith } from "./layer-plan.js";
 import { checkRows, checkShape } from "./layouts.js";
 import kernel from "./mean_pool.wgsl";
 import { u32View } from "./u32-view.js";
@@ -45,12 +44,10 @@ export async function planMeanPool(
     lengths: { layout: { dtype: "f32", shape: [1, 1, 1, batches] } },
     out: { layout: shape.out, output: true },
   });
-  return {
-    ...plan,
-    record(encoder: GPUCommandEncoder, tensors: MeanPoolTensors, options?: { readonly profiler?: Profiler }) {
-      plan.record(encoder, { ...tensors, lengths: u32View(tensors.lengths, [1, 1, 1, batches]) }, options);
-    },
-  };
+  return layerPlanWith(plan, (tensors: MeanPoolTensors) => ({
+    ...tensors,
+    lengths: u32View(tensors.lengths, [1, 1, 1, batches]),
+  }));
 }
 
 function checkMeanPool(problem: MeanPoolProblem, capabilities: Capabilities): MeanPoolShape {

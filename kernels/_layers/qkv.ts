@@ -1,6 +1,6 @@
 import type { Capabilities } from "../../src/dispatch/capabilities.js";
 import { checkNumber, expectEqual, fail } from "../../src/dispatch/check.js";
-import { type CompiledPlan, compilePlan } from "../../src/dispatch/compiled-plan.js";
+import { type BindablePlan, compilePlan } from "../../src/dispatch/compiled-plan.js";
 import type { AttentionContext } from "../../src/dispatch/context.js";
 import { dispatchFlops } from "../../src/dispatch/dispatch-budget.js";
 import { checkBindable, checkHeadDims, expectShape } from "../../src/dispatch/layout.js";
@@ -80,7 +80,7 @@ export interface QkvShape {
  *
  * @throws AttentionError "shape", "dtype", "unsupported", "limit", "compile", "disposed", "device-lost"
  */
-export async function planQkv(ctx: AttentionContext, problem: QkvProblem): Promise<CompiledPlan<QkvTensors>> {
+export async function planQkv(ctx: AttentionContext, problem: QkvProblem): Promise<BindablePlan<QkvTensors>> {
   const shape = checkQkv(problem, ctx.capabilities);
   const { modulation } = problem;
   await ctx.assertAlive();

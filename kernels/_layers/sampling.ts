@@ -4,7 +4,6 @@ import type { AttentionContext } from "../../src/dispatch/context.js";
 import { bytesOf, checkBindable } from "../../src/dispatch/layout.js";
 import { mostLoopRounds } from "../../src/dispatch/loop-rounds.js";
 import { type Pass, spreadWorkgroups } from "../../src/dispatch/pass.js";
-import type { Profiler } from "../../src/dispatch/profiler.js";
 import {
   type Shape4,
   stridesOf,
@@ -12,7 +11,7 @@ import {
   type TensorView,
 } from "../../src/dispatch/tensor-view.js";
 import { bindingRange, checkOptions } from "../../src/dispatch/validate.js";
-import { compileLayer, type LayerPlan } from "./layer-plan.js";
+import { compileLayer, type LayerPlan, layerPlanWith } from "./layer-plan.js";
 import { checkRows } from "./layouts.js";
 import { checkLengths } from "./lengths.js";
 import kernel from "./sample.wgsl";
@@ -80,16 +79,7 @@ export async function planSampling(
     logits: { layout: shape.logits },
     ids: { layout: { dtype: "f32", shape: idShape }, output: true },
   });
-  return {
-    ...plan,
-    record(
-      encoder: GPUCommandEncoder,
-      { logits, ids }: SamplingTensors,
-      options?: { readonly profiler?: Profiler },
-    ) {
-      plan.record(encoder, { logits, ids: u32View(ids, idShape) }, options);
-    },
-  };
+  return layerPlanWith(plan, ({ logits, ids }: SamplingTensors) => ({ logits, ids: u32View(ids, idShape) }));
 }
 
 const OPTIONS = [

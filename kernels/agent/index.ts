@@ -3,7 +3,7 @@
  * `planAgentAttention` for hot loops; `poolAgents` makes agents of queries, `bakeAgentBiases` makes biases of a checkpoint's.
  */
 
-import { type CompiledPlan, compilePlan, type PlanSegment } from "../../src/dispatch/compiled-plan.js";
+import { type BindablePlan, compilePlan, type PlanSegment } from "../../src/dispatch/compiled-plan.js";
 import type { AttentionContext } from "../../src/dispatch/context.js";
 import { dispatchFlops } from "../../src/dispatch/dispatch-budget.js";
 import { runOnce } from "../../src/dispatch/run-once.js";
@@ -36,7 +36,7 @@ export interface AgentTensors {
   readonly out: TensorView;
 }
 
-export type AgentPlan = CompiledPlan<AgentTensors>;
+export type AgentPlan = BindablePlan<AgentTensors>;
 
 /** A part of a plan that is submitted by itself. */
 export type AgentSegment = PlanSegment<AgentTensors>;

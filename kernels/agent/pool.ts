@@ -1,5 +1,5 @@
 import type { Capabilities } from "../../src/dispatch/capabilities.js";
-import { type CompiledPlan, compilePlan } from "../../src/dispatch/compiled-plan.js";
+import { type BindablePlan, compilePlan } from "../../src/dispatch/compiled-plan.js";
 import type { AttentionContext } from "../../src/dispatch/context.js";
 import { dispatchFlops } from "../../src/dispatch/dispatch-budget.js";
 import { checkBindable, checkHeadDims, expectShape } from "../../src/dispatch/layout.js";
@@ -25,7 +25,7 @@ export interface PoolTensors {
   readonly out: TensorView;
 }
 
-export type PoolPlan = CompiledPlan<PoolTensors>;
+export type PoolPlan = BindablePlan<PoolTensors>;
 
 const NAMES = [...POOL_NAMES, "windows", "out"];
 

@@ -3,7 +3,7 @@
  * `flowAttention` once, `planFlowAttention` for hot loops; `plan.ts` makes passes of a problem.
  */
 
-import { type CompiledPlan, compilePlan } from "../../src/dispatch/compiled-plan.js";
+import { type BindablePlan, compilePlan } from "../../src/dispatch/compiled-plan.js";
 import type { AttentionContext } from "../../src/dispatch/context.js";
 import { dispatchFlops } from "../../src/dispatch/dispatch-budget.js";
 import { runOnce } from "../../src/dispatch/run-once.js";
@@ -33,7 +33,7 @@ export interface FlowTensors {
   readonly stateOut?: TensorView;
 }
 
-export type FlowPlan = CompiledPlan<FlowTensors>;
+export type FlowPlan = BindablePlan<FlowTensors>;
 
 /**
  * Plans Flow-Attention (Flowformer, arXiv 2202.06258). With Q and K the logistic function of q and k, and I, O, Î, Ô the flows that

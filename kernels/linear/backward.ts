@@ -1,4 +1,4 @@
-import { type CompiledPlan, compilePlan } from "../../src/dispatch/compiled-plan.js";
+import { type BindablePlan, compilePlan } from "../../src/dispatch/compiled-plan.js";
 import type { AttentionContext } from "../../src/dispatch/context.js";
 import { dispatchFlops } from "../../src/dispatch/dispatch-budget.js";
 import { transposed } from "../../src/dispatch/layout.js";
@@ -33,7 +33,7 @@ export interface LinearBackwardTensors {
   readonly dState?: TensorView;
 }
 
-export type LinearBackwardPlan = CompiledPlan<LinearBackwardTensors>;
+export type LinearBackwardPlan = BindablePlan<LinearBackwardTensors>;
 
 /**
  * Plans the gradient of linear attention without normaliser, in blocks and O(N) memory. All three gradients are linear attention

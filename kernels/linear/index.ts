@@ -3,7 +3,7 @@
  * cost linear in tokens, a state that goes on from call to call, and a backward pass.
  */
 
-import { type CompiledPlan, compilePlan, type PlanSegment } from "../../src/dispatch/compiled-plan.js";
+import { type BindablePlan, compilePlan, type PlanSegment } from "../../src/dispatch/compiled-plan.js";
 import type { AttentionContext } from "../../src/dispatch/context.js";
 import { dispatchFlops } from "../../src/dispatch/dispatch-budget.js";
 import { runOnce } from "../../src/dispatch/run-once.js";
@@ -49,7 +49,7 @@ export interface LinearTensors {
   readonly stateOut?: LinearState<TensorView>;
 }
 
-export type LinearPlan = CompiledPlan<LinearTensors>;
+export type LinearPlan = BindablePlan<LinearTensors>;
 export type LinearSegment = PlanSegment<LinearTensors>;
 
 /**
@@ -81,6 +81,7 @@ export async function planLinearAttention(
   return {
     ...plan,
     record: record(plan),
+    bind: (tensors) => plan.bind(flatTensors(tensors)),
     segments: plan.segments.map((segment) => ({ ...segment, record: record(segment) })),
   };
 }

@@ -1,4 +1,5 @@
-import type { CompiledPlan } from "../../src/dispatch/compiled-plan.js";
+import { joinBound } from "../../src/dispatch/bound-plan.js";
+import type { BindablePlan } from "../../src/dispatch/compiled-plan.js";
 import type { AttentionContext } from "../../src/dispatch/context.js";
 import { sumCosts } from "../../src/dispatch/dispatch-budget.js";
 import { runOnce } from "../../src/dispatch/run-once.js";
@@ -43,12 +44,12 @@ export interface MixtureOfHeadTensors {
   readonly loss?: TensorView;
 }
 
-export type MixtureOfHeadPlan = CompiledPlan<MixtureOfHeadTensors>;
+export type MixtureOfHeadPlan = BindablePlan<MixtureOfHeadTensors>;
 
 type Views = Readonly<Record<string, TensorView>>;
 
 /** A plan inside; it takes its tensors from those of the whole and those held between. */
-type Step = CompiledPlan<Views>;
+type Step = BindablePlan<Views>;
 
 /**
  * Plans mixture-of-head attention (arXiv 2410.11842): y_t = b + sum over the heads h active for token t of g_th · W_h · o_th, where
@@ -102,6 +103,11 @@ export async function planMixtureOfHeadAttention(
       ctx.assertUsable();
       const all = views(tensors);
       for (const step of steps) step.record(encoder, all, options);
+    },
+    bind(tensors) {
+      ctx.assertUsable();
+      const all = views(tensors);
+      return joinBound(steps.map((step) => step.bind(all)));
     },
     segments: steps.flatMap(({ segments }) => segments).map((segment) => segmentWith(segment, views)),
     destroy() {

@@ -1,4 +1,4 @@
-import { type CompiledPlan, compilePlan } from "../../src/dispatch/compiled-plan.js";
+import { type BindablePlan, compilePlan } from "../../src/dispatch/compiled-plan.js";
 import type { AttentionContext } from "../../src/dispatch/context.js";
 import { dispatchFlops } from "../../src/dispatch/dispatch-budget.js";
 import { runOnce } from "../../src/dispatch/run-once.js";
@@ -25,7 +25,7 @@ export interface HeadProjectionTensors {
   readonly out: TensorView;
 }
 
-export type HeadProjectionPlan = CompiledPlan<HeadProjectionTensors>;
+export type HeadProjectionPlan = BindablePlan<HeadProjectionTensors>;
 
 /**
  * Plans the gated output projection of mixture-of-head attention: y_t = b + sum over active heads h of gate_th · W_h · o_th. What

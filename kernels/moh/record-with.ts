@@ -1,14 +1,15 @@
-import type { CompiledPlan, PlanSegment } from "../../src/dispatch/compiled-plan.js";
+import type { BindablePlan, PlanSegment } from "../../src/dispatch/compiled-plan.js";
 import type { PassCost } from "../../src/dispatch/pass.js";
 
 /** A plan that takes its tensors in another form. */
 export function recordWith<Given, Tensors>(
-  plan: CompiledPlan<Tensors>,
+  plan: BindablePlan<Tensors>,
   tensorsOf: (given: Given) => Tensors,
-): CompiledPlan<Given> {
+): BindablePlan<Given> {
   return {
     ...segmentWith(plan, tensorsOf),
     segments: plan.segments.map((segment) => segmentWith(segment, tensorsOf)),
+    bind: (given) => plan.bind(tensorsOf(given)),
     destroy: () => plan.destroy(),
   };
 }
@@ -26,7 +27,7 @@ export function segmentWith<Given, Tensors>(
 }
 
 /** A plan of whose operations only a share is wanted, since what it reads at `record` makes it skip the rest; its `work` is a bound. */
-export function withShare<Tensors>(plan: CompiledPlan<Tensors>, share: number): CompiledPlan<Tensors> {
+export function withShare<Tensors>(plan: BindablePlan<Tensors>, share: number): BindablePlan<Tensors> {
   return {
     ...plan,
     ...shared(plan, share),

@@ -65,12 +65,21 @@ describe("a plan", () => {
     },
   );
 
-  test("submitted segment by segment gives what the whole gives", async () => {
+  test("submitted segment by segment, or bound, gives what the whole gives", async () => {
     const { plan, tensors } = await planned("two shared, two of six");
     const out = nanTensor(tensors.out.shape);
+    const other = nanTensor(tensors.out.shape);
+    const bound = plan.bind({ ...tensors, out: other });
     submit((encoder) => plan.record(encoder, tensors));
     for (const segment of plan.segments) submit((encoder) => segment.record(encoder, { ...tensors, out }));
     expect(await ctx.read(out)).toEqual(await ctx.read(tensors.out));
+    submit((encoder) => {
+      bound.prepare(encoder);
+      const compute = encoder.beginComputePass();
+      bound.dispatch(compute);
+      compute.end();
+    });
+    expect(await ctx.read(other)).toEqual(await ctx.read(tensors.out));
     expect(plan.segments.flatMap(({ passes }) => passes)).toEqual(plan.passes);
     plan.destroy();
   });

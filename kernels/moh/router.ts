@@ -1,4 +1,4 @@
-import { type CompiledPlan, compilePlan } from "../../src/dispatch/compiled-plan.js";
+import { type BindablePlan, compilePlan } from "../../src/dispatch/compiled-plan.js";
 import type { AttentionContext } from "../../src/dispatch/context.js";
 import { dispatchFlops } from "../../src/dispatch/dispatch-budget.js";
 import { runOnce } from "../../src/dispatch/run-once.js";
@@ -34,7 +34,7 @@ export interface HeadRouterTensors extends RouterWeights<TensorView> {
   readonly loss?: TensorView;
 }
 
-export type HeadRouterPlan = CompiledPlan<HeadRouterTensors>;
+export type HeadRouterPlan = BindablePlan<HeadRouterTensors>;
 
 /**
  * Plans the router of mixture-of-head attention (arXiv 2410.11842 and its code; the folder's README): which heads are active for a

@@ -4,7 +4,7 @@
  */
 
 import { CompiledPasses } from "../../src/dispatch/compiled-passes.js";
-import { type CompiledPlan, compilePlan, type PlanSegment } from "../../src/dispatch/compiled-plan.js";
+import { type BindablePlan, compilePlan, type PlanSegment } from "../../src/dispatch/compiled-plan.js";
 import type { AttentionContext } from "../../src/dispatch/context.js";
 import { runOnce } from "../../src/dispatch/run-once.js";
 import type { TensorSpec } from "../../src/dispatch/tensor-set.js";
@@ -76,7 +76,7 @@ export interface SoftmaxTensors {
   readonly lse?: TensorView;
 }
 
-export type SoftmaxPlan = CompiledPlan<SoftmaxTensors>;
+export type SoftmaxPlan = BindablePlan<SoftmaxTensors>;
 
 /** A part of a plan that is submitted by itself. */
 export type SoftmaxSegment = PlanSegment<SoftmaxTensors>;

@@ -1,3 +1,4 @@
+import { type BoundPlan, nothingToPrepare } from "./bound-plan.js";
 import { BufferUsage } from "./buffer-usage.js";
 import type { Capabilities } from "./capabilities.js";
 import { fail } from "./check.js";
@@ -43,6 +44,10 @@ export class CompiledPasses {
   readonly #kernels: readonly CompiledKernel[];
   readonly #uniforms: ReadonlyMap<string, GPUBuffer>;
   readonly #tables: ReadonlyMap<string, { buffer: GPUBuffer; table: Table }>;
+  /** Slots of scratch that the passes use, and the bytes that they need of each. */
+  readonly #scratchBytes: readonly (readonly [slot: number, bytes: number])[];
+  /** One function, whatever tensors are bound, so that those who bind several sets know that once is enough. */
+  readonly #prepare: (encoder: GPUCommandEncoder) => void;
   #sets: TensorSet[] = [];
   #destroyed = false;
 
@@ -92,6 +97,32 @@ export class CompiledPasses {
         return [name, { table, buffer: filledBuffer(device, table.values.buffer, usage) }] as const;
       }),
     );
+    this.#scratchBytes = scratchBytes(passes);
+    const copies = Object.values(tables).some((table) => (table.copies ?? []).length > 0);
+    this.#prepare = copies ? (encoder) => this.#fillTables(encoder) : nothingToPrepare;
+  }
+
+  /**
+   * All passes with their tensors, given as `encode` takes them: what follows looks at nothing and allocates nothing, except that bind groups
+   * are made anew when scratch has grown.
+   *
+   * @throws AttentionError "disposed" or "device-lost"
+   */
+  bind(tensors: Readonly<Record<string, BufferRange>>): BoundPlan {
+    this.#assertUsable();
+    let groups = this.#makeGroups(tensors, this.#acquireScratch());
+    let generation = this.#scratch.generation;
+    return {
+      prepare: this.#prepare,
+      dispatch: (compute) => {
+        this.#assertUsable();
+        if (this.#scratchBytes.length > 0 && generation !== this.#scratch.generation) {
+          groups = this.#makeGroups(tensors, this.#acquireScratch());
+          generation = this.#scratch.generation;
+        }
+        for (let index = 0; index < groups.length; index++) this.#dispatch(compute, index, groups);
+      },
+    };
   }
 
   /**
@@ -107,37 +138,38 @@ export class CompiledPasses {
       readonly range?: { readonly from: number; readonly to: number };
     } = {},
   ): void {
-    this.#context.assertUsable();
-    if (this.#destroyed) {
-      throw new AttentionError("disposed", {
-        subject: "plan",
-        expected: "a plan in use",
-        got: "a plan after destroy()",
-        fix: "Make a new plan.",
-      });
-    }
+    this.#assertUsable();
     const groups = this.#groups(tensors);
     const { from, to } = options.range ?? { from: 0, to: this.passes.length };
-    const chosen = this.passes.slice(from, to);
-    if (from === 0) this.#fillTables(encoder);
+    if (from === 0) this.#prepare(encoder);
     if (options.profiler) {
-      chosen.forEach((pass, index) => {
-        const timestampWrites = options.profiler!.next(pass.name);
+      for (let index = from; index < to; index++) {
+        const { name } = this.passes[index]!;
+        const timestampWrites = options.profiler.next(name);
         const compute = encoder.beginComputePass({
-          label: pass.name,
+          label: name,
           ...(timestampWrites && { timestampWrites }),
         });
-        this.#dispatch(compute, from + index, groups);
+        this.#dispatch(compute, index, groups);
         compute.end();
-      });
+      }
     } else {
       // Dispatches of one compute pass run in order and see each other's writes; a pass each would only cost time.
       const compute = encoder.beginComputePass({ label: "webgpu-attention" });
-      chosen.forEach((_, index) => {
-        this.#dispatch(compute, from + index, groups);
-      });
+      for (let index = from; index < to; index++) this.#dispatch(compute, index, groups);
       compute.end();
     }
+  }
+
+  #assertUsable(): void {
+    this.#context.assertUsable();
+    if (!this.#destroyed) return;
+    throw new AttentionError("disposed", {
+      subject: "plan",
+      expected: "a plan in use",
+      got: "a plan after destroy()",
+      fix: "Make a new plan.",
+    });
   }
 
   #fillTables(encoder: GPUCommandEncoder): void {
@@ -158,16 +190,17 @@ export class CompiledPasses {
   #dispatch(compute: GPUComputePassEncoder, index: number, groups: readonly GPUBindGroup[]): void {
     compute.setPipeline(this.#kernels[index]!.pipeline);
     compute.setBindGroup(0, groups[index]!);
-    compute.dispatchWorkgroups(...this.passes[index]!.workgroups);
+    const [x, y, z] = this.passes[index]!.workgroups;
+    compute.dispatchWorkgroups(x, y, z);
+  }
+
+  #acquireScratch(): ReadonlyMap<number, GPUBuffer> {
+    return new Map(this.#scratchBytes.map(([slot, bytes]) => [slot, this.#scratch.acquire(slot, bytes)]));
   }
 
   /** Bind groups for these buffers: from the last sets seen, else made now. */
   #groups(tensors: Readonly<Record<string, BufferRange>>): readonly GPUBindGroup[] {
-    const scratch = new Map<number, GPUBuffer>();
-    for (const source of this.passes.flatMap((pass) => Object.values(pass.bindings))) {
-      if ("scratch" in source)
-        scratch.set(source.scratch, this.#scratch.acquire(source.scratch, source.bytes));
-    }
+    const scratch = this.#acquireScratch();
     const key = [
       ...Object.values(tensors).flatMap(({ buffer, offset, size }) => [buffer, offset, size]),
       ...scratch.values(),
@@ -176,9 +209,16 @@ export class CompiledPasses {
       (set) => set.key.length === key.length && set.key.every((part, i) => part === key[i]),
     );
     if (known) return known.groups;
-    const groups = this.passes.map((pass, index) => this.#bindGroup(pass, index, tensors, scratch));
+    const groups = this.#makeGroups(tensors, scratch);
     this.#sets = [{ key, groups }, ...this.#sets].slice(0, KEPT_TENSOR_SETS);
     return groups;
+  }
+
+  #makeGroups(
+    tensors: Readonly<Record<string, BufferRange>>,
+    scratch: ReadonlyMap<number, GPUBuffer>,
+  ): readonly GPUBindGroup[] {
+    return this.passes.map((pass, index) => this.#bindGroup(pass, index, tensors, scratch));
   }
 
   #bindGroup(
@@ -208,6 +248,13 @@ export class CompiledPasses {
       }),
     });
   }
+}
+
+function scratchBytes(passes: readonly Pass[]): [slot: number, bytes: number][] {
+  const most = new Map<number, number>();
+  for (const source of passes.flatMap(({ bindings }) => Object.values(bindings)))
+    if ("scratch" in source) most.set(source.scratch, Math.max(source.bytes, most.get(source.scratch) ?? 0));
+  return [...most];
 }
 
 function pipelineRequest(pass: Pass): PipelineRequest {

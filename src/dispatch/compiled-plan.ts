@@ -1,3 +1,4 @@
+import type { Bindable } from "./bound-plan.js";
 import { CompiledPasses, type Table } from "./compiled-passes.js";
 import type { AttentionContext } from "./context.js";
 import { cutSegments, sumCosts } from "./dispatch-budget.js";
@@ -27,6 +28,9 @@ export interface CompiledPlan<Tensors> {
   destroy(): void;
 }
 
+/** A plan of dispatches alone, whose tensors may be bound once and for all. */
+export interface BindablePlan<Tensors> extends CompiledPlan<Tensors>, Bindable<Tensors> {}
+
 /** A part of a plan that is submitted by itself. */
 export type PlanSegment<Tensors> = Pick<CompiledPlan<Tensors>, "passes" | "cost" | "record">;
 
@@ -43,21 +47,16 @@ export interface PlannedPasses {
 export async function compilePlan<Tensors extends object>(
   ctx: AttentionContext,
   { passes, specs, tables, segmentFlops }: PlannedPasses,
-): Promise<CompiledPlan<Tensors>> {
+): Promise<BindablePlan<Tensors>> {
   const compiled = await CompiledPasses.compile(ctx, passes, tables);
-  const fixed = Object.fromEntries(
-    passes.flatMap(({ bindings }) =>
-      Object.entries(bindings).flatMap(([name, source]) =>
-        "buffer" in source ? [[name, source.buffer]] : [],
-      ),
-    ),
-  );
+  const fixed = fixedBuffers(passes);
+  const ranges = (tensors: Tensors) => {
+    ctx.assertUsable();
+    const views = { ...tensors } as Record<string, TensorView | undefined>;
+    return bindTensors(specs, views, ctx.capabilities, fixed);
+  };
   const recordRange = (range: { from: number; to: number }): CompiledPlan<Tensors>["record"] => {
-    return (encoder, tensors, options) => {
-      ctx.assertUsable();
-      const views = { ...tensors } as Record<string, TensorView | undefined>;
-      compiled.encode(encoder, bindTensors(specs, views, ctx.capabilities, fixed), { ...options, range });
-    };
+    return (encoder, tensors, options) => compiled.encode(encoder, ranges(tensors), { ...options, range });
   };
   const costs = passes.map((pass) => pass.cost);
   return {
@@ -69,8 +68,20 @@ export async function compilePlan<Tensors extends object>(
       record: recordRange(range),
     })),
     record: recordRange({ from: 0, to: passes.length }),
+    bind: (tensors) => compiled.bind(ranges(tensors)),
     destroy() {
       compiled.destroy();
     },
   };
+}
+
+/** Buffers that passes bind whatever tensors are given, by name; several of one name where a plan has a pass for each part of its weights. */
+export function fixedBuffers(passes: readonly Pass[]): Readonly<Record<string, readonly GPUBuffer[]>> {
+  const fixed: Record<string, GPUBuffer[]> = {};
+  for (const { bindings } of passes) {
+    for (const [name, source] of Object.entries(bindings)) {
+      if ("buffer" in source) fixed[name] = [...(fixed[name] ?? []), source.buffer];
+    }
+  }
+  return fixed;
 }

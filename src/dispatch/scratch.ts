@@ -15,6 +15,8 @@ export class ScratchArena {
   readonly #held = new Set<GPUBuffer>();
   readonly #data = new Set<GPUBuffer>();
   #fill: number | undefined;
+  /** Changes when a slot gets another buffer: who has bound the old one binds again. */
+  generation = 0;
 
   constructor(device: GPUDevice) {
     this.#device = device;
@@ -31,6 +33,7 @@ export class ScratchArena {
     const buffer = this.#create(`webgpu-attention scratch ${slot}`, bytes, size);
     if (current) this.#outgrown.push(current);
     this.#slots[slot] = buffer;
+    this.generation++;
     return buffer;
   }
 

@@ -20,7 +20,7 @@ export function bindTensors(
   specs: Readonly<Record<string, TensorSpec>>,
   tensors: Readonly<Record<string, TensorView | undefined>>,
   capabilities: Capabilities,
-  fixed: Readonly<Record<string, GPUBuffer>> = {},
+  fixed: Readonly<Record<string, GPUBuffer | readonly GPUBuffer[]>> = {},
 ): Record<string, BufferRange> {
   for (const [name, view] of Object.entries(tensors)) {
     if (view === undefined || name in specs) continue;

@@ -161,7 +161,7 @@ export function checkBuffer(name: string, view: TensorView, capabilities: Capabi
 export function checkOutput(
   name: string,
   view: TensorView,
-  inputs: Readonly<Record<string, GPUBuffer | undefined>>,
+  inputs: Readonly<Record<string, GPUBuffer | readonly GPUBuffer[] | undefined>>,
 ): void {
   const axes = stridesOf(view)
     .map((stride, axis) => ({ stride, size: view.shape[axis]! }))
@@ -181,7 +181,7 @@ export function checkOutput(
     span = stride * (size - 1) + span;
   }
   for (const [input, buffer] of Object.entries(inputs)) {
-    if (buffer !== view.buffer) continue;
+    if (Array.isArray(buffer) ? !buffer.includes(view.buffer) : buffer !== view.buffer) continue;
     fail(
       "unsupported",
       `${name}.buffer`,

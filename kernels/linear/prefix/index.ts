@@ -1,7 +1,7 @@
 /** Prefix softmax: causal attention whose scores belong to keys, so that its cost is linear in the tokens. */
 
 import { isBuffer } from "../../../src/dispatch/check.js";
-import { type CompiledPlan, compilePlan } from "../../../src/dispatch/compiled-plan.js";
+import { type BindablePlan, compilePlan } from "../../../src/dispatch/compiled-plan.js";
 import type { AttentionContext } from "../../../src/dispatch/context.js";
 import { dispatchFlops } from "../../../src/dispatch/dispatch-budget.js";
 import { checkedCounts, type PerBatch, tableCopy } from "../../../src/dispatch/per-batch.js";
@@ -32,7 +32,7 @@ export interface PrefixSoftmaxTensors {
   readonly stateOut?: TensorView;
 }
 
-export type PrefixSoftmaxPlan = CompiledPlan<PrefixSoftmaxTensors>;
+export type PrefixSoftmaxPlan = BindablePlan<PrefixSoftmaxTensors>;
 
 /**
  * Plans prefix softmax, the non-approximate form of Deconstructing Attention (arXiv 2510.11602): with s_j = scale phi(q_j) · k_j,

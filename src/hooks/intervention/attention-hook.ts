@@ -96,8 +96,10 @@ export async function planHookedAttention(
     for (const hook of hooks) hook.after?.(site, encoder, { q, k, v, out, lse: written });
     recordActivation(hooks, site, "headOutput", encoder, out);
   };
+  // Hooks record commands of their own between dispatches, so such a plan cannot be bound as those of dispatches alone can.
+  const { passes, cost, sinks } = plan;
   return {
-    ...plan,
+    ...{ passes, cost, ...(sinks && { sinks }) },
     record: (encoder, tensors, options) => {
       before(encoder, tensors);
       plan.record(encoder, tensors, options);
@@ -111,6 +113,7 @@ export async function planHookedAttention(
         if (n === plan.segments.length - 1) after(encoder, tensors as HookedTensors);
       },
     })),
+    destroy: () => plan.destroy(),
   };
 }
 

@@ -6,6 +6,7 @@ import { planLayer } from "./layer.js";
 import { type ForwardContext, linearWeights, rows } from "./layer-context.js";
 import type { Modulation } from "./mixers/streams.js";
 import { planSteps, type Step, stepOf } from "./step.js";
+import { StepList } from "./step-list.js";
 
 export interface DiffusionForwardOptions extends ForwardContext {
   /** [B, channels, rows, columns] */
@@ -18,12 +19,12 @@ export interface DiffusionForwardOptions extends ForwardContext {
 
 /** What a diffusion transformer predicts of a batch of images (DiT, arXiv 2212.09748), compiled. */
 export class DiffusionForward {
-  readonly #steps: readonly Step[];
+  readonly #steps: StepList;
   /** [B, channels, rows, columns], until the next pass. */
   readonly prediction: TensorView;
 
   private constructor(steps: readonly Step[], prediction: TensorView) {
-    this.#steps = steps;
+    this.#steps = new StepList(steps);
     this.prediction = prediction;
   }
 
@@ -53,11 +54,11 @@ export class DiffusionForward {
   }
 
   record(encoder: GPUCommandEncoder): void {
-    for (const step of this.#steps) step.record(encoder, undefined);
+    this.#steps.record(encoder);
   }
 
   destroy(): void {
-    for (const step of this.#steps) step.destroy();
+    this.#steps.destroy();
   }
 }
 

@@ -5,6 +5,7 @@ import { planImageEmbedding, tokensOf } from "./image-embedding.js";
 import { planLayer, planNorm } from "./layer.js";
 import { type ForwardContext, linearWeights, normOptions, rows } from "./layer-context.js";
 import { planSteps, type Step, stepOf } from "./step.js";
+import { StepList } from "./step-list.js";
 
 /** What a vision encoder makes of a batch of images. */
 export interface ImageOutputs {
@@ -18,12 +19,12 @@ export interface ImageOutputs {
 
 /** A forward pass of a vision encoder for one number of images, compiled. */
 export class ImageForward {
-  readonly #steps: readonly Step[];
+  readonly #steps: StepList;
   /** Until the next pass. */
   readonly outputs: ImageOutputs;
 
   private constructor(steps: readonly Step[], outputs: ImageOutputs) {
-    this.#steps = steps;
+    this.#steps = new StepList(steps);
     this.outputs = outputs;
   }
 
@@ -54,11 +55,11 @@ export class ImageForward {
   }
 
   record(encoder: GPUCommandEncoder): void {
-    for (const step of this.#steps) step.record(encoder, undefined);
+    this.#steps.record(encoder);
   }
 
   destroy(): void {
-    for (const step of this.#steps) step.destroy();
+    this.#steps.destroy();
   }
 }
 

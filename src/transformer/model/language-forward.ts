@@ -1,4 +1,4 @@
-import type { PassCost, TensorView } from "webgpu-attention";
+import type { TensorView } from "webgpu-attention";
 import type { AttentionSite } from "webgpu-attention/hooks";
 import { planEmbedding, planMatmul, sinusoidalPositions } from "webgpu-attention/layers";
 import { announce, siteMechanism } from "./announce.js";
@@ -6,6 +6,7 @@ import { planLayer } from "./layer.js";
 import { type ForwardContext, linearWeights, normOptions, rows } from "./layer-context.js";
 import type { SequenceState } from "./sequence-state.js";
 import { planSteps, type Step, stepOf } from "./step.js";
+import { type StepCost, StepList, sumSteps } from "./step-list.js";
 
 export interface LanguageForwardOptions extends ForwardContext {
   /** u32 [B, T], filled in before each run. */
@@ -13,6 +14,8 @@ export interface LanguageForwardOptions extends ForwardContext {
   /** Rows that get logits. */
   readonly logitsOf: "none" | "last" | "all";
   readonly phase: "prefill" | "decode";
+  /** Whether the rows are the whole text so far. */
+  readonly isWhole: boolean;
 }
 
 /** A site whose positions are those of the run that is recorded. */
@@ -20,27 +23,29 @@ type MovingSite = { -readonly [Key in keyof AttentionSite]: AttentionSite[Key] }
 
 /** A forward pass of a language model for one number of sequences and tokens, compiled. */
 export class LanguageForward {
-  readonly #steps: readonly Step[];
+  readonly #steps: StepList;
   readonly #sites: readonly MovingSite[];
   readonly #tokens: number;
   /** [B, 1 or T, 1, vocabulary], until the next pass. */
   readonly logits: TensorView | undefined;
-  readonly cost: PassCost;
-  readonly dispatches: number;
+  readonly cost: StepCost;
+  /** Of each layer. */
+  readonly layers: readonly StepCost[];
 
   private constructor(
     steps: readonly Step[],
+    layers: readonly StepCost[],
     sites: readonly MovingSite[],
     tokens: number,
     logits: TensorView | undefined,
   ) {
-    this.#steps = steps;
+    this.#steps = new StepList(steps);
+    const { dispatches, cost } = this.#steps;
+    this.cost = { dispatches, cost };
+    this.layers = layers;
     this.#sites = sites;
     this.#tokens = tokens;
     this.logits = logits;
-    const sum = (of: (step: Step) => number) => steps.reduce((total, step) => total + of(step), 0);
-    this.cost = { flops: sum(({ cost }) => cost.flops), bytes: sum(({ cost }) => cost.bytes) };
-    this.dispatches = sum(({ dispatches }) => dispatches);
   }
 
   static async plan(
@@ -58,22 +63,28 @@ export class LanguageForward {
         ...{ layer, mechanism: siteMechanism(attention.mechanism), phase, positions: [0, tokens] },
       }),
     );
+    const layers: StepCost[] = [];
+    const attentionPlans = new Map();
     const steps = await planSteps([
       planEmbed(options),
-      ...sites.map((site, index) => planLayer({ ...options, index, site }, state)),
+      ...sites.map(async (site, index) => {
+        const own = await planLayer({ ...options, index, site, attentionPlans }, state);
+        layers[index] = sumSteps(own);
+        return own;
+      }),
       ...(logits ? [planHead(options, logits), announceLogits(options, sites.at(-1)!, logits)] : []),
     ]);
-    return new LanguageForward(steps, sites, tokens, logits);
+    return new LanguageForward(steps, layers, sites, tokens, logits);
   }
 
   record(encoder: GPUCommandEncoder, state: SequenceState | undefined): void {
     const end = state ? Math.max(...state.lengths) : this.#tokens;
     for (const site of this.#sites) site.positions = [end - this.#tokens, end];
-    for (const step of this.#steps) step.record(encoder, state);
+    this.#steps.record(encoder, state);
   }
 
   destroy(): void {
-    for (const step of this.#steps) step.destroy();
+    this.#steps.destroy();
   }
 }
 
@@ -88,14 +99,14 @@ async function announceLogits(
 
 /** Token embeddings, and positions where the model adds some, into "stream". */
 async function planEmbed(options: LanguageForwardOptions): Promise<Step[]> {
-  const { ctx, config, weights, batches, tokens, ids, lengths } = options;
+  const { ctx, config, weights, batches, tokens, ids, totals } = options;
   const table = weights.matrices("embedding")[0]!;
   const positions = positionTable(options);
   const out = rows(options, "stream", config.width);
   const plan = await planEmbedding(ctx, {
     ...{ batches, tokens, table, out, scale: config.tokens!.embeddingScale },
     ...(positions && { positions }),
-    ...(lengths && { lengths }),
+    ...(totals && { lengths: totals }),
   });
   return [stepOf(plan, { ids, out, ...(positions && { positions }) })];
 }

@@ -1,6 +1,7 @@
 import type { AttentionContext, TensorView } from "webgpu-attention";
 import type { AttentionHook, AttentionSite } from "webgpu-attention/hooks";
 import type { NormOptions } from "webgpu-attention/layers";
+import type { SoftmaxPlan } from "webgpu-attention/softmax";
 import type { ModelConfig } from "../config/model-config.js";
 import type { ModelWeights } from "../weights/model-weights.js";
 import type { Workspace } from "./workspace.js";
@@ -20,6 +21,8 @@ export interface ForwardContext {
   readonly hooks: readonly AttentionHook[];
   /** u32 [B]: tokens of each sequence after this pass, its rows the last of them. Absent: all rows, each at its own place. */
   readonly lengths?: GPUBuffer;
+  /** Plans of attention that layers with the same attention have in common, by what they were planned for: they differ in tensors alone. */
+  readonly attentionPlans?: Map<string, Promise<SoftmaxPlan>>;
   /** u32 [B, ceil(T / 32)] bits: which rows of a batch of full sequences are there. Default all. */
   readonly keyMask?: GPUBuffer;
 }

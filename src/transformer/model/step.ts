@@ -1,8 +1,8 @@
-import type { PassCost } from "webgpu-attention";
+import type { Bindable, BoundPlan, PassCost } from "webgpu-attention";
 import type { SequenceState } from "./sequence-state.js";
 
-/** What plans of this package have in common. */
-interface Recordable<Tensors> {
+/** What plans of this package have in common; those of dispatches alone may have their tensors bound. */
+interface Recordable<Tensors> extends Partial<Bindable<Tensors>> {
   readonly passes: readonly unknown[];
   readonly cost: PassCost;
   record(encoder: GPUCommandEncoder, tensors: Tensors): void;
@@ -14,6 +14,8 @@ export interface Step {
   /** Dispatches. */
   readonly dispatches: number;
   readonly cost: PassCost;
+  /** Of a step that is dispatches alone. */
+  readonly bind?: (state: SequenceState | undefined) => BoundPlan;
   record(encoder: GPUCommandEncoder, state: SequenceState | undefined): void;
   destroy(): void;
 }
@@ -24,9 +26,11 @@ export function stepOf<Tensors extends object>(
   tensors: Tensors | ((state: SequenceState | undefined) => Tensors),
 ): Step {
   const of = typeof tensors === "function" ? tensors : () => tensors;
+  const { bind } = plan;
   return {
     dispatches: plan.passes.length,
     cost: plan.cost,
+    ...(bind && { bind: (state: SequenceState | undefined) => bind(of(state)) }),
     record: (encoder, state) => plan.record(encoder, of(state)),
     destroy: () => plan.destroy(),
   };

@@ -4,6 +4,7 @@ import { wholeSite } from "./announce.js";
 import { planLayer, planNorm } from "./layer.js";
 import { type ForwardContext, linearWeights, rows } from "./layer-context.js";
 import { planSteps, type Step, stepOf } from "./step.js";
+import { StepList } from "./step-list.js";
 
 export interface TextEncoderForwardOptions extends ForwardContext {
   /** u32 [B, T], filled in before each run; likewise the types of tokens. */
@@ -23,12 +24,12 @@ export interface TextEncoderOutputs {
 
 /** A forward pass of a BERT for one number of sequences and tokens, compiled. */
 export class TextEncoderForward {
-  readonly #steps: readonly Step[];
+  readonly #steps: StepList;
   /** Until the next pass. */
   readonly outputs: TextEncoderOutputs;
 
   private constructor(steps: readonly Step[], outputs: TextEncoderOutputs) {
-    this.#steps = steps;
+    this.#steps = new StepList(steps);
     this.outputs = outputs;
   }
 
@@ -62,11 +63,11 @@ export class TextEncoderForward {
   }
 
   record(encoder: GPUCommandEncoder): void {
-    for (const step of this.#steps) step.record(encoder, undefined);
+    this.#steps.record(encoder);
   }
 
   destroy(): void {
-    for (const step of this.#steps) step.destroy();
+    this.#steps.destroy();
   }
 }
 

@@ -1,7 +1,7 @@
 import type { TensorView } from "webgpu-attention";
 import { planHookedAttention } from "webgpu-attention/hooks";
 import { planMatmul, planQkv } from "webgpu-attention/layers";
-import { planSoftmaxAttention, type SoftmaxProblem } from "webgpu-attention/softmax";
+import { planSoftmaxAttention, type SoftmaxPlan, type SoftmaxProblem } from "webgpu-attention/softmax";
 import type { SoftmaxConfig } from "../../config/model-config.js";
 import { ropeTable } from "../../config/rope.js";
 import { type LayerContext, linearWeights } from "../layer-context.js";
@@ -87,12 +87,24 @@ export async function planHeads(
   const { ctx, hooks, site, work, batches, tokens } = layer;
   const problem: SoftmaxProblem = { q, ...keys, out: attended, ...scoreOptions(layer, attention, isCached) };
   if (hooks.length === 0) {
-    const plan = await planSoftmaxAttention(ctx, problem);
+    const plan = await planShared(layer, attention, problem);
     return stepOf(plan, (run) => ({ q, ...keysOf(run), out: attended }));
   }
   const lse = work.view("lse", [batches, tokens, attention.heads, 1]);
   const plan = await planHookedAttention(ctx, site, { ...problem, lse }, hooks);
   return stepOf(plan, (run) => ({ q, ...keysOf(run), out: attended, lse }));
+}
+
+/** One plan for all layers that attend alike: what it copies when it is recorded, such as lengths, is copied once. */
+function planShared(
+  { ctx, attentionPlans }: LayerContext,
+  attention: Scored,
+  problem: SoftmaxProblem,
+): Promise<SoftmaxPlan> {
+  const key = JSON.stringify(attention);
+  const plan = attentionPlans?.get(key) ?? planSoftmaxAttention(ctx, problem);
+  attentionPlans?.set(key, plan);
+  return plan;
 }
 
 /** Everything but the tensors. */
