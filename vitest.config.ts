@@ -8,16 +8,19 @@ import { adapterKinds, launchFlags } from "./tools/browser/launch-flags.js";
 
 const GPU_TESTS = ["{src,kernels,test}/**/*.gpu.test.ts"];
 /**
- * Random problems, and long tables of cases, that Chromium would only repeat: Dawn in Node compiles the same WGSL for the same driver. Each mechanism's own
- * cases, and what an application calls (`src/hooks`, one-shots, plans, errors, contexts), run in both.
+ * Random problems, and long tables of cases, that Chromium would only repeat: Dawn in Node compiles the same WGSL for the same driver. Some of each
+ * mechanism's own cases (`someInBrowser`), and what an application calls (`src/hooks`, one-shots, plans, errors, contexts), run in both.
  */
 const NODE_ONLY_GPU_TESTS = [
   "kernels/_calibration/**/*.gpu.test.ts",
-  "kernels/_layers/{decode-layer,matmul,qkv,sampling}.gpu.test.ts",
-  "kernels/*/{minimum-limits,parts,record,state,ties}.gpu.test.ts",
+  "kernels/_layers/{decode-layer,linear,matmul,qkv,sampling}.gpu.test.ts",
+  "kernels/*/{backward,calibrate,minimum-limits,parts,query-rows,record,select-blocks,state,ties}.gpu.test.ts",
+  "kernels/linear/prefix/*.gpu.test.ts",
   "kernels/softmax/{block-mask,mods,tuning}.gpu.test.ts",
   "src/hooks/intervention/{mix,shift}.gpu.test.ts",
   "test/fuzz/**/*.gpu.test.ts",
+  // In a browser, the search page runs it.
+  "src/transformer/sentence-encoder.gpu.test.ts",
   // Read files.
   "src/transformer/{gguf-models,image-model,language-model,load-checkpoint,native-models,text-encoder}.gpu.test.ts",
   "src/transformer/{generation,model}/*.gpu.test.ts",

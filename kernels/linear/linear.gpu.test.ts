@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { Pass } from "../../src/dispatch/pass.js";
 import { testContext } from "../../test/support/gpu.js";
+import { someInBrowser } from "../../test/support/some-in-browser.js";
 import { blockPasses } from "./block-form.js";
 import { LINEAR_CASES, type LinearCase, TOLERANCE_F32 } from "./cases.js";
 import { checkLinearCase } from "./check-case.js";
@@ -18,7 +19,7 @@ async function check(problem: LinearCase, passesOf?: (core: LinearCore) => Pass[
 const rolled = (pass: Pass): Pass => ({ ...pass, unroll: {} });
 
 describe("linear attention agrees with the float64 reference", () => {
-  test.each(LINEAR_CASES)("$name", async (problem) => {
+  test.each(someInBrowser(LINEAR_CASES))("$name", async (problem) => {
     const { capabilities } = await testContext();
     await check(problem, (core) => planCore(core, capabilities).map(rolled));
   });
@@ -31,14 +32,14 @@ describe("linear attention agrees with the float64 reference", () => {
 
 describe("with the state in workgroup memory", () => {
   const causal = LINEAR_CASES.filter((problem) => problem.causal !== false);
-  test.each(causal.filter((_, index) => index % 2 === 0))("$name", async (problem) => {
+  test.each(someInBrowser(causal.filter((_, index) => index % 2 === 0)))("$name", async (problem) => {
     const { capabilities } = await testContext();
     await check(problem, (core) => serialPasses(core, capabilities, Number.POSITIVE_INFINITY));
   });
 });
 
 describe("with the tiles of a GPU", () => {
-  test.each(LINEAR_CASES.filter(({ tokens }, index) => tokens > 16 && index % 2 === 1))(
+  test.each(someInBrowser(LINEAR_CASES.filter(({ tokens }, index) => tokens > 16 && index % 2 === 1)))(
     "$name",
     async (problem) => {
       const { capabilities } = await testContext();
@@ -57,10 +58,13 @@ describe("in blocks, however few tokens there are and however few states are hel
     "all to all",
     "state",
   ];
-  test.each(LINEAR_CASES.filter(({ name }) => names.includes(name)))("$name", async (problem) => {
-    const { capabilities } = await testContext();
-    // Of two heads with 16 x 16 numbers each, or of six: a block's states in 2 or 6 KiB.
-    const held = problem.batches * problem.heads * 1024 * 2.5;
-    await check(problem, (core) => blockPasses(core, capabilities, 1e4, held).map(rolled));
-  });
+  test.each(someInBrowser(LINEAR_CASES.filter(({ name }) => names.includes(name))))(
+    "$name",
+    async (problem) => {
+      const { capabilities } = await testContext();
+      // Of two heads with 16 x 16 numbers each, or of six: a block's states in 2 or 6 KiB.
+      const held = problem.batches * problem.heads * 1024 * 2.5;
+      await check(problem, (core) => blockPasses(core, capabilities, 1e4, held).map(rolled));
+    },
+  );
 });
