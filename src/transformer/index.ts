@@ -30,6 +30,7 @@ export { type ClassifyOptions, ImageModel, type ImageResult } from "./image-mode
 export { LanguageModel, type PassOptions, type PrefillOptions, type Prompt } from "./language-model.js";
 export { type Checkpoint, type LoadCheckpointOptions, loadCheckpoint } from "./load-checkpoint.js";
 export type { CacheWindow } from "./model/cache-window.js";
+export type { PassDescription } from "./model/describe-pass.js";
 export {
   type CacheDType,
   type KeyValueCache,
@@ -38,6 +39,7 @@ export {
   SequenceState,
   type StateOptions,
 } from "./model/sequence-state.js";
+export type { StepCost } from "./model/step-list.js";
 export {
   type EncodeOptions,
   type EncodeProgress,

@@ -6,6 +6,7 @@ import { generate, type TextPieces } from "./generation/generate.js";
 import type { GeneratedPiece, GenerateOptions } from "./generation/options.js";
 import { type LoadCheckpointOptions, loadCheckpoint } from "./load-checkpoint.js";
 import { type CacheWindow, forget } from "./model/cache-window.js";
+import { describePass, type PassDescription } from "./model/describe-pass.js";
 import { LanguagePasses } from "./model/language-passes.js";
 import { checkPositions, checkRoom } from "./model/room.js";
 import { runAndRead } from "./model/run-and-read.js";
@@ -165,6 +166,16 @@ export class LanguageModel {
       await this.ctx.device.queue.onSubmittedWorkDone();
       onProgress?.(done, all.length);
     }
+  }
+
+  /**
+   * What reading more tokens into a state takes, as the plans say; compiles the pass where that was not done before, and reads nothing.
+   *
+   * @param tokens of each sequence; one is a decode step
+   * @throws AttentionError "shape" for a count of tokens that is none, "unsupported", "limit", "disposed", "device-lost"
+   */
+  describePass(state: SequenceState, tokens = 1): Promise<PassDescription> {
+    return describePass(this.passes, state, tokens);
   }
 
   /**
