@@ -14,8 +14,6 @@ export interface LanguageForwardOptions extends ForwardContext {
   /** Rows that get logits. */
   readonly logitsOf: "none" | "last" | "all";
   readonly phase: "prefill" | "decode";
-  /** Whether the rows are the whole text so far. */
-  readonly isWhole: boolean;
 }
 
 /** A site whose positions are those of the run that is recorded. */
@@ -99,14 +97,14 @@ async function announceLogits(
 
 /** Token embeddings, and positions where the model adds some, into "stream". */
 async function planEmbed(options: LanguageForwardOptions): Promise<Step[]> {
-  const { ctx, config, weights, batches, tokens, ids, totals } = options;
+  const { ctx, config, weights, batches, tokens, ids, lengths } = options;
   const table = weights.matrices("embedding")[0]!;
   const positions = positionTable(options);
   const out = rows(options, "stream", config.width);
   const plan = await planEmbedding(ctx, {
     ...{ batches, tokens, table, out, scale: config.tokens!.embeddingScale },
     ...(positions && { positions }),
-    ...(totals && { lengths: totals }),
+    ...(lengths && { lengths }),
   });
   return [stepOf(plan, { ids, out, ...(positions && { positions }) })];
 }
