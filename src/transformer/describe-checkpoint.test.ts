@@ -1,6 +1,8 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import type { AttentionError } from "../dispatch/errors.js";
+import { qwen2 } from "./config/decoder.js";
+import { Fields } from "./config/fields.js";
 import type { LightningConfig } from "./config/model-config.js";
 import { describeCheckpoint } from "./describe-checkpoint.js";
 import { type ModelSource, modelFiles, type ReadModelFile } from "./sources/model-files.js";
@@ -68,6 +70,28 @@ describe("configurations", () => {
       return existsSync(place) ? readFileSync(place) : undefined;
     };
     expect((await describeModel(read)).config.tokens!.eos).toEqual([2, 7]);
+  });
+
+  test("a field that stands there twice is refused, and nesting without end", async () => {
+    const config = readFileSync(new URL("llama/config.json", FIXTURES), "utf8");
+    const twice = config.replace("{", '{"hidden_size": 48,');
+    const deep = config.replace("{", `{"x": ${"[".repeat(50_000)}${"]".repeat(50_000)},`);
+    for (const text of [twice, deep]) {
+      const read: ReadModelFile = async (path) =>
+        path === "config.json" ? new TextEncoder().encode(text) : undefined;
+      await expect(describeModel(read)).rejects.toMatchObject({
+        code: "format",
+        message: expect.stringMatching(/"hidden_size" once|deeper/),
+      });
+    }
+  });
+
+  test("qwen2's layers slide from the 28th on where the configuration does not say", async () => {
+    const config = JSON.parse(readFileSync(new URL("qwen2-sliding/config.json", FIXTURES), "utf8"));
+    const { max_window_layers: _from, layer_types: _types, ...rest } = config;
+    const fields = new Fields("config.json", { ...rest, num_hidden_layers: 30 });
+    const windows = qwen2.config(fields).layers.map(({ attention }) => "window" in attention);
+    expect(windows.indexOf(true)).toBe(28);
   });
 
   test("windows of mistral, qwen2 and qwen3, layer by layer", async () => {

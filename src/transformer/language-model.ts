@@ -4,7 +4,7 @@ import { checkKnown } from "./check-arguments.js";
 import type { ModelConfig } from "./config/model-config.js";
 import { generate, type TextPieces } from "./generation/generate.js";
 import type { GeneratedPiece, GenerateOptions } from "./generation/options.js";
-import { type LoadCheckpointOptions, loadCheckpoint } from "./load-checkpoint.js";
+import { type LoadCheckpointOptions, loadAccepted } from "./load-checkpoint.js";
 import { type CacheWindow, forget } from "./model/cache-window.js";
 import { describePass, type PassDescription } from "./model/describe-pass.js";
 import { LanguagePasses } from "./model/language-passes.js";
@@ -77,9 +77,8 @@ export class LanguageModel {
     const files = await modelFiles(source, options);
     const hasTokenizer = await files.open("tokenizer.json", options.signal);
     await hasTokenizer?.close?.();
-    const { config, weights } = await loadCheckpoint(ctx, files, options);
+    const { config, weights } = await loadAccepted(ctx, files, options, checkLanguage);
     try {
-      checkLanguage(config);
       const tokenizer = hasTokenizer && (await loadTokenizer(files, pickSignal(options)));
       return new LanguageModel(ctx, config, weights, tokenizer);
     } catch (error) {

@@ -46,10 +46,24 @@ const OPTIONS = ["dtype", "sha256", "signal", "onProgress", ...MODEL_FILES_OPTIO
  *   for an architecture or a type of values that is not known; "dtype" for weights that the wanted type cannot hold; "limit" when the
  *   GPU has no room; "aborted", "device-lost"
  */
-export async function loadCheckpoint(
+export function loadCheckpoint(
   ctx: AttentionContext,
   source: ModelSource,
   options: LoadCheckpointOptions = {},
+): Promise<Checkpoint> {
+  return loadAccepted(ctx, source, options, () => {});
+}
+
+/**
+ * Loads a checkpoint that somebody has a use for.
+ *
+ * @param accept told of the configuration before any weight is read; what it throws ends loading
+ */
+export async function loadAccepted(
+  ctx: AttentionContext,
+  source: ModelSource,
+  options: LoadCheckpointOptions,
+  accept: (config: ModelConfig) => void,
 ): Promise<Checkpoint> {
   checkKnown("loadCheckpoint", options, OPTIONS);
   const { dtype = "stored", sha256, signal, onProgress } = options;
@@ -57,6 +71,7 @@ export async function loadCheckpoint(
   const opened = new OpenedFiles(await modelFiles(source, options), sha256, signal);
   try {
     const { config, list, files } = await describeCheckpoint(opened, signal);
+    accept(config);
     const verify = () => opened.verify();
     const weights = await loadWeights(ctx, list, files, { dtype, verify, signal, onProgress });
     return { config, weights };

@@ -10,7 +10,6 @@ import { TextEncoderForward } from "./model/text-encoder-forward.js";
 import { tokenBuffers } from "./model/token-buffers.js";
 import type { ModelSource } from "./sources/model-files.js";
 import { throwIfAborted } from "./sources/source-errors.js";
-import type { ModelWeights } from "./weights/model-weights.js";
 
 export interface EncodeTokensOptions {
   /** Types of tokens, as many as ids. Default all 0. */
@@ -41,12 +40,8 @@ interface PlannedTexts {
 
 const KIND = {
   expected: "an encoder of texts",
-  mismatch: ({ tokens }: ModelConfig, weights: ModelWeights) =>
-    tokens?.types && weights.has("embeddingNorm.weight")
-      ? undefined
-      : tokens
-        ? "a model that writes them"
-        : "a model of images",
+  mismatch: ({ tokens }: ModelConfig) =>
+    tokens?.types ? undefined : tokens ? "a model that writes them" : "a model of images",
   keptPasses: 8,
 };
 

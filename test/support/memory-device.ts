@@ -16,6 +16,10 @@ export class MemoryDevice {
   lose: () => void = () => {};
   /** Set to have buffers refused. */
   outOfMemory = false;
+  /** How long the queue takes for what was written. */
+  settlingMs = 0;
+  /** Error scopes, which all users of a device share, and what was found in them. */
+  readonly #scopes: { readonly filter: GPUErrorFilter; error: { message: string } | null }[] = [];
 
   constructor(limit = 2 ** 27) {
     const limits = { maxBufferSize: limit, maxStorageBufferBindingSize: limit };
@@ -30,10 +34,12 @@ export class MemoryDevice {
       createBuffer: ({ size, usage }: GPUBufferDescriptor) => {
         const buffer = { size, usage, destroy: () => this.destroyed.add(buffer) } as unknown as GPUBuffer;
         this.bytes.set(buffer, new Uint8Array(size));
+        const scope = this.#scopes.findLast(({ filter }) => filter === "out-of-memory");
+        if (this.outOfMemory && scope) scope.error ??= { message: "no room" };
         return buffer;
       },
-      pushErrorScope: () => {},
-      popErrorScope: async () => (this.outOfMemory ? { message: "no room" } : null),
+      pushErrorScope: (filter: GPUErrorFilter) => this.#scopes.push({ filter, error: null }),
+      popErrorScope: async () => this.#scopes.pop()?.error ?? null,
       queue: {
         writeBuffer: (buffer: GPUBuffer, offset: number, data: ArrayBuffer, from: number, size: number) => {
           if (offset % 4 !== 0 || size % 4 !== 0) throw new Error(`${size} bytes at ${offset}: not aligned`);
@@ -43,6 +49,7 @@ export class MemoryDevice {
           this.mostPending = Math.max(this.mostPending, this.pending);
         },
         onSubmittedWorkDone: async () => {
+          if (this.settlingMs > 0) await new Promise((resolve) => setTimeout(resolve, this.settlingMs));
           this.pending = 0;
         },
       },

@@ -1,4 +1,5 @@
 import { AttentionError } from "webgpu-attention";
+import { show } from "../show.js";
 import type { Architecture } from "./architecture.js";
 import { bert } from "./bert.js";
 import { llama, mistral, qwen2, qwen3 } from "./decoder.js";
@@ -35,7 +36,7 @@ export function architectureOf(fields: Fields): Architecture {
   throw new AttentionError("unsupported", {
     subject: `${fields.file} model_type`,
     expected: `one of ${Object.keys(ARCHITECTURES).join(", ")}, or this package's own format`,
-    got: `"${name}"`,
+    got: show(name),
     fix: "This package has no such model; docs/models.md says what it has, and how to describe one of your own.",
   });
 }

@@ -14,7 +14,7 @@ function readConfig(fields: Fields): ModelConfig {
   fields.refuse("is_decoder", [false]);
   fields.refuse("add_cross_attention", [false]);
   const width = fields.size("hidden_size");
-  const heads = fields.size("num_attention_heads");
+  const heads = fields.heads("num_attention_heads");
   if (width % heads !== 0) throw fields.wrong("num_attention_heads", `a divisor of hidden_size (${width})`);
   const headDim = width / heads;
   const activation = readActivation(fields, "hidden_act", "gelu");

@@ -35,19 +35,19 @@ export const qwen2 = decoder({ qkvBias: true, headNorms: false, window: qwenWind
 
 export const qwen3 = decoder({ qkvBias: false, headNorms: true, window: qwenWindow });
 
-/** Layers slide from `max_window_layers` on, or as `layer_types` names them one by one. */
+/** Layers slide from `max_window_layers` (transformers' default: 28) on, or as `layer_types` names them one by one. */
 function qwenWindow(fields: Fields, layer: number): number | undefined {
   if (!fields.boolean("use_sliding_window", false) || !fields.has("sliding_window")) return undefined;
   const slides = fields.has("layer_types")
     ? fields.list("layer_types")[layer] === "sliding_attention"
-    : layer >= fields.size("max_window_layers", undefined, 0);
+    : layer >= fields.size("max_window_layers", 28, 0);
   return slides ? fields.size("sliding_window") : undefined;
 }
 
 function readConfig(fields: Fields, family: Family): ModelConfig {
   const width = fields.size("hidden_size");
-  const heads = fields.size("num_attention_heads");
-  const kvHeads = fields.size("num_key_value_heads", heads);
+  const heads = fields.heads("num_attention_heads");
+  const kvHeads = fields.heads("num_key_value_heads", heads);
   if (heads % kvHeads !== 0) throw fields.wrong("num_key_value_heads", `a divisor of the ${heads} heads`);
   if (!fields.has("head_dim") && width % heads !== 0) {
     throw fields.wrong("num_attention_heads", `a divisor of hidden_size (${width}), or head_dim`);

@@ -4,29 +4,36 @@ import { show } from "../show.js";
 /** Sizes beyond this come from damaged files; no model is near it. */
 const LARGEST_SIZE = 2 ** 26;
 const MOST_LAYERS = 2048;
+const MOST_HEADS = 2 ** 16;
+/** Of an image. */
+const MOST_CHANNELS = 4096;
 
 /** The values of a configuration by name, read with their types checked. An absent value and null are the same. */
 export class Fields {
   /** Names the file in messages. */
   readonly file: string;
   readonly #values: Readonly<Record<string, unknown>>;
+  /** Where names are looked for that are not among the values. */
+  readonly #others: Fields | undefined;
 
   /** @throws AttentionError "format" when `values` is no object */
-  constructor(file: string, values: unknown) {
+  constructor(file: string, values: unknown, others?: Fields) {
     this.file = file;
     if (typeof values !== "object" || values === null || Array.isArray(values)) {
       throw formatError(file, "a JSON object", values);
     }
     this.#values = values as Record<string, unknown>;
+    this.#others = others;
   }
 
   /** These fields with others in their place. */
   with(values: object): Fields {
-    return new Fields(this.file, { ...this.#values, ...values });
+    // Not a copy: layers have fields of their own, and files may have any number of both.
+    return new Fields(this.file, values, this);
   }
 
   raw(name: string): unknown {
-    return Object.hasOwn(this.#values, name) ? (this.#values[name] ?? undefined) : undefined;
+    return Object.hasOwn(this.#values, name) ? (this.#values[name] ?? undefined) : this.#others?.raw(name);
   }
 
   has(name: string): boolean {
@@ -34,18 +41,27 @@ export class Fields {
   }
 
   /** A whole number from 1 (or `least`) on. */
-  size(name: string, fallback?: number, least = 1): number {
-    const value = this.#typed(name, `a whole number from ${least} to ${LARGEST_SIZE}`, fallback);
-    if (Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= LARGEST_SIZE) {
+  size(name: string, fallback?: number, least = 1, most = LARGEST_SIZE): number {
+    const expected = `a whole number from ${least} to ${most}`;
+    const value = this.#typed(name, expected, fallback);
+    if (Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= most) {
       return value as number;
     }
-    throw this.wrong(name, `a whole number from ${least} to ${LARGEST_SIZE}`);
+    throw this.wrong(name, expected);
   }
 
+  // Of these, lists are made before any tensor is looked for.
+
   layers(name: string): number {
-    const layers = this.size(name);
-    if (layers <= MOST_LAYERS) return layers;
-    throw this.wrong(name, `at most ${MOST_LAYERS}`);
+    return this.size(name, undefined, 1, MOST_LAYERS);
+  }
+
+  heads(name: string, fallback?: number): number {
+    return this.size(name, fallback, 1, MOST_HEADS);
+  }
+
+  channels(name: string, fallback: number): number {
+    return this.size(name, fallback, 1, MOST_CHANNELS);
   }
 
   number(name: string, fallback?: number): number {

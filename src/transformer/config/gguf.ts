@@ -1,4 +1,5 @@
 import { AttentionError } from "webgpu-attention";
+import { show } from "../show.js";
 import type { Architecture } from "./architecture.js";
 import { type DecoderNames, decoderTensors } from "./decoder.js";
 import type { Fields } from "./fields.js";
@@ -46,7 +47,7 @@ export function ggufArchitecture(fields: Fields, contents: GgufContents): Archit
     throw new AttentionError("unsupported", {
       subject: `${fields.file} general.architecture`,
       expected: ARCHITECTURES.join(", "),
-      got: `"${name}"`,
+      got: show(name),
       fix: "docs/models.md lists what GGUF files can hold here.",
     });
   }
@@ -65,8 +66,8 @@ export function ggufArchitecture(fields: Fields, contents: GgufContents): Archit
 function readSizes(fields: Fields, name: string) {
   const key = (part: string) => `${name}.${part}`;
   const width = fields.size(key("embedding_length"));
-  const heads = fields.size(key("attention.head_count"));
-  const kvHeads = fields.size(key("attention.head_count_kv"), heads);
+  const heads = fields.heads(key("attention.head_count"));
+  const kvHeads = fields.heads(key("attention.head_count_kv"), heads);
   if (heads % kvHeads !== 0)
     throw fields.wrong(key("attention.head_count_kv"), `a divisor of the ${heads} heads`);
   if (!fields.has(key("attention.key_length")) && width % heads !== 0) {

@@ -12,7 +12,7 @@ function readConfig(fields: Fields): ModelConfig {
   fields.refuse("add_cross_attention", [false]);
   fields.refuse("scale_attn_weights", [true]);
   const width = fields.size("n_embd");
-  const heads = fields.size("n_head");
+  const heads = fields.heads("n_head");
   if (width % heads !== 0) throw fields.wrong("n_head", `a divisor of n_embd (${width})`);
   const headDim = width / heads;
   const byLayer = fields.boolean("scale_attn_by_inverse_layer_idx", false);

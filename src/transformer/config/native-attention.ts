@@ -1,5 +1,5 @@
-import { alibiSlopes } from "webgpu-attention/linear";
 import { readActivation } from "./activations.js";
+import { layerDecays } from "./decay.js";
 import type { Fields } from "./fields.js";
 import type { AttentionConfig, LightningConfig } from "./model-config.js";
 import { readRope } from "./read-rope.js";
@@ -19,10 +19,10 @@ const MECHANISMS = ["softmax", "sale", "moh", "lightning", "flow", "agent"] as c
 /** The attention of one layer of a native configuration. */
 export function readAttention(fields: Fields, place: Place): AttentionConfig {
   const mechanism = fields.choice("mechanism", MECHANISMS);
-  const heads = fields.size("heads");
+  const heads = fields.heads("heads");
   if (place.width % heads !== 0) throw fields.wrong("heads", `a divisor of width (${place.width})`);
   const headDim = fields.size("head_dim", place.width / heads);
-  const kvHeads = fields.size("kv_heads", heads);
+  const kvHeads = fields.heads("kv_heads", heads);
   if (heads % kvHeads !== 0) throw fields.wrong("kv_heads", `a divisor of the ${heads} heads`);
   if (fields.boolean("is_causal", place.causal) !== place.causal) {
     throw fields.unsupported("is_causal", String(place.causal));
@@ -66,7 +66,7 @@ export function readAttention(fields: Fields, place: Place): AttentionConfig {
 
 function checkProjections(fields: Fields, order: readonly string[]): void {
   const given = fields.has("projection_order") ? fields.list("projection_order") : order;
-  if (given.join() === order.join()) return;
+  if (given.length === order.length && given.every((part, index) => part === order[index])) return;
   throw fields.unsupported("projection_order", JSON.stringify(order));
 }
 
@@ -99,13 +99,14 @@ type LightningFields = Pick<LightningConfig, "scale" | "activation" | "decay" | 
 
 function readLightning(fields: Fields, { index, layers }: Place, heads: number): LightningFields {
   fields.choice("output_norm", ["srmsnorm"]);
-  const turned = fields.has("lrpe_layers") && fields.list("lrpe_layers").includes(index);
+  const lrpeLayers = fields.has("lrpe_layers") ? fields.list("lrpe_layers") : [];
+  if (lrpeLayers.length > layers) throw fields.wrong("lrpe_layers", `at most ${layers} numbers of layers`);
+  const turned = lrpeLayers.includes(index);
   const all = fields.has("slopes") ? fields.list("slopes") : undefined;
   if (all && all.length !== layers) throw fields.wrong("slopes", `${layers} lists, one for each layer`);
   const given = all?.[index];
-  const slopes = fields
-    .with({ slopes: given })
-    .numbers("slopes", heads, alibiSlopes(heads, { index, count: layers }));
+  const decay = layerDecays(fields, "heads", heads, layers);
+  const slopes = fields.with({ slopes: given }).numbers("slopes", heads, decay(index));
   if (!slopes.every((slope) => slope >= 0))
     throw fields.wrong("slopes", "rates from 0 on, a list for each layer");
   return {

@@ -99,7 +99,7 @@ function readImageModel(fields: Fields, extraTokens: 0 | 1): Omit<ModelConfig, "
   const [size, patch, channels] = [
     fields.size("image"),
     fields.size("patch"),
-    fields.size("num_channels", 1),
+    fields.channels("num_channels", 1),
   ];
   if (size % patch !== 0) throw fields.wrong("patch", `a divisor of image (${size})`);
   const bias = fields.boolean("mlp_bias");
@@ -136,7 +136,7 @@ function readLayers(
     throw fields.wrong("attention", `a list of ${layers}, one object for each layer`);
   }
   return Array.from({ length: layers }, (_, index) => {
-    const described = own[index] === undefined ? fields : fields.with(own[index] as object);
+    const described = fields.with((own[index] ?? {}) as object);
     const attention: AttentionConfig = readAttention(described, { ...model, index, layers });
     return { attention, mlp };
   });

@@ -1,6 +1,6 @@
-import { alibiSlopes } from "webgpu-attention/linear";
 import { readActivation } from "./activations.js";
 import type { Architecture } from "./architecture.js";
+import { layerDecays } from "./decay.js";
 import { readIds } from "./decoder.js";
 import type { Fields } from "./fields.js";
 import type { LayerConfig, ModelConfig } from "./model-config.js";
@@ -15,11 +15,12 @@ const EPS = 1e-6;
 function readConfig(fields: Fields): ModelConfig {
   fields.refuse("norm_type", ["simplermsnorm"]);
   const width = fields.size("decoder_embed_dim");
-  const heads = fields.size("decoder_attention_heads");
+  const heads = fields.heads("decoder_attention_heads");
   const inner = fields.size("hidden_dim", width);
   if (inner % heads !== 0)
     throw fields.wrong("decoder_attention_heads", `a divisor of hidden_dim (${inner})`);
   const layers = fields.layers("decoder_layers");
+  const decay = layerDecays(fields, "decoder_attention_heads", heads, layers);
   const turned = fields.has("linear_use_lrpe_list") ? fields.list("linear_use_lrpe_list") : [];
   if (turned.length > 0 && turned.length !== layers) {
     throw fields.wrong("linear_use_lrpe_list", `a list of ${layers}, one for each layer`);
@@ -30,7 +31,7 @@ function readConfig(fields: Fields): ModelConfig {
       ...{ mechanism: "lightning", heads, kvHeads: heads, headDim: inner / heads, scale: 1 },
       ...{ causal: true, qkvBias: bias, outBias: bias, outputNormEps: EPS },
       activation: readActivation(fields, "linear_act_fun", "silu"),
-      decay: Array.from(alibiSlopes(heads, { index, count: layers })),
+      decay: decay(index),
       ...(turned[index] ? { lrpe: { learned: true } } : {}),
     },
     mlp: { hidden: fields.size("glu_dim"), activation: "none", gated: true, bias },

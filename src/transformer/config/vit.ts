@@ -18,7 +18,7 @@ function vision(architecture: "vit" | "deit", extraTokens: 1 | 2): Architecture 
 
 function readConfig(fields: Fields, architecture: string, extraTokens: 1 | 2): ModelConfig {
   const width = fields.size("hidden_size");
-  const heads = fields.size("num_attention_heads");
+  const heads = fields.heads("num_attention_heads");
   if (width % heads !== 0) throw fields.wrong("num_attention_heads", `a divisor of hidden_size (${width})`);
   const headDim = width / heads;
   const layer: LayerConfig = {
@@ -35,7 +35,7 @@ function readConfig(fields: Fields, architecture: string, extraTokens: 1 | 2): M
   };
   const [size, patch] = [fields.size("image_size", 224), fields.size("patch_size", 16)];
   if (size % patch !== 0) throw fields.wrong("patch_size", `a divisor of image_size (${size})`);
-  const image = { size, patch, channels: fields.size("num_channels", 3), extraTokens };
+  const image = { size, patch, channels: fields.channels("num_channels", 3), extraTokens };
   const count = (size / patch) ** 2 + extraTokens;
   const [name] = fields.has("architectures") ? fields.list("architectures") : [];
   return {

@@ -1,7 +1,7 @@
 import { type AttentionContext, AttentionError } from "webgpu-attention";
 import type { AttentionHook } from "webgpu-attention/hooks";
 import type { ModelConfig } from "../config/model-config.js";
-import { type LoadCheckpointOptions, loadCheckpoint } from "../load-checkpoint.js";
+import { type LoadCheckpointOptions, loadAccepted } from "../load-checkpoint.js";
 import type { ModelSource } from "../sources/model-files.js";
 import type { ModelWeights } from "../weights/model-weights.js";
 import { ForwardCache } from "./forward-cache.js";
@@ -25,7 +25,7 @@ interface ModelKind {
   /** What the class runs. */
   readonly expected: string;
   /** Undefined for a model that it does run, else what came. */
-  readonly mismatch: (config: ModelConfig, weights: ModelWeights) => string | undefined;
+  readonly mismatch: (config: ModelConfig) => string | undefined;
   readonly keptPasses: number;
 }
 
@@ -53,15 +53,16 @@ export class ModelRuntime<Planned extends Pass> {
     options: LoadCheckpointOptions,
     { expected, mismatch, keptPasses }: ModelKind,
   ): Promise<ModelRuntime<Planned>> {
-    const { config, weights } = await loadCheckpoint(ctx, source, options);
-    const got = mismatch(config, weights);
-    if (got === undefined) return new ModelRuntime(ctx, config, weights, keptPasses);
-    weights.destroy();
-    throw new AttentionError("unsupported", {
-      subject: config.architecture,
-      ...{ expected, got },
-      fix: "Load it as what it is.",
+    const { config, weights } = await loadAccepted(ctx, source, options, (config) => {
+      const got = mismatch(config);
+      if (got === undefined) return;
+      throw new AttentionError("unsupported", {
+        subject: config.architecture,
+        ...{ expected, got },
+        fix: "Load it as what it is.",
+      });
     });
+    return new ModelRuntime(ctx, config, weights, keptPasses);
   }
 
   /** Bytes of GPU memory: weights, and what passes hand from step to step. */

@@ -1,10 +1,13 @@
 import { AttentionError } from "webgpu-attention";
 import { checkKnown } from "../check-arguments.js";
+import { show } from "../show.js";
+import { boundedTemplate } from "./bounded-template.js";
 
 /** One turn of a conversation. Further fields (`name`, `tool_calls`) are the template's affair. */
 export interface ChatMessage {
   readonly role: string;
-  readonly content: string;
+  /** `null` beside `tool_calls`. */
+  readonly content: string | null;
   readonly [field: string]: unknown;
 }
 
@@ -28,18 +31,23 @@ export function chatVariables(
   options: ChatOptions,
 ): Record<string, unknown> {
   checkKnown("chat", options, ["addGenerationPrompt", "tools", "variables"]);
-  const isMessage = (message: ChatMessage) =>
-    typeof message?.role === "string" && typeof message.content === "string";
   if (!Array.isArray(messages) || messages.length === 0 || !messages.every(isMessage)) {
     throw new AttentionError("shape", {
       subject: "messages",
-      expected: "at least one { role, content }, both strings",
-      got: String(JSON.stringify(messages)).slice(0, 80),
+      expected: "at least one { role, content }, both strings, or content null beside tool_calls",
+      got: show(messages),
       fix: 'For example [{ role: "user", content: "Hello" }].',
     });
   }
   const { addGenerationPrompt = true, tools, variables } = options;
   return { messages, tools: tools ?? null, add_generation_prompt: addGenerationPrompt, ...variables };
+}
+
+function isMessage(message: ChatMessage): boolean {
+  if (typeof message?.role !== "string") return false;
+  return (
+    typeof message.content === "string" || (message.content === null && Array.isArray(message.tool_calls))
+  );
 }
 
 /**
@@ -52,12 +60,12 @@ export async function chatTemplate(
   text: string,
   tokens: Readonly<Record<string, string>>,
 ): Promise<ChatTemplate> {
-  const { Template } = await jinja();
-  const template = asFormatError("chat template", "a Jinja template", () => new Template(text));
+  const used = await jinja();
+  const render = asFormatError("chat template", "a Jinja template", () => boundedTemplate(used, text));
   return {
     render: (variables) =>
       asFormatError("chat", "messages that the model's chat template takes", () =>
-        template.render({ ...tokens, ...variables }),
+        render({ ...tokens, ...variables }),
       ),
   };
 }

@@ -101,6 +101,44 @@ describe("conversations", () => {
     expect(() => tokenizer.chatText([])).toThrow(expect.objectContaining({ code: "shape" }));
   });
 
+  test.each([
+    ["a range", "{% for i in range(10**9) %}x{% endfor %}"],
+    ["a range that ends nowhere", "{% for i in range(0, 1, 1 / 10000000) %}x{% endfor %}"],
+    [
+      "loops within loops",
+      "{% set r = range(1000) %}{% for a in r %}{% for b in r %}{% for c in r %}{{ c }}{% endfor %}{% endfor %}{% endfor %}",
+    ],
+    [
+      "macros that call themselves twice",
+      "{% macro f(n) %}{% if n %}{{ f(n - 1) }}{{ f(n - 1) }}{% endif %}{% endmacro %}{{ f(60) }}",
+    ],
+  ])("a template that never ends is stopped: %s", async (_name, template) => {
+    const tokenizer = await load({
+      "tokenizer_config.json": { chat_template: template.replace("10**9", "1000000000") },
+    });
+    expect(() => tokenizer.chatText(messages)).toThrow(
+      expect.objectContaining({ code: "format", message: expect.stringContaining("rounds") }),
+    );
+  });
+
+  test("loops and ranges of templates are what they were", async () => {
+    const template =
+      "{% for i in range(1, 8, 3) %}{{ i }}{{ loop.index }}{{ '' if loop.last else ',' }}{% else %}none{% endfor %}" +
+      "{% for i in range(3, 0, -1) %}{{ i }}{% endfor %}{% for i in range(0) %}{{ i }}{% else %}none{% endfor %}";
+    const tokenizer = await load({ "tokenizer_config.json": { chat_template: template } });
+    for (let time = 0; time < 2; time++) expect(tokenizer.chatText(messages)).toBe("11,42,73321none");
+  });
+
+  test("a turn that calls functions may have no text", async () => {
+    const template = "{% for m in messages %}{{ m.content is none }}{% endfor %}";
+    const tokenizer = await load({ "tokenizer_config.json": { chat_template: template } });
+    const call = { role: "assistant", content: null, tool_calls: [{ function: { name: "f" } }] };
+    expect(tokenizer.chatText([...messages, call])).toBe("falsefalsetrue");
+    expect(() => tokenizer.chatText([{ role: "user", content: null }])).toThrow(
+      expect.objectContaining({ code: "shape" }),
+    );
+  });
+
   test("without a template there is no chat", async () => {
     const tokenizer = await load();
     expect(tokenizer.hasChatTemplate).toBe(false);

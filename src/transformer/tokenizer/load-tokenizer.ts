@@ -1,5 +1,6 @@
 import { AttentionError } from "webgpu-attention";
 import { checkKnown } from "../check-arguments.js";
+import { show } from "../show.js";
 import {
   MODEL_FILES_OPTIONS,
   type ModelFilesOptions,
@@ -68,7 +69,7 @@ async function readObject(opened: OpenedFiles, path: string): Promise<Record<str
   throw new AttentionError("format", {
     subject: path,
     expected: "a JSON object",
-    got: Array.isArray(parsed) ? "a list" : String(parsed),
+    got: Array.isArray(parsed) ? "a list" : show(parsed),
     fix: "Download the file again.",
   });
 }

@@ -1,6 +1,7 @@
 import { paddedColumns, type WeightLayout } from "webgpu-attention/layers";
 import { decode } from "./decode.js";
 import { type EncodedRows, emptyRows, encodeRows, finiteHalf } from "./encode.js";
+import { checkFinite, checkFiniteFloats, checkFiniteHalves } from "./finite.js";
 import { halfToFloat } from "./half.js";
 import { KEPT_AS, repack } from "./repack.js";
 import type { StoredType } from "./stored-tensor.js";
@@ -10,7 +11,7 @@ import type { StoredType } from "./stored-tensor.js";
  * dequantised and rounded (`encodeRows`).
  *
  * @param bytes of whole rows, from the beginning of their buffer on
- * @throws AttentionError "dtype" for weights that halves cannot hold
+ * @throws AttentionError "dtype" for weights that are no numbers, or that halves cannot hold
  */
 export function convertRows(
   name: string,
@@ -23,10 +24,16 @@ export function convertRows(
   const { columns } = layout;
   if (KEPT_AS[dtype] === layout.dtype) {
     switch (dtype) {
-      case "F32":
-        return copied("f32", new Uint32Array(bytes.buffer, 0, rows * columns), rows, columns, padded);
-      case "F16":
-        return copied("f16", new Uint16Array(bytes.buffer, 0, rows * columns), rows, columns, padded);
+      case "F32": {
+        const floats = new Uint32Array(bytes.buffer, 0, rows * columns);
+        checkFiniteFloats(name, floats);
+        return copied("f32", floats, rows, columns, padded);
+      }
+      case "F16": {
+        const stored = new Uint16Array(bytes.buffer, 0, rows * columns);
+        checkFiniteHalves(name, stored);
+        return copied("f16", stored, rows, columns, padded);
+      }
       case "BF16": {
         const halves = halvesOfBfloats(name, new Uint16Array(bytes.buffer, 0, rows * columns));
         return copied("f16", halves, rows, columns, padded);
@@ -37,6 +44,8 @@ export function convertRows(
   }
   const values = new Float32Array(rows * columns);
   decode(dtype, bytes, values);
+  // What is rounded to halves is checked there.
+  if (layout.dtype === "f32") checkFinite(name, values);
   return encodeRows(name, layout.dtype, widened(values, rows, columns, padded), padded, columns);
 }
 

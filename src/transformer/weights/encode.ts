@@ -1,5 +1,6 @@
 import { AttentionError } from "webgpu-attention";
 import type { WeightDType } from "webgpu-attention/layers";
+import { notFinite } from "./finite.js";
 import { floatToHalf, halfOfFloatBits, halfToFloat } from "./half.js";
 
 /** Rows of a matrix as a part holds them: values, and for q8 and q4 a word of scales for each 32 columns. */
@@ -24,6 +25,8 @@ export function emptyRows(dtype: WeightDType, rows: number, columns: number): En
  * - f16: to nearest; what exceeds 65504 is refused rather than made infinite
  * - q8: for each 16 columns the scale is their largest size / 127, as a half
  * - q4: for each 32 columns 16 levels from their least to their largest value, as halves
+ *
+ * Scales below 2^-14 are multiples of 2^-24, so tiny weights are off by up to 2^-25 more.
  *
  * @param columns of a row in memory: a multiple of 32
  * @param used how many of them are the matrix's; the others are zeros, and do not count among the values of their group
@@ -68,7 +71,7 @@ function encodeQ8(name: string, rows: Float32Array, { values, scales }: EncodedR
     const from = 16 * group;
     let largest = 0;
     for (let i = from; i < from + 16; i++) largest = Math.max(largest, Math.abs(rows[i]!));
-    const half = finiteHalf(name, largest / 127);
+    const half = scaleHalf(name, largest / 127);
     const scale = halfToFloat(half);
     scales[group >> 1]! |= half << (16 * (group & 1));
     if (scale === 0) continue;
@@ -97,7 +100,7 @@ function encodeQ4(
       least = Math.min(least, rows[i]!);
       largest = Math.max(largest, rows[i]!);
     }
-    const half = finiteHalf(name, (largest - least) / 15);
+    const half = scaleHalf(name, (largest - least) / 15);
     const offset = finiteHalf(name, least);
     scales[group] = half | (offset << 16);
     const scale = halfToFloat(half);
@@ -121,6 +124,18 @@ function level(steps: number, least: number, most: number): number {
   return rounded < least ? least : rounded > most ? most : rounded;
 }
 
+/**
+ * A scale as a half. Subnormal ones have few steps, so the next one above is taken: levels then reach the largest value, which ones rounded
+ * down would cut off by a good part of it.
+ */
+function scaleHalf(name: string, scale: number): number {
+  const half = finiteHalf(name, scale);
+  return half < LEAST_NORMAL && halfToFloat(half) < scale ? half + 1 : half;
+}
+
+/** 2^-14. */
+const LEAST_NORMAL = 0x0400;
+
 /** Exponent of halves that are infinite or no number. */
 const INFINITE = 0x7c00;
 
@@ -128,10 +143,11 @@ const INFINITE = 0x7c00;
 export function finiteHalf(name: string, value: number): number {
   const half = floatToHalf(value);
   if ((half & INFINITE) !== INFINITE) return half;
+  if (!Number.isFinite(value)) throw notFinite(name, value);
   throw new AttentionError("dtype", {
     subject: name,
-    expected: "finite values of at most 65504, which halves can hold",
+    expected: "values of at most 65504, which halves can hold",
     got: String(value),
-    fix: 'Load it with dtype "f32", or check that the file is not damaged.',
+    fix: 'Load it with dtype "f32".',
   });
 }

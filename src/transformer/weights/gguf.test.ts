@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { writeGguf } from "../../../test/support/gguf-writer.js";
 import { readSafetensors } from "../../../test/support/safetensors.js";
 import { AttentionError } from "../../dispatch/errors.js";
 import { describeCheckpoint } from "../describe-checkpoint.js";
@@ -80,6 +81,18 @@ describe("models", () => {
 
 /** The parser reads a truth of 2 as true, which is no harm. */
 const HARMLESS = ["value-bool.gguf"];
+
+test("numbers of 64 bits within lists are refused by name where one is wanted", async () => {
+  const bytes = writeGguf({
+    "general.architecture": "llama",
+    "llama.embedding_length": { type: "u32", value: 8 },
+    "llama.attention.head_count": { type: "u64", values: [2, 2] },
+  });
+  await expect(describeFile(bytes)).rejects.toMatchObject({
+    code: "format",
+    message: expect.stringMatching(/llama\.attention\.head_count.*\[2, 2\]/),
+  });
+});
 
 describe("damaged files", () => {
   test.each(lists.gguf!.filter(({ file }) => !HARMLESS.includes(file)))(

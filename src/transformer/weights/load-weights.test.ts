@@ -8,8 +8,10 @@ import { TensorList } from "../config/tensor-list.js";
 import { type LoadCheckpointOptions, loadCheckpoint } from "../load-checkpoint.js";
 import type { ByteSource } from "../sources/byte-source.js";
 import { bytesSource } from "../sources/bytes-source.js";
+import { halfToFloat } from "./half.js";
 import { loadWeights } from "./load-weights.js";
 import { readSafetensorsHeader } from "./safetensors.js";
+import type { WeightFile } from "./stored-tensor.js";
 
 const FIXTURES = new URL("../../../test/fixtures/architectures/", import.meta.url);
 const folders = readdirSync(FIXTURES).filter((name) => existsSync(new URL(`${name}/config.json`, FIXTURES)));
@@ -157,6 +159,83 @@ describe("types", () => {
   });
 });
 
+/** The numbers of one matrix, stored as F32 unless there are others. */
+async function loadRows(rows: number[][], dtype: WeightDType | "stored", stored?: [string, ArrayBufferView]) {
+  const data = stored?.[1] ?? Float32Array.from(rows.flat());
+  const shape = [rows.length, rows[0]!.length];
+  const file = writeSafetensors({}, { w: { dtype: stored?.[0] ?? "F32", shape, data } as never });
+  const list = new TensorList();
+  list.matrix("w", "w", shape[0]!, shape[1]!);
+  const device = new MemoryDevice();
+  const files = [await readSafetensorsHeader(bytesSource("m", file))];
+  const weights = await loadWeights(device.context, list, files, { dtype });
+  return [...device.matrix(weights.matrices("w")[0]!)];
+}
+
+describe("tiny and absurd weights", () => {
+  test.each([1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7])("q8 and q4 of values up to %f", async (largest) => {
+    const row = Array.from({ length: 32 }, (_, i) => largest * Math.sin(i + 0.5));
+    const [low, high] = [Math.min(...row), Math.max(...row)];
+    const worst = async (dtype: WeightDType) =>
+      Math.max(...(await loadRows([row], dtype)).map((value, i) => Math.abs(value - row[i]!)));
+    // What docs/models.md promises: shares of the largest value and of the range, and a step of scales that are subnormal halves.
+    expect(await worst("q8")).toBeLessThanOrEqual(0.0045 * largest + 2 ** -25);
+    expect(await worst("q4")).toBeLessThanOrEqual(0.035 * (high - low) + 2 ** -24);
+  });
+
+  const halves = (...bits: number[]) => Uint16Array.from(bits);
+  test.each<[string, WeightDType | "stored", [string, ArrayBufferView]]>([
+    ["F32 NaN", "stored", ["F32", Float32Array.of(1, Number.NaN)]],
+    ["F32 infinity", "stored", ["F32", Float32Array.of(1, Number.NEGATIVE_INFINITY)]],
+    ["F16 NaN", "stored", ["F16", halves(0x3c00, 0x7e00)]],
+    ["F16 infinity, wider", "f32", ["F16", halves(0x3c00, 0x7c00)]],
+    ["BF16 NaN", "stored", ["BF16", halves(0x3f80, 0x7fc0)]],
+    ["BF16 infinity, wider", "f32", ["BF16", halves(0x3f80, 0x7f80)]],
+    ["F32 NaN, rounded", "q8", ["F32", Float32Array.of(1, Number.NaN)]],
+    ["F32 NaN, rounded to 16 levels", "q4", ["F32", Float32Array.of(1, Number.NaN)]],
+  ])("%s is refused", async (_name, dtype, stored) => {
+    const loading = loadRows([[0, 0]], dtype, stored);
+    await expect(loading).rejects.toMatchObject({
+      code: "dtype",
+      message: expect.stringMatching(/w: expected finite weights/),
+    });
+  });
+
+  test("so is a vector that is no number", async () => {
+    const file = writeSafetensors({}, { v: { dtype: "F32", shape: [1], data: Float32Array.of(Number.NaN) } });
+    const list = new TensorList();
+    list.vector("v", "v", 1);
+    const files = [await readSafetensorsHeader(bytesSource("m", file))];
+    const loading = loadWeights(new MemoryDevice().context, list, files);
+    await expect(loading).rejects.toMatchObject({ code: "dtype", message: expect.stringContaining("NaN") });
+  });
+});
+
+test("halves of a gated part in two types keep the finer one's values", async () => {
+  const gate = Float32Array.from({ length: 64 }, (_, i) => Math.sin(i) / 3);
+  const up = Uint16Array.from({ length: 64 }, (_, i) => 0x3c00 + 7 * i);
+  const file = writeSafetensors(
+    {},
+    { gate: { dtype: "F32", shape: [2, 32], data: gate }, up: { dtype: "F16", shape: [2, 32], data: up } },
+  );
+  const list = new TensorList();
+  const parts = [
+    { name: "gate", rows: 2 },
+    { name: "up", rows: 2 },
+  ];
+  list.stacked("layers.0.gateUp", parts, 32);
+  const device = new MemoryDevice();
+  const files = [await readSafetensorsHeader(bytesSource("m", file))];
+  const [matrix] = (await loadWeights(device.context, list, files)).matrices("layers.0.gateUp");
+  expect(matrix!.dtype).toBe("f32");
+  expect(device.matrix(matrix!)).toEqual(
+    joined(
+      gate,
+      Float32Array.from(up, (bits) => halfToFloat(bits)),
+    ),
+  );
+});
+
 describe("GGUF", () => {
   test("llama's q and k come back in the order of their heads", async () => {
     const { weights, device } = await load("gguf-llama-f32/model.gguf");
@@ -273,6 +352,81 @@ describe("while loading", () => {
     const files = [await readSafetensorsHeader(largeFile())];
     await expect(loadWeights(device.context, list, files)).rejects.toMatchObject({ code: "limit" });
     expect(device.destroyed.size).toBe(1);
+  });
+
+  test("a source is closed when what it gave is refused, or whoever is told of it throws", async () => {
+    const closed = async (loading: (file: WeightFile) => Promise<unknown>) => {
+      let ended = false;
+      const inner = await readSafetensorsHeader(largeFile());
+      const source: ByteSource = {
+        ...inner.source,
+        async *stream(begin, end) {
+          try {
+            const nan = new Uint8Array(end - begin).fill(0xff);
+            for (let from = 0; from < nan.length; from += 2 ** 20) yield nan.slice(from, from + 2 ** 20);
+          } finally {
+            ended = true;
+          }
+        },
+      };
+      await expect(loading({ ...inner, source })).rejects.toThrow();
+      return ended;
+    };
+    const device = new MemoryDevice();
+    expect(await closed((file) => loadWeights(device.context, list, [file]))).toBe(true);
+    const onProgress = () => {
+      throw new Error("the application's own");
+    };
+    expect(await closed((file) => loadWeights(device.context, list, [file], { onProgress }))).toBe(true);
+  });
+
+  test("a transposed matrix waits for the queue like any other", async () => {
+    const transposed = new TensorList();
+    transposed.transposed("w", "w", 2 ** 12, 3 * 2 ** 10);
+    const json = `{"w":{"dtype":"F32","shape":[${3 * 2 ** 10},${2 ** 12}],"data_offsets":[0,${12 * 2 ** 22}]}}`;
+    const head = new Uint8Array(8 + json.length);
+    head[0] = json.length;
+    head.set(new TextEncoder().encode(json), 8);
+    const source: ByteSource = {
+      name: "transposed",
+      size: head.length + 12 * 2 ** 22,
+      async *stream(begin, end) {
+        if (begin < head.length) yield head.slice(begin, end);
+        else
+          for (let from = begin; from < end; from += 2 ** 22)
+            yield new Uint8Array(Math.min(2 ** 22, end - from));
+      },
+    };
+    const device = new MemoryDevice();
+    await loadWeights(device.context, transposed, [await readSafetensorsHeader(source)]);
+    expect(device.mostPending).toBeLessThanOrEqual(40 * 2 ** 20);
+  });
+
+  test("no time is below 0, and none goes uncounted", async () => {
+    const device = new MemoryDevice();
+    device.settlingMs = 200;
+    const files = [await readSafetensorsHeader(largeFile())];
+    const verify = () => new Promise<void>((resolve) => setTimeout(resolve, 150));
+    const { times } = await loadWeights(device.context, list, files, { verify });
+    expect(times.convertMs).toBeGreaterThan(0);
+    // Timers may fire a millisecond early.
+    expect(times.uploadMs).toBeGreaterThan(198);
+    expect(times.readMs).toBeGreaterThan(148);
+  });
+
+  test("two that load on one device at once have their own errors", async () => {
+    const device = new MemoryDevice();
+    const [first, second] = [
+      await readSafetensorsHeader(largeFile()),
+      await readSafetensorsHeader(largeFile()),
+    ];
+    device.outOfMemory = true;
+    const refused = loadWeights(device.context, list, [first]);
+    while (device.bytes.size === 0) await Promise.resolve();
+    device.outOfMemory = false;
+    const taken = loadWeights(device.context, list, [second]);
+    await expect(refused).rejects.toMatchObject({ code: "limit" });
+    expect((await taken).bytes).toBe(4 * rows * columns);
   });
 
   test("nothing is allocated for a file that does not fit", async () => {

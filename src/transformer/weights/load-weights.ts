@@ -55,7 +55,7 @@ export async function loadWeights(
   const weights = await allocate(ctx.device, planned);
   try {
     const uploads = new UploadQueue(ctx.device.queue);
-    const times = { readMs: 0, convertMs: 0 };
+    const times = { readMs: 0, takeMs: 0 };
     const all = files.map((file) => ({ file, runs: runsOf(readingsOf(file, weights, uploads)) }));
     const totalBytes = all
       .flatMap(({ runs }) => runs)
@@ -63,20 +63,21 @@ export async function loadWeights(
     let loadedBytes = 0;
     for (const { file, runs } of all) {
       for (const run of runs) {
-        await readRun(file, run, times, uploads, signal, (bytes) => {
+        await readRun(file, run, times, signal, (bytes) => {
           loadedBytes += bytes;
           onProgress?.({ loadedBytes, totalBytes });
         });
       }
+      // What is left of this file, nobody reads; a connection that sends it would be missing for the next.
+      await file.source.close?.();
     }
+    const convertMs = times.takeMs - uploads.spentMs;
+    const verifying = performance.now();
     await verify?.();
+    const readMs = times.readMs + performance.now() - verifying;
     await uploads.settle(true);
     await assertAlive(ctx.device);
-    return collect(weights, {
-      ...times,
-      convertMs: times.convertMs - uploads.spentMs,
-      uploadMs: uploads.spentMs,
-    });
+    return collect(weights, { readMs, convertMs, uploadMs: uploads.spentMs });
   } catch (error) {
     for (const { buffers } of weights) for (const buffer of buffers) buffer.destroy();
     throw error;
@@ -92,7 +93,9 @@ async function allocate(device: GPUDevice, planned: readonly PlannedWeight[]): P
     ...weight,
     buffers: weight.parts.map(({ bytes }) => device.createBuffer({ size: bytes, usage, label: weight.slot })),
   }));
-  const errors = [await device.popErrorScope(), await device.popErrorScope()];
+  // Both at once: scopes are the device's, and whoever loads beside this one would find the second in place of its own.
+  const scopes = [device.popErrorScope(), device.popErrorScope()];
+  const errors = await Promise.all(scopes.map((scope) => scope.catch(() => null)));
   const error = errors.find((found) => found !== null);
   if (!error) return weights;
   for (const { buffers } of weights) for (const buffer of buffers) buffer.destroy();
@@ -148,40 +151,43 @@ function runsOf(readings: readonly Reading[]): Reading[][] {
 async function readRun(
   { source }: WeightFile,
   run: readonly Reading[],
-  times: { readMs: number; convertMs: number },
-  uploads: UploadQueue,
+  times: { readMs: number; takeMs: number },
   signal: AbortSignal | undefined,
   onBytes: (bytes: number) => void,
 ): Promise<void> {
   let next = 0;
   let writer: RowWriter | undefined;
   let position = run[0]!.begin;
-  const take = (piece: Uint8Array) => {
+  const take = async (piece: Uint8Array) => {
     const end = position + piece.byteLength;
     while (next < run.length && run[next]!.begin < end) {
       const reading = run[next]!;
       writer ??= reading.open();
       const from = Math.max(reading.begin, position) - position;
       const to = Math.min(reading.end, end) - position;
-      writer.push(piece.subarray(from, to));
+      await writer.push(piece.subarray(from, to));
       if (reading.end > end) break;
-      writer.finish();
+      await writer.finish();
       writer = undefined;
       next++;
     }
     position = end;
   };
   const pieces = readRange(source, position, run.at(-1)!.end, signal);
-  for (;;) {
-    const asked = performance.now();
-    const { done, value } = await pieces.next();
-    const got = performance.now();
-    times.readMs += got - asked;
-    if (done) return;
-    take(value);
-    await uploads.settle();
-    times.convertMs += performance.now() - got;
-    onBytes(value.byteLength);
+  try {
+    for (;;) {
+      const asked = performance.now();
+      const { done, value } = await pieces.next();
+      const got = performance.now();
+      times.readMs += got - asked;
+      if (done) return;
+      await take(value);
+      times.takeMs += performance.now() - got;
+      onBytes(value.byteLength);
+    }
+  } finally {
+    // Where taking fails, the source is told that nobody reads on.
+    await pieces.return();
   }
 }
 

@@ -29,7 +29,8 @@ export interface PlannedWeight {
 
 /**
  * Decides how each weight is kept. Matrices that one matrix is made of share a type; where files store them in different ones (as
- * many GGUF files do), they stay matrices of their own, one below the other, but for the two of a gated part: those become q8.
+ * many GGUF files do), they stay matrices of their own, one below the other, but for the two of a gated part: both are kept in the finer
+ * of their types.
  *
  * @throws AttentionError "limit" when not even one row fits into a buffer
  */
@@ -104,6 +105,10 @@ function sameTypes(
     if (last?.dtype === dtype) last.members.push(placement);
     else runs.push({ dtype, members: [placement] });
   }
-  const halves = slot.endsWith(".gateUp") && runs.length > 1;
-  return halves ? [{ dtype: "q8", members: [...group] }] : runs;
+  if (!slot.endsWith(".gateUp") || runs.length < 2) return runs;
+  const dtype = FINEST_FIRST.find((one) => runs.some((run) => run.dtype === one))!;
+  return [{ dtype, members: [...group] }];
 }
+
+/** Each holds the values of all that follow, but for q8 those of q4, to the error of its own rounding. */
+const FINEST_FIRST: readonly WeightDType[] = ["f32", "f16", "q8", "q4"];

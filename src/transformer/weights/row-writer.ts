@@ -1,6 +1,8 @@
 import { weightRange } from "webgpu-attention/layers";
 import { convertRows } from "./convert-rows.js";
 import { decode } from "./decode.js";
+import type { EncodedRows } from "./encode.js";
+import { checkFinite } from "./finite.js";
 import type { Placement } from "./match-tensors.js";
 import type { PlannedWeight } from "./plan-slots.js";
 import { STORED_BLOCKS } from "./stored-tensor.js";
@@ -41,52 +43,59 @@ export class RowWriter {
     this.#chunk = new Uint8Array(rows * this.#rowBytes);
   }
 
-  push(piece: Uint8Array): void {
+  async push(piece: Uint8Array): Promise<void> {
     for (let taken = 0; taken < piece.byteLength; ) {
       const part = piece.subarray(taken, taken + this.#chunk.byteLength - this.#filled);
       this.#chunk.set(part, this.#filled);
       this.#filled += part.byteLength;
       taken += part.byteLength;
-      if (this.#filled === this.#chunk.byteLength) this.#flush();
+      if (this.#filled === this.#chunk.byteLength) await this.#flush();
     }
   }
 
   /** Writes what is left. The tensor has as many bytes as its shape says; its file's header was checked. */
-  finish(): void {
-    if (this.#filled > 0) this.#flush();
+  async finish(): Promise<void> {
+    if (this.#filled > 0) await this.#flush();
   }
 
-  #flush(): void {
+  async #flush(): Promise<void> {
     const { target, tensor } = this.#placement;
     const stored = this.#chunk.subarray(0, this.#filled);
     this.#filled = 0;
     if (!target.transposed) {
-      this.#write(stored, stored.byteLength / this.#rowBytes);
+      await this.#write(stored, stored.byteLength / this.#rowBytes);
       return;
     }
     const { bytes } = STORED_BLOCKS[tensor.dtype];
     const rows = chunkRows(this.#rowBytes, target.rows);
     for (let first = 0; first < target.rows; first += rows) {
       const count = Math.min(rows, target.rows - first);
-      this.#write(transposedRows(stored, bytes, target.rows, target.columns, first, count), count);
+      await this.#write(transposedRows(stored, bytes, target.rows, target.columns, first, count), count);
     }
   }
 
   /** Rows in the order of the weight from here on, but for interleaved ones. */
-  #write(stored: Uint8Array<ArrayBuffer>, rows: number): void {
+  async #write(stored: Uint8Array<ArrayBuffer>, rows: number): Promise<void> {
     const { target, tensor } = this.#placement;
     const { interleavedRows } = target;
     const bytes = interleavedRows ? deinterleaved(stored, this.#rowBytes, interleavedRows) : stored;
     const first = this.#firstRow + this.#rowsDone;
     this.#rowsDone += rows;
-    const { layout, buffers, parts, kind } = this.#weight;
-    if (kind !== "matrix") {
+    const { layout, kind } = this.#weight;
+    if (kind === "matrix")
+      this.#writeMatrix(convertRows(tensor.name, tensor.dtype, bytes, rows, layout), first, rows);
+    else {
       const values = new Float32Array(rows * layout.columns);
       decode(tensor.dtype, bytes, values);
-      this.#uploads.write(buffers[0]!, 4 * first * layout.columns, values);
-      return;
+      checkFinite(tensor.name, values);
+      this.#uploads.write(this.#weight.buffers[0]!, 4 * first * layout.columns, values);
     }
-    const { values, scales } = convertRows(tensor.name, tensor.dtype, bytes, rows, layout);
+    await this.#uploads.settle();
+  }
+
+  /** Rows from `first` on, to the parts that they belong to. */
+  #writeMatrix({ values, scales }: EncodedRows, first: number, rows: number): void {
+    const { layout, buffers, parts } = this.#weight;
     parts.forEach((part, index) => {
       const begin = Math.max(first, part.firstRow);
       const count = Math.min(first + rows, part.firstRow + part.rows) - begin;

@@ -69,6 +69,12 @@ describe("refuses", () => {
       withHeader(`{"a":${JSON.stringify(tensor(0, 4))},"a":${JSON.stringify(tensor(4, 8))}}`, 8),
       /"a".*two/,
     ],
+    [
+      "two places of one tensor",
+      withHeader('{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4],"data_offsets":[4,8]}}', 8),
+      /"data_offsets" once.*two/,
+    ],
+    ["lists without end", withHeader(`{"a":${"[".repeat(50_000)}${"]".repeat(50_000)}}`, 0), /deeper/],
   ])("%s", async (_name, bytes, message) => {
     const reading = read(bytes);
     await expect(reading).rejects.toMatchObject({ code: "format", message: expect.stringMatching(message) });

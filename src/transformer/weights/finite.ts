@@ -1,0 +1,36 @@
+import { AttentionError } from "webgpu-attention";
+import { halfToFloat } from "./half.js";
+
+/** Weights that are NaN or infinite make everything NaN, and nothing would say why. */
+export function notFinite(name: string, value: number): AttentionError {
+  return new AttentionError("dtype", {
+    subject: name,
+    expected: "finite weights",
+    got: String(value),
+    fix: "The file is damaged, or training went wrong; take another one.",
+  });
+}
+
+/** @throws AttentionError "dtype" */
+export function checkFinite(name: string, values: Float32Array): void {
+  for (const value of values) if (!Number.isFinite(value)) throw notFinite(name, value);
+}
+
+const FLOAT_EXPONENT = 0x7f800000;
+
+/** Of floats by their bits. @throws AttentionError "dtype" */
+export function checkFiniteFloats(name: string, words: Uint32Array<ArrayBuffer>): void {
+  for (let i = 0; i < words.length; i++) {
+    if ((words[i]! & FLOAT_EXPONENT) !== FLOAT_EXPONENT) continue;
+    throw notFinite(name, new Float32Array(Uint32Array.of(words[i]!).buffer)[0]!);
+  }
+}
+
+const HALF_EXPONENT = 0x7c00;
+
+/** Of halves by their bits. @throws AttentionError "dtype" */
+export function checkFiniteHalves(name: string, halves: Uint16Array<ArrayBuffer>): void {
+  for (let i = 0; i < halves.length; i++) {
+    if ((halves[i]! & HALF_EXPONENT) === HALF_EXPONENT) throw notFinite(name, halfToFloat(halves[i]!));
+  }
+}
