@@ -26,3 +26,16 @@ export function checkSentences(sentences: unknown): asserts sentences is readonl
     fix: "Give an array, also for a single sentence.",
   });
 }
+
+/** @throws AttentionError "shape" for anything but a list of hooks */
+export function checkHooks(hooks: unknown): void {
+  const isHook = (hook: unknown) => typeof hook === "object" && hook !== null && !Array.isArray(hook);
+  const wrong = Array.isArray(hooks) ? hooks.findIndex((hook) => !isHook(hook)) : -1;
+  if (Array.isArray(hooks) && wrong < 0) return;
+  throw new AttentionError("shape", {
+    subject: wrong < 0 ? "hooks" : `hooks[${wrong}]`,
+    expected: wrong < 0 ? "a list of hooks" : "a hook: an object with prepare, after or activation",
+    got: String(wrong < 0 ? hooks : (hooks as unknown[])[wrong]),
+    fix: "Leave it out for none.",
+  });
+}

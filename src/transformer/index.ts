@@ -25,20 +25,24 @@ export {
   ropeTable,
 } from "./config/rope.js";
 export { DiffusionModel, type SampleOptions } from "./diffusion-model.js";
+export type { Candidate } from "./generation/candidates.js";
 export type { CacheOptions, GeneratedPiece, GenerateOptions } from "./generation/options.js";
+export type { Prompt } from "./generation/prompts.js";
+export type { VerifyOptions } from "./generation/verify.js";
 export { type ClassifyOptions, ImageModel, type ImageResult } from "./image-model.js";
-export { LanguageModel, type PassOptions, type PrefillOptions, type Prompt } from "./language-model.js";
+export { LanguageModel, type PassOptions, type PrefillOptions } from "./language-model.js";
 export { type Checkpoint, type LoadCheckpointOptions, loadCheckpoint } from "./load-checkpoint.js";
 export type { CacheWindow } from "./model/cache-window.js";
 export type { PassDescription } from "./model/describe-pass.js";
-export {
-  type CacheDType,
-  type KeyValueCache,
-  type LayerState,
-  type RecurrentState,
-  SequenceState,
-  type StateOptions,
-} from "./model/sequence-state.js";
+export type {
+  CacheDType,
+  KeyValueCache,
+  LayerState,
+  RecurrentState,
+  StateOptions,
+} from "./model/layer-state.js";
+export type { LogitsOf } from "./model/read-tokens.js";
+export { type SequenceEntry, SequenceState } from "./model/sequence-state.js";
 export type { StepCost } from "./model/step-list.js";
 export {
   type EncodeOptions,

@@ -1,16 +1,20 @@
 import { type AttentionContext, AttentionError } from "webgpu-attention";
 import type { AttentionHook } from "webgpu-attention/hooks";
-import { checkKnown } from "./check-arguments.js";
+import { checkHooks, checkKnown } from "./check-arguments.js";
 import type { ModelConfig } from "./config/model-config.js";
-import { generate, type TextPieces } from "./generation/generate.js";
+import { generate } from "./generation/generate.js";
 import type { GeneratedPiece, GenerateOptions } from "./generation/options.js";
+import { type Prompt, promptIds } from "./generation/prompts.js";
+import { type VerifyOptions, verify } from "./generation/verify.js";
 import { type LoadCheckpointOptions, loadAccepted } from "./load-checkpoint.js";
-import { type CacheWindow, forget } from "./model/cache-window.js";
+import { type CacheWindow, checkWindow } from "./model/cache-window.js";
 import { describePass, type PassDescription } from "./model/describe-pass.js";
 import { LanguagePasses } from "./model/language-passes.js";
-import { checkPositions, checkRoom } from "./model/room.js";
+import type { CacheDType } from "./model/layer-state.js";
+import { type LogitsOf, readTokens } from "./model/read-tokens.js";
+import { checkPositions, roundedUp } from "./model/room.js";
 import { runAndRead } from "./model/run-and-read.js";
-import { type CacheDType, SequenceState } from "./model/sequence-state.js";
+import { SequenceState } from "./model/sequence-state.js";
 import { Workspace } from "./model/workspace.js";
 import { type ModelSource, modelFiles } from "./sources/model-files.js";
 import { throwIfAborted } from "./sources/source-errors.js";
@@ -28,15 +32,15 @@ export interface PrefillOptions extends PassOptions {
   readonly onProgress?: (done: number, total: number) => void;
   /** How the cache forgets. Default: it has room for all. */
   readonly window?: CacheWindow;
+  /** Of which tokens logits come back. Default `"last"`. */
+  readonly logitsOf?: LogitsOf;
 }
 
-/** Tokens that one pass takes at most: longer prompts go through in pieces, so that buffers stay small and dispatches short. */
-const PIECE = 128;
-/** Capacities are multiples of it: few different ones need few different passes. */
-const CAPACITY_STEP = 64;
+/** Without hooks, `logits()` takes texts of so many lengths alike: rows behind a text's end do not change those before. */
+const LENGTH_STEP = 16;
 
 /**
- * A decoder language model on the GPU: softmax, lightning, flow and mixture-of-head attention in any layer.
+ * A decoder language model on the GPU: softmax, SALE, lightning, flow and mixture-of-head attention in any layer.
  *
  * Passes of one model share buffers; they may be asked for side by side and run one after the other.
  */
@@ -47,6 +51,7 @@ export class LanguageModel {
   readonly tokenizer: TextTokenizer | undefined;
   readonly #weights: ModelWeights;
   readonly #work: Workspace;
+  readonly #busy = new WeakSet<SequenceState>();
   /** @internal */
   readonly passes: LanguagePasses;
 
@@ -92,14 +97,22 @@ export class LanguageModel {
     return this.#weights.bytes + this.#work.bytes;
   }
 
-  /** Sequences without tokens. Belongs to the caller: `destroy()` it. */
-  createState(options: {
+  /**
+   * Sequences without tokens, to read texts into. Belongs to the caller: `destroy()` it.
+   *
+   * @param options.batches sequences side by side. Default 1
+   * @param options.capacity tokens that caches have room for, rounded up to a power of two of at least 64; `generate` makes more as it needs it
+   * @param options.dtype of keys and values. Default f32; f16 halves a cache, q8 quarters it
+   * @throws AttentionError "shape", "dtype" or "unsupported" for options that are none of the model's, "limit" when it does not fit, "device-lost"
+   */
+  async createState(options: {
     readonly batches?: number;
     readonly capacity: number;
     readonly dtype?: CacheDType;
-  }): SequenceState {
+  }): Promise<SequenceState> {
+    checkKnown("createState", options, ["batches", "capacity", "dtype"]);
     const { batches = 1, capacity, dtype = "f32" } = options;
-    return SequenceState.create(this.ctx, this.config, { batches, capacity: rounded(capacity), dtype });
+    return SequenceState.create(this.ctx, this.config, { batches, capacity: roundedUp(capacity), dtype });
   }
 
   /**
@@ -111,60 +124,71 @@ export class LanguageModel {
    */
   async logits(ids: ArrayLike<number>, options: PassOptions = {}): Promise<Float32Array> {
     checkKnown("logits", options, ["hooks", "signal"]);
+    const { hooks = [], signal } = options;
+    checkHooks(hooks);
     this.checkIds("ids", ids);
-    throwIfAborted("language model", options.signal);
+    throwIfAborted("language model", signal);
     checkPositions(this.config, ids.length);
+    const tokens = hooks.length > 0 ? ids.length : this.#paddedLength(ids.length);
     const { value: pass, release } = await this.passes.lease({
-      ...{ tokens: ids.length, logitsOf: "all", phase: "prefill" },
-      ...{ hooks: options.hooks ?? [], context: ids.length },
+      ...{ tokens, logitsOf: "all", phase: "prefill", isWhole: tokens === ids.length, hooks },
+      ...{ context: ids.length, total: tokens },
     });
     try {
-      const [logits] = await runAndRead(this.ctx, [pass.forward.logits!], (encoder) => {
-        this.ctx.device.queue.writeBuffer(pass.ids, 0, Uint32Array.from(ids));
+      const { logits } = pass.forward;
+      const rows = { ...logits!, shape: [1, ids.length, 1, this.config.tokens!.vocabulary] as const };
+      const padded = new Uint32Array(tokens);
+      padded.set(Array.from(ids));
+      const [read] = await runAndRead(this.ctx, [rows], (encoder) => {
+        this.ctx.device.queue.writeBuffer(pass.ids, 0, padded);
         pass.forward.record(encoder, undefined);
       });
-      return logits!;
+      return read!;
     } finally {
       release();
     }
   }
 
   /**
-   * Takes tokens into a state of one sequence, in pieces.
+   * Takes tokens into a state of one sequence, in pieces; what it read stays, also where it is aborted.
    *
-   * @throws AttentionError "shape" when they do not fit or are none of the model's, or the state has several sequences, "aborted" between
-   * pieces, "disposed", "device-lost"
+   * @returns logits of the token after the last one, [1, vocabulary], or what `logitsOf` asks for: after each, [tokens, vocabulary], or none
+   * @throws AttentionError "shape" when they do not fit or are none of the model's, or the state has several sequences, "unsupported" while
+   * another call works with the state, "aborted" between pieces, "limit", "disposed", "device-lost"
    */
-  async prefill(state: SequenceState, ids: ArrayLike<number>, options: PrefillOptions = {}): Promise<void> {
-    checkKnown("prefill", options, ["hooks", "signal", "onProgress", "window"]);
-    const { hooks = [], signal, onProgress, window } = options;
-    if (ids.length === 0) return;
+  async prefill(
+    state: SequenceState,
+    ids: ArrayLike<number>,
+    options: PrefillOptions = {},
+  ): Promise<Float32Array> {
+    checkKnown("prefill", options, ["hooks", "signal", "onProgress", "window", "logitsOf"]);
+    const { hooks = [], window, logitsOf = "last" } = options;
+    checkHooks(hooks);
+    if (!["none", "last", "all"].includes(logitsOf))
+      throw wrong("logitsOf", '"none", "last" or "all"', logitsOf, "Leave it out for the last token's.");
+    if (window) checkWindow(window, this.config);
     this.checkIds("ids", ids);
-    if (state.batches !== 1) throw severalSequences(state.batches);
-    const all = Uint32Array.from(ids);
-    const context = state.lengths[0]! + all.length;
-    checkPositions(this.config, context);
-    if (!window) checkRoom({ lengths: [context], capacity: state.capacity });
-    // Each token of a piece sees those that were there before the piece: it is small beside the window.
-    const piece = window ? Math.max(1, Math.min(PIECE, Math.floor(window.window / 4))) : PIECE;
-    for (let done = 0; done < all.length; ) {
-      throwIfAborted("prefill", signal);
-      const tokens = Math.min(piece, all.length - done);
-      const shape = { tokens, logitsOf: "none", phase: "prefill", hooks, context } as const;
-      const { value: pass, release } = await this.passes.lease(shape, state);
-      try {
-        this.ctx.device.queue.writeBuffer(pass.ids, 0, all, done, tokens);
-        this.passes.run(pass, state, {
-          before: (encoder) => window && forget(state, encoder, tokens, window),
-        });
-      } finally {
-        release();
-      }
-      done += tokens;
-      // What is reported as done is, and a signal stops what comes.
-      await this.ctx.device.queue.onSubmittedWorkDone();
-      onProgress?.(done, all.length);
-    }
+    return this.using(state, () => readTokens(this, state, ids, { ...options, hooks, logitsOf }));
+  }
+
+  /**
+   * Reads the newest token and a guess at what follows it, all in one pass, and takes as much of the guess as the model would have written itself
+   * (speculative decoding, arXiv 2211.17192, where tokens are chosen by the same seed). The state goes on behind the last token that was
+   * taken: the rest of the guess is undone. Where a layer is recurrent, what was taken of a guess that was not right is read once more, since
+   * its state cannot be cut off.
+   *
+   * @param tokens the newest token of the text, which the state has not read, and behind it the guess
+   * @returns what the text goes on with: as much of the guess as was right, and one token more. The state has read all but the last of
+   * them, with which the next call begins: the same tokens that `generate` would give, but for rounding of nearly equal logits
+   * @throws AttentionError as `prefill`
+   */
+  async verify(
+    state: SequenceState,
+    tokens: ArrayLike<number>,
+    options: VerifyOptions = {},
+  ): Promise<number[]> {
+    this.checkIds("tokens", tokens);
+    return this.using(state, () => verify(this, state, tokens, options));
   }
 
   /**
@@ -180,42 +204,49 @@ export class LanguageModel {
   /**
    * Continues a prompt, or several at once, token by token: an iterator over pieces, which may be left at any time.
    *
-   * @param prompts one text or list of ids, or several; a text is encoded as the model's tokenizer does it
-   * @throws AttentionError "shape" or "unsupported" for prompts and options that are none, "aborted", "disposed", "device-lost"
+   * @param prompts one text, list of ids or conversation, or several; a text is encoded as the model's tokenizer does it, a conversation by its chat
+   * template
+   * @throws AttentionError "shape" or "unsupported" for prompts and options that are none, "limit" when caches do not fit, "aborted", "disposed",
+   * "device-lost"; all of them by the iterator
    */
-  generate(
+  async *generate(
     prompts: Prompt | readonly Prompt[],
     options: GenerateOptions = {},
   ): AsyncGenerator<GeneratedPiece, void, undefined> {
-    const several = isPrompt(prompts) ? [prompts] : prompts;
-    const ids = several.map((prompt) => (typeof prompt === "string" ? this.#encode(prompt) : prompt));
-    return generate(this, ids, () => this.tokenizer?.stream() ?? NO_TEXT, options);
+    yield* generate(this, promptIds(this, prompts, options?.chat), options);
   }
 
-  #encode(text: string): number[] {
-    if (!this.tokenizer)
+  /** @internal Keeps other calls from a state that passes work with. */
+  async using<Result>(state: SequenceState, work: () => Promise<Result>): Promise<Result> {
+    const release = this.take(state);
+    try {
+      return await work();
+    } finally {
+      release();
+    }
+  }
+
+  /** @internal */
+  take(state: SequenceState): () => void {
+    state.assertAlive();
+    if (this.#busy.has(state))
       throw new AttentionError("unsupported", {
-        subject: "prompt",
-        expected: "token ids: the model came without a tokenizer.json",
-        got: "a text",
-        fix: "Place the tokenizer beside the weights, or encode the text yourself.",
+        ...{ subject: "state", expected: "one call at a time", got: "a state that another call works with" },
+        fix: "Wait for the other call, or give each its own copy().",
       });
-    const ids = this.tokenizer.encode(text);
-    const { bos } = this.config.tokens!;
-    return ids.length === 0 && bos !== undefined ? [bos] : ids;
+    this.#busy.add(state);
+    return () => this.#busy.delete(state);
   }
 
   /** @throws AttentionError "shape" for anything but ids of the vocabulary, at least one */
   checkIds(subject: string, ids: ArrayLike<number>): void {
     const { vocabulary } = this.config.tokens!;
-    const wrong = Array.from(ids).findIndex((id) => !(Number.isInteger(id) && id >= 0 && id < vocabulary));
-    if (ids.length > 0 && wrong < 0) return;
-    throw new AttentionError("shape", {
-      subject: wrong < 0 ? subject : `${subject}[${wrong}]`,
-      expected: wrong < 0 ? "at least one token" : `an integer from 0 to ${vocabulary - 1}`,
-      got: wrong < 0 ? "none" : String(ids[wrong]),
-      fix: "Encode the text with this model's own tokenizer.",
-    });
+    const list = Array.from(ids ?? []);
+    const place = list.findIndex((id) => !(Number.isInteger(id) && id >= 0 && id < vocabulary));
+    const fix = "Encode the text with this model's own tokenizer.";
+    if (list.length === 0) throw wrong(subject, "at least one token", "none", fix);
+    if (place >= 0)
+      throw wrong(`${subject}[${place}]`, `an integer from 0 to ${vocabulary - 1}`, String(list[place]), fix);
   }
 
   destroy(): void {
@@ -223,14 +254,14 @@ export class LanguageModel {
     this.#work.destroy();
     this.#weights.destroy();
   }
-}
 
-/** A text, or token ids. */
-export type Prompt = string | ArrayLike<number>;
-
-/** Ids of one sequence are numbers, of several lists. */
-function isPrompt(prompts: Prompt | readonly Prompt[]): prompts is Prompt {
-  return typeof prompts === "string" || prompts.length === 0 || typeof prompts[0] === "number";
+  #paddedLength(tokens: number): number {
+    const { positions, layers } = this.config;
+    // SALE looks at all rows there are.
+    if (layers.some(({ attention }) => attention.mechanism === "sale")) return tokens;
+    const most = positions.kind === "learned" ? positions.count : Number.POSITIVE_INFINITY;
+    return Math.min(LENGTH_STEP * Math.ceil(tokens / LENGTH_STEP), most);
+  }
 }
 
 function checkLanguage({ tokens, head, architecture }: ModelConfig): void {
@@ -247,19 +278,6 @@ function pickSignal({ signal }: LoadCheckpointOptions): Pick<LoadCheckpointOptio
   return signal ? { signal } : {};
 }
 
-/** Where there is no tokenizer. */
-const NO_TEXT: TextPieces = { push: () => "", end: () => "" };
-
-/** Room for so many tokens, and a few more. */
-function rounded(capacity: number): number {
-  return CAPACITY_STEP * Math.ceil(capacity / CAPACITY_STEP);
-}
-
-function severalSequences(count: number): AttentionError {
-  return new AttentionError("shape", {
-    subject: "state",
-    expected: "one sequence",
-    got: `${count}`,
-    fix: "Read prompts into states of their own, and join these.",
-  });
+function wrong(subject: string, expected: string, got: string, fix: string): AttentionError {
+  return new AttentionError("shape", { subject, expected, got, fix });
 }

@@ -173,10 +173,14 @@ export class SentenceEncoder {
     device.queue.writeBuffer(this.#ids, 0, padded);
     device.queue.writeBuffer(this.#lengths, 0, lengths);
     const encoder = device.createCommandEncoder({ label: "sentence encoder" });
-    model.record(encoder, this.#buffers);
-    device.queue.submit([encoder.finish()]);
-    this.#buffers.trim();
-    return this.#ctx.read(this.#buffers.view("embeddings", [indices.length, 1, 1, USE_LITE_DIM]));
+    const buffers = this.#buffers.use();
+    try {
+      model.record(encoder, buffers);
+      device.queue.submit([encoder.finish()]);
+      return await this.#ctx.read(buffers.view("embeddings", [indices.length, 1, 1, USE_LITE_DIM]));
+    } finally {
+      buffers.release();
+    }
   }
 
   async #model(batch: number, tokens: number): Promise<UseLiteModel> {

@@ -8,7 +8,7 @@ import {
   planMeanPool,
 } from "webgpu-attention/layers";
 import { planSoftmaxAttention } from "webgpu-attention/softmax";
-import type { Workspace } from "./model/workspace.js";
+import type { Activations } from "./model/workspace.js";
 import {
   type DenseWeights,
   type NormWeights,
@@ -30,7 +30,7 @@ export interface UseLiteInputs {
 }
 
 interface Step {
-  record(encoder: GPUCommandEncoder, buffers: Workspace): void;
+  record(encoder: GPUCommandEncoder, buffers: Activations): void;
   destroy(): void;
 }
 
@@ -62,7 +62,7 @@ export class UseLiteModel {
   }
 
   /** Records the forward pass. It leaves the embeddings in "embeddings" [batch, 1, 1, 512]. */
-  record(encoder: GPUCommandEncoder, buffers: Workspace): void {
+  record(encoder: GPUCommandEncoder, buffers: Activations): void {
     for (const step of this.#steps) step.record(encoder, buffers);
   }
 

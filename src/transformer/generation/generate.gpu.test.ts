@@ -1,21 +1,22 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type AttentionHook, type HeadOperations, ZERO_HEAD } from "webgpu-attention/hooks";
 import { testContext } from "../../../test/support/gpu.js";
 import { LanguageModel } from "../language-model.js";
 import type { GenerateOptions } from "./options.js";
 
-const MODEL = new URL("../../../demo/public/models/lm-softmax/", import.meta.url);
-const prompt = [0, 17, 300, 45, 912, 8];
-const other = [0, 5, 77];
+const FIXTURES = new URL("../../../test/fixtures/architectures/", import.meta.url);
+const prompt = [1, 17, 30, 5, 41, 8];
+const other = [1, 5, 27];
 
 let model: LanguageModel;
 beforeAll(async () => {
-  model = await LanguageModel.load(await testContext(), MODEL);
+  model = await LanguageModel.load(await testContext(), new URL("llama/", FIXTURES));
 });
 afterAll(() => model.destroy());
 
 async function idsOf(prompts: Parameters<LanguageModel["generate"]>[0], options: GenerateOptions) {
   const ids: number[][] = [];
-  for await (const { sequence, id } of model.generate(prompts, options)) {
+  for await (const { sequence, id } of model.generate(prompts, { stopIds: [], ...options })) {
     ids[sequence] ??= [];
     ids[sequence].push(id);
   }
@@ -35,7 +36,7 @@ async function expectGreedy(start: readonly number[], ids: readonly number[]) {
 
 describe("generation", () => {
   test("continues several prompts of different lengths as each by itself, also where caches grow", async () => {
-    const ids = await idsOf([prompt, other], { maxTokens: 68, stopIds: [] });
+    const ids = await idsOf([prompt, other], { maxTokens: 68 });
     expect(ids.map(({ length }) => length)).toEqual([68, 68]);
     await expectGreedy(prompt, ids[0]!);
     await expectGreedy(other, ids[1]!);
@@ -43,16 +44,17 @@ describe("generation", () => {
 
   test("chance follows the seed", async () => {
     const sampling = { temperature: 1, topP: 0.9, seed: 7 };
-    const first = await idsOf(prompt, { maxTokens: 8, sampling, stopIds: [] });
-    expect(await idsOf(prompt, { maxTokens: 8, sampling, stopIds: [] })).toEqual(first);
-    const others = await idsOf(prompt, { maxTokens: 8, sampling: { ...sampling, seed: 8 }, stopIds: [] });
+    const first = await idsOf(prompt, { maxTokens: 8, sampling });
+    expect(await idsOf(prompt, { maxTokens: 8, sampling })).toEqual(first);
+    const others = await idsOf(prompt, { maxTokens: 8, sampling: { ...sampling, seed: 8 } });
     expect(others).not.toEqual(first);
   });
 
   test("ends at ids that say so, and when it is left", async () => {
-    const [ids] = await idsOf(prompt, { maxTokens: 4, stopIds: [] });
-    const [stopped] = await idsOf(prompt, { maxTokens: 4, stopIds: [ids![1]!] });
-    expect(stopped).toEqual(ids!.slice(0, 2));
+    const sampling = { temperature: 1, seed: 3 };
+    const [ids] = await idsOf(prompt, { maxTokens: 4, sampling });
+    const [stopped] = await idsOf(prompt, { maxTokens: 4, sampling, stopIds: [ids![2]!] });
+    expect(stopped).toEqual(ids!.slice(0, ids!.indexOf(ids![2]!) + 1));
     const pieces: string[] = [];
     for await (const piece of model.generate(prompt, { stopIds: [], maxTokens: 3 })) {
       pieces.push(piece.finished ?? "");
@@ -61,64 +63,88 @@ describe("generation", () => {
     expect(pieces).toEqual(["", ""]);
   });
 
-  test("a window as long as the text changes nothing, a shorter one forgets", async () => {
-    const plain = await idsOf(prompt, { maxTokens: 12, stopIds: [] });
-    const wide = { sinks: 2, window: 20 };
-    expect(await idsOf(prompt, { maxTokens: 12, stopIds: [], cache: wide })).toEqual(plain);
-    const narrow = { sinks: 1, window: 3 };
-    expect(await idsOf(prompt, { maxTokens: 12, stopIds: [], cache: narrow })).not.toEqual(plain);
+  test("gives the likeliest tokens beside each that is taken", async () => {
+    const found: { id: number; likely: readonly { id: number; probability: number }[] }[] = [];
+    for await (const { id, candidates } of model.generate(prompt, {
+      maxTokens: 3,
+      stopIds: [],
+      candidates: 4,
+    }))
+      found.push({ id, likely: candidates! });
+    const logits = await model.logits([...prompt, ...found.map(({ id }) => id)]);
+    const { vocabulary } = model.config.tokens!;
+    for (const [n, { id, likely }] of found.entries()) {
+      const place = (prompt.length + n - 1) * vocabulary;
+      const exps = Array.from(logits.subarray(place, place + vocabulary), Math.exp);
+      const sum = exps.reduce((total, value) => total + value);
+      expect(likely).toHaveLength(4);
+      expect(likely[0]!.id).toBe(id);
+      for (const candidate of likely) expect(candidate.probability).toBeCloseTo(exps[candidate.id]! / sum, 4);
+    }
   });
 
-  test("reads and writes texts", async () => {
-    const pieces: string[] = [];
-    for await (const { text } of model.generate("It was a", { maxTokens: 12, stopIds: [] }))
-      pieces.push(text);
-    const [ids] = await idsOf([0, ...model.tokenizer!.encode("It was a")].slice(-5), { maxTokens: 1 });
-    expect(ids).toHaveLength(1);
-    const text = pieces.join("");
-    expect(text).toMatch(/^ ?\w/);
-    const stop = text.slice(4, 7);
-    const stopped: string[] = [];
-    for await (const piece of model.generate("It was a", { maxTokens: 12, stopIds: [], stop })) {
-      stopped.push(piece.text);
+  test("a window as long as the text changes nothing, and storage of halves and bytes little", async () => {
+    const plain = await idsOf(prompt, { maxTokens: 12 });
+    expect(await idsOf(prompt, { maxTokens: 12, cache: { sinks: 2, window: 20 } })).toEqual(plain);
+    const likely = async (dtype: "f32" | "f16" | "q8") => {
+      const state = await model.createState({ capacity: 64, dtype });
+      const logits = await model.prefill(state, [...prompt, ...plain[0]!]);
+      state.destroy();
+      return logits;
+    };
+    const exact = await likely("f32");
+    const largest = Math.max(...exact.map(Math.abs));
+    for (const [dtype, least, most] of [
+      ["f16", 1e-7, 2e-3],
+      ["q8", 1e-5, 3e-2],
+    ] as const) {
+      const off = (await likely(dtype)).map((value, n) => Math.abs(value - exact[n]!) / largest);
+      expect(Math.max(...off)).toBeLessThan(most);
+      expect(Math.max(...off)).toBeGreaterThan(least);
     }
-    expect(stopped.join("")).toBe(text.slice(0, text.indexOf(stop)));
+    expect(
+      (await idsOf(prompt, { maxTokens: 4, cache: { dtype: "q8", window: 3, sinks: 1 } }))[0],
+    ).toHaveLength(4);
+  });
+
+  test("a cache that forgets sees the same tokens whether they are read alone or in pieces", async () => {
+    const long = Array.from({ length: 60 }, (_, n) => (n * 37) % 43);
+    const window = { sinks: 2, window: 9, evict: 4 };
+    const states = [await model.createState({ capacity: 14 }), await model.createState({ capacity: 14 })];
+    const whole = await model.prefill(states[0]!, long, { window, logitsOf: "all" });
+    const rows: number[] = [];
+    for (const id of long) rows.push(...(await model.prefill(states[1]!, [id], { window })));
+    expect(states.map(({ lengths }) => lengths)).toEqual([[14], [14]]);
+    expect(states[0]!.totals).toEqual([60]);
+    expect(Math.max(...whole.map((value, n) => Math.abs(value - rows[n]!)))).toBeLessThan(1e-4);
+    const all = await model.logits(long);
+    const forgotten = whole.slice(-43).map((value, n) => Math.abs(value - all[all.length - 43 + n]!));
+    expect(Math.max(...forgotten)).toBeGreaterThan(1e-2);
+    for (const state of states) state.destroy();
+  });
+
+  test("hooks may do to each sequence what they like", async () => {
+    const heads: HeadOperations = new Map([0, 1, 2, 3, 4, 5].map((head) => [head, ZERO_HEAD]));
+    const each = (site: HeadOperations[]): AttentionHook => ({ prepare: () => ({ heads: site }) });
+    const alone = [
+      (await idsOf(prompt, { maxTokens: 6 }))[0],
+      (await idsOf(other, { maxTokens: 6, hooks: [each([heads])] }))[0],
+    ];
+    expect(await idsOf([prompt, other], { maxTokens: 6, hooks: [each([new Map(), heads])] })).toEqual(alone);
   });
 
   test("passes that run side by side keep their numbers", async () => {
     const alone = [await model.logits(prompt), await model.logits(other)];
-    const writing = idsOf(prompt, { maxTokens: 6, stopIds: [] });
+    const writing = idsOf(prompt, { maxTokens: 6 });
     expect(await Promise.all([model.logits(prompt), model.logits(other)])).toEqual(alone);
     const [ids] = await writing;
     await expectGreedy(prompt, ids!);
   });
 
-  test("a window forgets as a cache without the forgotten tokens would", async () => {
-    // One layer would be exact; with more, what is kept has looked at what is gone: only the cache's size is certain.
-    const long = Array.from({ length: 60 }, (_, n) => (n * 37) % 2000);
-    const cache = { sinks: 2, window: 12, evict: 3 };
-    const [ids] = await idsOf(long, { maxTokens: 20, stopIds: [], cache });
-    const [again] = await idsOf(long, { maxTokens: 20, stopIds: [], cache });
-    expect(again).toEqual(ids);
-    const state = model.createState({ capacity: 14 });
-    await model.prefill(state, long, { window: cache });
-    expect(state.lengths[0]).toBeLessThanOrEqual(14);
-    expect(state.lengths[0]).toBeGreaterThanOrEqual(2 + 12 - 3);
-    state.destroy();
-  });
-
-  test("a state that is full refuses more, and stays as it was", async () => {
-    const state = model.createState({ capacity: 64 });
-    await model.prefill(state, prompt);
-    await expect(model.prefill(state, Array(60).fill(1))).rejects.toMatchObject({ code: "shape" });
-    expect(state.lengths).toEqual([prompt.length]);
-    state.destroy();
-  });
-
-  test("a penalty keeps tokens from coming again", async () => {
+  test("a penalty keeps tokens from coming again, as long as the text may become", async () => {
     const sampling = { repetitionPenalty: 1e6 };
-    const [ids] = await idsOf(prompt, { maxTokens: 10, stopIds: [], sampling });
-    expect(new Set([...prompt, ...ids!]).size).toBe(prompt.length + 10);
+    const [ids] = await idsOf(prompt, { maxTokens: 20, sampling });
+    expect(new Set([...prompt, ...ids!]).size).toBe(prompt.length + 20);
   });
 
   test("can be aborted", async () => {
@@ -128,13 +154,55 @@ describe("generation", () => {
 
   test.each<[string, GenerateOptions]>([
     ["shape", { maxTokens: 0 }],
+    ["shape", { candidates: -1 }],
     ["shape", { cache: { window: 4, evict: 5 } }],
     ["unsupported", { cache: { sinks: 3 } }],
+    ["dtype", { cache: { dtype: "q4" as never } }],
     ["shape", { stop: [3] as never }],
     ["shape", { stopIds: 5 as never }],
+    ["shape", { hooks: [null] as never }],
     ["shape", { sampling: { topP: 0 } }],
+    ["unsupported", { sampling: { advance: true } as never }],
     ["unsupported", { tokens: 3 } as never],
   ])("refuses %s: %j", async (code, options) => {
     await expect(idsOf(prompt, options)).rejects.toMatchObject({ code });
   });
+
+  test.each<[string, never]>([
+    ["unsupported", "a text without a tokenizer" as never],
+    ["unsupported", [{ role: "user", content: "Hello" }] as never],
+    ["shape", [] as never],
+    ["shape", [[1], []] as never],
+    ["shape", [1.5] as never],
+    ["shape", undefined as never],
+  ])("refuses %s: the prompt %j", async (code, prompts) => {
+    await expect(idsOf(prompts, {})).rejects.toMatchObject({ code });
+  });
+});
+
+test("learned positions end, and cannot be forgotten", async () => {
+  const gpt2 = await LanguageModel.load(model.ctx, new URL("gpt2/", FIXTURES));
+  const last = async (options: GenerateOptions) => {
+    for await (const _ of gpt2.generate([1, 2], options));
+  };
+  await expect(last({ maxTokens: 30 })).rejects.toMatchObject({ code: "shape" });
+  await expect(last({ maxTokens: 3, cache: { window: 4 } })).rejects.toMatchObject({ code: "unsupported" });
+  gpt2.destroy();
+  await expect(last({ maxTokens: 3 })).rejects.toMatchObject({ code: "disposed" });
+});
+
+test("reads and writes texts", async () => {
+  const folder = new URL("../../../demo/public/models/lm-softmax/", import.meta.url);
+  const writer = await LanguageModel.load(model.ctx, folder);
+  const written = async (options: GenerateOptions) => {
+    const pieces: string[] = [];
+    for await (const { text } of writer.generate("It was a", { maxTokens: 8, stopIds: [], ...options }))
+      pieces.push(text);
+    return pieces.join("");
+  };
+  const text = await written({});
+  expect(text).toMatch(/^ ?\w/);
+  const stop = text.slice(4, 7);
+  expect(await written({ stop })).toBe(text.slice(0, text.indexOf(stop)));
+  writer.destroy();
 });

@@ -1,11 +1,12 @@
 import type { LanguageModel } from "../language-model.js";
 import { throwIfAborted } from "../sources/source-errors.js";
+import { topCandidates } from "./candidates.js";
 import { Decoding } from "./decoding.js";
 import { checkGenerate, type GeneratedPiece, type GenerateOptions } from "./options.js";
 import { StopText } from "./stop-text.js";
 
 /** Text of ids that come one by one; a piece is never half a character. */
-export interface TextPieces {
+interface TextPieces {
   push(id: number): string;
   /** What is left when nothing more comes. */
   end(): string;
@@ -18,41 +19,51 @@ const AHEAD = 2;
  * Continues prompts, all at once, token by token. Tokens are chosen on the GPU, which feeds them to the next step itself.
  *
  * @param prompts ids of each, at least one
- * @param textOf makes a stream for each sequence
  */
 export async function* generate(
   model: LanguageModel,
   prompts: readonly ArrayLike<number>[],
-  textOf: () => TextPieces,
   options: GenerateOptions,
 ): AsyncGenerator<GeneratedPiece, void, undefined> {
-  checkGenerate(options, model.config);
-  prompts.forEach((ids, index) => {
-    model.checkIds(`prompt ${index}`, ids);
-  });
-  const { maxTokens = 128, signal, onToken } = options;
-  const sequences = prompts.map(
-    (_, index) => new Sequence(index, textOf(), options, model.config.tokens!.eos),
-  );
+  checkGenerate(options, model.config, prompts.length);
+  const { maxTokens = 128, signal, onToken, candidates = 0, state } = options;
+  const sequences = prompts.map((_, index) => new Sequence(index, model, options));
   throwIfAborted("generate", signal);
-  const decoding = await Decoding.begin(model, prompts, AHEAD, options);
+  const release = state && model.take(state);
   try {
-    for (let read = 0; read < maxTokens; read++) {
-      throwIfAborted("generate", signal);
-      while (decoding.waiting < AHEAD && decoding.steps < maxTokens) await decoding.step();
-      const ids = await decoding.next();
-      for (const sequence of sequences) {
-        if (sequence.isFinished) continue;
-        const piece = sequence.push(ids[sequence.index]!, read + 1 === maxTokens);
-        onToken?.(piece);
-        yield piece;
+    const decoding = await Decoding.begin(model, prompts, AHEAD, options);
+    let read = 0;
+    try {
+      while (read < maxTokens) {
+        throwIfAborted("generate", signal);
+        while (decoding.waiting < AHEAD && decoding.steps < maxTokens) await decoding.step();
+        const { ids, logits } = await decoding.next();
+        read++;
+        for (const sequence of sequences) {
+          if (sequence.isFinished) continue;
+          const found = sequence.push(ids[sequence.index]!, read === maxTokens);
+          const piece =
+            candidates > 0 ? { ...found, candidates: rated(logits, found, candidates, model) } : found;
+          onToken?.(piece);
+          yield piece;
+        }
+        if (sequences.every(({ isFinished }) => isFinished)) return;
       }
-      if (sequences.every(({ isFinished }) => isFinished)) return;
+    } finally {
+      decoding.end(read);
     }
   } finally {
-    decoding.destroy();
+    release?.();
   }
 }
+
+function rated(logits: Float32Array, { sequence }: GeneratedPiece, count: number, { config }: LanguageModel) {
+  const { vocabulary } = config.tokens!;
+  return topCandidates(logits.subarray(sequence * vocabulary, (sequence + 1) * vocabulary), count);
+}
+
+/** Where there is no tokenizer. */
+const NO_TEXT: TextPieces = { push: () => "", end: () => "" };
 
 /** What becomes of one prompt. */
 class Sequence {
@@ -62,16 +73,11 @@ class Sequence {
   readonly #stop: StopText;
   readonly #stopIds: ReadonlySet<number>;
 
-  constructor(
-    index: number,
-    text: TextPieces,
-    { stop = [], stopIds }: GenerateOptions,
-    eos: readonly number[],
-  ) {
+  constructor(index: number, model: LanguageModel, { stop = [], stopIds }: GenerateOptions) {
     this.index = index;
-    this.#text = text;
+    this.#text = model.tokenizer?.stream() ?? NO_TEXT;
     this.#stop = new StopText(typeof stop === "string" ? [stop] : stop);
-    this.#stopIds = new Set(stopIds ?? eos);
+    this.#stopIds = new Set(stopIds ?? model.config.tokens!.eos);
   }
 
   push(id: number, isLast: boolean): GeneratedPiece {

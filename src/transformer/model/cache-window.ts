@@ -3,37 +3,61 @@ import { checkKnown } from "../check-arguments.js";
 import type { ModelConfig } from "../config/model-config.js";
 import type { SequenceState } from "./sequence-state.js";
 
-/** How a cache forgets: the first tokens stay, and the newest (StreamingLLM, arXiv 2309.17453). */
+/**
+ * How a cache forgets: the first tokens stay, and the newest (StreamingLLM, arXiv 2309.17453). A token sees the sinks and `window` tokens up
+ * to itself, and at most `evict` - 1 older ones that have not been dropped yet; the same ones whether it is read alone or with others.
+ */
 export interface CacheWindow {
   /** Tokens at the beginning that are kept. Default 4. */
   readonly sinks?: number;
-  /** Newest tokens that are kept, at most. */
+  /** Newest tokens that are kept at least, the one that is read among them. */
   readonly window: number;
-  /** How many of the oldest of them go at a time, once there are so many. Default 1; more are fewer copies. */
+  /** How many tokens gather beyond the window before they are dropped together. Default a quarter of the window; 1 drops one at each token, which moves the whole cache each time. */
   readonly evict?: number;
 }
 
+type Complete = Required<CacheWindow>;
+
+function complete({ sinks = 4, window, evict = Math.max(1, Math.floor(window / 4)) }: CacheWindow): Complete {
+  return { sinks, window, evict };
+}
+
 /** Tokens that a cache holds at most. */
-export function windowCapacity({ sinks = 4, window }: CacheWindow): number {
-  return sinks + window;
+export function windowCapacity(cache: CacheWindow): number {
+  const { sinks, window, evict } = complete(cache);
+  return sinks + window - 1 + evict;
 }
 
 /** @throws AttentionError "shape" or "unsupported" */
-export function checkWindow(cache: CacheWindow, { positions, layers }: ModelConfig): void {
-  checkKnown("cache", cache, ["sinks", "window", "evict", "dtype"]);
-  const { sinks = 4, window, evict = 1 } = cache;
-  atLeast("cache.sinks", sinks, 0);
-  atLeast("cache.window", window, 1);
-  atLeast("cache.evict", evict, 1);
-  if (evict > window) wrong("cache.evict", `at most the window of ${window}`, evict);
-  const isTurned = layers.some(({ attention }) => attention.mechanism === "lightning" && attention.lrpe);
-  if (positions.kind === "none" && !isTurned) return;
+export function checkWindow(cache: CacheWindow, { positions }: ModelConfig): void {
+  checkKnown("cache window", cache, ["sinks", "window", "evict"]);
+  const { sinks, window, evict } = complete(cache);
+  atLeast("window", window, 1);
+  atLeast("sinks", sinks, 0);
+  atLeast("evict", evict, 1);
+  if (evict > window) wrong("evict", `at most the window of ${window}`, evict);
+  if (positions.kind !== "learned") return;
   throw new AttentionError("unsupported", {
-    subject: "cache.window",
-    expected: "a model whose positions are rotary or none, which can be counted in the cache",
-    got: isTurned ? "LRPE" : `${positions.kind} positions`,
+    subject: "cache window",
+    expected: "a model that has positions for texts of any length",
+    got: `${positions.count} learned positions`,
     fix: "Leave the window out.",
   });
+}
+
+/** How many tokens fit until something has to be dropped; where sequences are full, once that has been done. */
+export function roomIn({ lengths }: Pick<SequenceState, "lengths">, cache: CacheWindow): number {
+  const room = windowCapacity(cache) - Math.max(...lengths);
+  return room > 0 ? room : complete(cache).evict;
+}
+
+/** Drops tokens behind the sinks of sequences that have no room for another one. */
+export function forget(state: SequenceState, encoder: GPUCommandEncoder, cache: CacheWindow): void {
+  const { sinks, window } = complete(cache);
+  const counts = state.lengths.map((length) =>
+    length < windowCapacity(cache) ? 0 : length - (sinks + window - 1),
+  );
+  if (counts.some((dropped) => dropped > 0)) state.evict(encoder, sinks, counts);
 }
 
 function atLeast(name: string, value: number, least: number): void {
@@ -42,20 +66,5 @@ function atLeast(name: string, value: number, least: number): void {
 
 function wrong(name: string, expected: string, got: number): never {
   const fix = "Leave it out for the default.";
-  throw new AttentionError("shape", { subject: name, expected, got: String(got), fix });
-}
-
-/** Drops as many of each sequence's oldest tokens behind the sinks as `count` new ones need, at most the window. */
-export function forget(
-  state: SequenceState,
-  encoder: GPUCommandEncoder,
-  count: number,
-  cache: CacheWindow,
-): void {
-  const { sinks = 4, evict = 1 } = cache;
-  const counts = state.lengths.map((length) => {
-    const excess = length + count - windowCapacity(cache);
-    return excess > 0 ? Math.max(0, Math.min(Math.max(excess, evict), length - sinks)) : 0;
-  });
-  if (counts.some((dropped) => dropped > 0)) state.evict(encoder, sinks, counts);
+  throw new AttentionError("shape", { subject: `cache.${name}`, expected, got: String(got), fix });
 }

@@ -46,19 +46,20 @@ describe.each(names)("%s", (name) => {
       ctx.device.queue.writeBuffer(idBuffer, 0, ids, done, tokens);
       done += tokens;
       ctx.device.queue.writeBuffer(lengths, 0, Uint32Array.of(done));
+      const buffers = work.use();
       const forward = await LanguageForward.plan(
         {
           ...{
             ctx,
             ...checkpoint,
-            work,
+            work: buffers,
             batches: 1,
             tokens,
             hooks: [],
             context: ids.length,
             capacity: ids.length,
           },
-          ...{ ids: idBuffer, logitsOf: "all", phase: "prefill", ...(state && { lengths }) },
+          ...{ ids: idBuffer, logitsOf: "all", phase: "prefill", ...(state && { lengths, totals: lengths }) },
         },
         state,
       );
@@ -66,6 +67,7 @@ describe.each(names)("%s", (name) => {
       if (state) state.turn = state.turn === 0 ? 1 : 0;
       all.push(await ctx.read(forward.logits!));
       forward.destroy();
+      buffers.release();
       for (const buffer of [idBuffer, lengths]) buffer.destroy();
     }
     const numbers = all.flatMap((part) => [...part]);
@@ -78,7 +80,7 @@ describe.each(names)("%s", (name) => {
 
   test("and in pieces, token by token in the end", async () => {
     const options = { batches: 1, capacity: 96, dtype: "f32" } as const;
-    const state = SequenceState.create(ctx, checkpoint.config, options);
+    const state = await SequenceState.create(ctx, checkpoint.config, options);
     const actual = await logitsAfter([43, 33, 1, 1, 1, 1], state);
     expect(difference(actual, expected).maxRelative).toBeLessThan(1e-4);
     state.destroy();

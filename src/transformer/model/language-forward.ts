@@ -97,14 +97,14 @@ async function announceLogits(
 
 /** Token embeddings, and positions where the model adds some, into "stream". */
 async function planEmbed(options: LanguageForwardOptions): Promise<Step[]> {
-  const { ctx, config, weights, batches, tokens, ids, lengths } = options;
+  const { ctx, config, weights, batches, tokens, ids, totals } = options;
   const table = weights.matrices("embedding")[0]!;
   const positions = positionTable(options);
   const out = rows(options, "stream", config.width);
   const plan = await planEmbedding(ctx, {
     ...{ batches, tokens, table, out, scale: config.tokens!.embeddingScale },
     ...(positions && { positions }),
-    ...(lengths && { lengths }),
+    ...(totals && { lengths: totals }),
   });
   return [stepOf(plan, { ids, out, ...(positions && { positions }) })];
 }

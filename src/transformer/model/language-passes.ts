@@ -1,15 +1,16 @@
 import type { AttentionContext } from "webgpu-attention";
 import type { AttentionHook } from "webgpu-attention/hooks";
+import { BUFFER_USAGE } from "../buffer-usage.js";
 import type { ModelConfig } from "../config/model-config.js";
 import { ropeContext } from "../config/rope.js";
 import type { ModelWeights } from "../weights/model-weights.js";
 import { ForwardCache, type Lease } from "./forward-cache.js";
 import { HookNames } from "./hook-names.js";
 import { LanguageForward } from "./language-forward.js";
-import { checkRoom } from "./room.js";
+import { planWithBuffers } from "./model-runtime.js";
+import { checkRoom, destroyedModel } from "./room.js";
 import type { SequenceState } from "./sequence-state.js";
-import { type TokenBuffers, tokenBuffers } from "./token-buffers.js";
-import type { Workspace } from "./workspace.js";
+import { type Activations, planWith, type Workspace } from "./workspace.js";
 
 export interface PassShape {
   /** Of each sequence. */
@@ -17,16 +18,29 @@ export interface PassShape {
   /** Rows that get logits. */
   readonly logitsOf: "none" | "last" | "all";
   readonly phase: "prefill" | "decode";
+  /** Whether the rows are the whole text so far. */
+  readonly isWhole: boolean;
   readonly hooks: readonly AttentionHook[];
-  /** Tokens of the longest sequence afterwards. */
+  /** Tokens of the longest sequence afterwards, as far as it is kept. */
   readonly context: number;
+  /** All its tokens. Default as many as are kept. */
+  readonly total?: number;
 }
 
-/** A compiled pass with the buffers that it reads its tokens from. */
-export interface LanguagePass extends TokenBuffers {
+/** A compiled pass with the buffers that the host fills in before each run. */
+export interface LanguagePass {
   readonly forward: LanguageForward;
   /** Of each sequence. */
   readonly tokens: number;
+  /** u32 [B, T] */
+  readonly ids: GPUBuffer;
+  /** u32 [B]: tokens in the caches after the pass. */
+  readonly lengths: GPUBuffer;
+  /** u32 [B]: tokens of the sequences after it, whatever the caches have forgotten. */
+  readonly totals: GPUBuffer;
+  /** Caches with which it has run. */
+  readonly known: WeakSet<object>;
+  destroy(): void;
 }
 
 interface Parts {
@@ -36,81 +50,111 @@ interface Parts {
   readonly work: Workspace;
 }
 
-const KEPT_PASSES = 12;
+/** Pieces of a prompt have eight sizes. */
+const KEPT_PASSES = 20;
 
 /** The compiled passes of a language model. */
 export class LanguagePasses {
   readonly #parts: Parts;
   readonly #cache = new ForwardCache<LanguagePass>(KEPT_PASSES);
   readonly #hookNames = new HookNames();
+  #destroyed = false;
 
   constructor(parts: Parts) {
     this.#parts = parts;
   }
 
-  /** @param state whose sequences the pass is for; absent for one sequence without a past */
-  lease(shape: PassShape, state?: SequenceState): Promise<Lease<LanguagePass>> {
-    const { tokens, logitsOf, phase, hooks, context } = shape;
+  /**
+   * @param state whose sequences the pass is for; absent for one sequence without a past
+   * @throws AttentionError "disposed"
+   */
+  async lease(shape: PassShape, state?: SequenceState): Promise<Lease<LanguagePass>> {
+    if (this.#destroyed) throw destroyedModel();
+    const { config } = this.#parts;
+    const { tokens, logitsOf, phase, isWhole, hooks, context, total = context } = shape;
+    const seesWhole = config.layers.some(({ attention }) => attention.mechanism === "sale");
     const key = JSON.stringify([
-      ...[tokens, logitsOf, ropeContext(this.#parts.config, context), state?.batches],
-      ...[state?.capacity, state?.dtype, hooks.length > 0 && phase],
+      ...[tokens, logitsOf, ropeContext(config, context), positionRows(config, total)],
+      ...[state?.batches, state?.capacity, state?.dtype, hooks.length > 0 && phase, seesWhole && isWhole],
       this.#hookNames.of(hooks),
     ]);
-    return this.#cache.lease(key, () => this.#plan(shape, state));
+    return this.#cache.lease(key, () =>
+      planWith(this.#parts.work, (work) => this.#plan({ ...shape, total }, state, work)),
+    );
   }
 
   /**
-   * Submits a pass over more tokens of a state, and what comes before and behind it, in one command buffer.
+   * Submits a pass over more tokens of a state, and what comes before and behind it, in one command buffer. The first run of a pass with a state's
+   * buffers waits for what the driver says about them.
    *
-   * @throws AttentionError "shape" when the tokens do not fit, "disposed", "device-lost"; the state is then as it was
+   * @throws AttentionError "shape" when the tokens do not fit, "limit", "disposed", "device-lost"; the state is then as it was
    */
-  run(
+  async run(
     pass: LanguagePass,
     state: SequenceState,
     around: Partial<Record<"before" | "after", (encoder: GPUCommandEncoder) => void>> = {},
-  ): void {
-    const { device } = this.#parts.ctx;
-    const encoder = device.createCommandEncoder({ label: "language model" });
-    const lengths = [...state.lengths];
-    try {
+  ): Promise<void> {
+    if (this.#destroyed) throw destroyedModel();
+    const { ctx } = this.#parts;
+    const { device } = ctx;
+    const [lengths, totals, turn] = [[...state.lengths], [...state.totals], state.turn];
+    const record = (encoder: GPUCommandEncoder) => {
       around.before?.(encoder);
-      for (const [entry, length] of state.lengths.entries()) state.lengths[entry] = length + pass.tokens;
+      state.advance(pass.tokens);
       checkRoom(state);
       device.queue.writeBuffer(pass.lengths, 0, Uint32Array.from(state.lengths));
+      device.queue.writeBuffer(pass.totals, 0, Uint32Array.from(state.totals));
       pass.forward.record(encoder, state);
       around.after?.(encoder);
-      device.queue.submit([encoder.finish()]);
+      state.turn = turn === 0 ? 1 : 0;
+    };
+    try {
+      if (pass.known.has(state.layers)) {
+        const encoder = device.createCommandEncoder({ label: "language model" });
+        record(encoder);
+        device.queue.submit([encoder.finish()]);
+      } else {
+        await ctx.submitChecked(record);
+        pass.known.add(state.layers);
+      }
     } catch (error) {
-      for (const [entry, length] of lengths.entries()) state.lengths[entry] = length;
+      state.reset(lengths, totals, turn);
       throw error;
     }
-    state.turn = state.turn === 0 ? 1 : 0;
   }
 
   destroy(): void {
+    this.#destroyed = true;
     this.#cache.destroy();
   }
 
-  async #plan(shape: PassShape, state: SequenceState | undefined): Promise<LanguagePass> {
+  #plan(
+    { total, ...shape }: PassShape & { readonly total: number },
+    state: SequenceState | undefined,
+    work: Activations,
+  ): Promise<LanguagePass> {
+    const { ctx, config, weights } = this.#parts;
     const { tokens } = shape;
     const batches = state?.batches ?? 1;
-    const buffers = tokenBuffers(this.#parts.ctx.device, batches, tokens);
-    try {
-      const forward = await LanguageForward.plan(
+    const usage = BUFFER_USAGE.STORAGE | BUFFER_USAGE.COPY_SRC | BUFFER_USAGE.COPY_DST;
+    const words = (count: number, label: string) =>
+      ctx.device.createBuffer({ size: 4 * count, usage, label });
+    const ids = words(batches * tokens, "token ids");
+    const [lengths, totals] = [words(batches, "sequence lengths"), words(batches, "tokens of sequences")];
+    const given = { tokens, ids, lengths, totals, known: new WeakSet<object>() };
+    return planWithBuffers(given, [ids, lengths, totals], () =>
+      LanguageForward.plan(
         {
-          ...{ ...this.#parts, ...shape, batches, ids: buffers.ids, capacity: state?.capacity ?? tokens },
-          ...(state && { lengths: buffers.lengths }),
+          ...{ ctx, config, weights, work, ...shape, batches, ids, capacity: positionRows(config, total) },
+          ...(state && { lengths, totals }),
         },
         state,
-      );
-      const destroy = () => {
-        forward.destroy();
-        buffers.destroy();
-      };
-      return { ...buffers, forward, tokens, destroy };
-    } catch (error) {
-      buffers.destroy();
-      throw error;
-    }
+      ),
+    );
   }
+}
+
+/** Rows of a table of sinusoids that texts of so many tokens need, in steps that few passes differ by. */
+function positionRows({ positions, context }: ModelConfig, tokens: number): number {
+  return positions.kind === "sinusoidal" ? Math.max(context, 2 ** Math.ceil(Math.log2(tokens))) : 0;
 }

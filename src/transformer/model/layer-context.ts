@@ -4,14 +4,14 @@ import type { NormOptions } from "webgpu-attention/layers";
 import type { SoftmaxPlan } from "webgpu-attention/softmax";
 import type { ModelConfig } from "../config/model-config.js";
 import type { ModelWeights } from "../weights/model-weights.js";
-import type { Workspace } from "./workspace.js";
+import type { Activations } from "./workspace.js";
 
 /** What all steps of a forward pass are planned from. */
 export interface ForwardContext {
   readonly ctx: AttentionContext;
   readonly config: ModelConfig;
   readonly weights: ModelWeights;
-  readonly work: Workspace;
+  readonly work: Activations;
   readonly batches: number;
   readonly tokens: number;
   /** Tokens of the longest sequence after this pass: what some rotary scalings depend on. */
@@ -21,6 +21,10 @@ export interface ForwardContext {
   readonly hooks: readonly AttentionHook[];
   /** u32 [B]: tokens of each sequence after this pass, its rows the last of them. Absent: all rows, each at its own place. */
   readonly lengths?: GPUBuffer;
+  /** u32 [B]: likewise, what caches have forgotten included: the rows' positions, but rotary ones, which count in the cache. */
+  readonly totals?: GPUBuffer;
+  /** Whether the rows are the whole text so far, of which a cache has forgotten nothing. Default no. */
+  readonly isWhole?: boolean;
   /** Plans of attention that layers with the same attention have in common, by what they were planned for: they differ in tensors alone. */
   readonly attentionPlans?: Map<string, Promise<SoftmaxPlan>>;
   /** u32 [B, ceil(T / 32)] bits: which rows of a batch of full sequences are there. Default all. */

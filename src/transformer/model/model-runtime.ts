@@ -7,7 +7,8 @@ import type { ModelWeights } from "../weights/model-weights.js";
 import { ForwardCache } from "./forward-cache.js";
 import { HookNames } from "./hook-names.js";
 import type { ForwardContext } from "./layer-context.js";
-import { Workspace } from "./workspace.js";
+import { destroyedModel } from "./room.js";
+import { planWith, Workspace } from "./workspace.js";
 
 /** A compiled pass, with what it is given. */
 interface Pass {
@@ -37,6 +38,7 @@ export class ModelRuntime<Planned extends Pass> {
   readonly #work: Workspace;
   readonly #passes: ForwardCache<Planned>;
   readonly #hookNames = new HookNames();
+  #destroyed = false;
 
   private constructor(ctx: AttentionContext, config: ModelConfig, weights: ModelWeights, keptPasses: number) {
     this.ctx = ctx;
@@ -79,11 +81,13 @@ export class ModelRuntime<Planned extends Pass> {
     const { ctx, config } = this;
     const key = JSON.stringify([sizes.batches, sizes.tokens, this.#hookNames.of(sizes.hooks)]);
     const whole = { context: sizes.tokens, capacity: sizes.tokens };
-    const context = { ctx, config, weights: this.#weights, work: this.#work, ...sizes, ...whole };
-    return this.#passes.with(key, () => plan(context), use);
+    const context = { ctx, config, weights: this.#weights, ...sizes, ...whole };
+    if (this.#destroyed) return Promise.reject(destroyedModel());
+    return this.#passes.with(key, () => planWith(this.#work, (work) => plan({ ...context, work })), use);
   }
 
   destroy(): void {
+    this.#destroyed = true;
     this.#passes.destroy();
     this.#work.destroy();
     this.#weights.destroy();

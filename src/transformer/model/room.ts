@@ -18,7 +18,21 @@ export function checkPositions({ positions }: ModelConfig, tokens: number): void
   );
 }
 
+/** Few different capacities need few different passes. What is no number is left for the state to refuse. */
+export function roundedUp(capacity: number): number {
+  return Number.isInteger(capacity) && capacity > 0
+    ? Math.max(64, 2 ** Math.ceil(Math.log2(capacity)))
+    : capacity;
+}
+
 function tooLong(subject: string, expected: string, tokens: number): AttentionError {
   const fix = "Shorten the text, ask for fewer tokens, or create the state with a larger capacity.";
   return new AttentionError("shape", { subject, expected, got: `${tokens}`, fix });
+}
+
+export function destroyedModel(): AttentionError {
+  return new AttentionError("disposed", {
+    ...{ subject: "model", expected: "a model in use", got: "a model after destroy()" },
+    fix: "Load it again.",
+  });
 }

@@ -1,90 +1,133 @@
-import { type AttentionContext, AttentionError, type Shape4, type TensorView } from "webgpu-attention";
-import { flowStateShape } from "webgpu-attention/flow";
+import { type AttentionContext, AttentionError } from "webgpu-attention";
 import { BUFFER_USAGE } from "../buffer-usage.js";
-import type { AttentionConfig, ModelConfig } from "../config/model-config.js";
+import type { ModelConfig } from "../config/model-config.js";
+import { dropRows } from "./drop-rows.js";
+import {
+  allocator,
+  type CacheDType,
+  checkCacheDType,
+  emptyLayer,
+  hasCache,
+  type LayerState,
+  rowBytes,
+  type StateOptions,
+} from "./layer-state.js";
 
-/** Storage of cached keys and values. */
-export type CacheDType = "f32" | "f16";
-
-/** Keys (unrotated) and values of all tokens so far, [B, capacity, Hkv, D]. */
-export interface KeyValueCache {
-  readonly kind: "cache";
-  readonly k: TensorView;
-  readonly v: TensorView;
+/** One sequence of a state. */
+export interface SequenceEntry {
+  readonly state: SequenceState;
+  /** Which of its sequences. */
+  readonly entry: number;
 }
 
-/** What is left of all tokens so far, in two tensors taken in turn: a pass reads one and writes the other. */
-export interface RecurrentState {
-  readonly kind: "recurrent";
-  readonly turns: readonly [TensorView, TensorView];
+/** Buffers of a state, which come and go together. */
+interface Kept {
+  readonly layers: readonly LayerState[];
+  readonly buffers: readonly GPUBuffer[];
+  /** What rows are moved through, as wide as the widest of a sequence; made by the first eviction. */
+  room?: GPUBuffer;
 }
 
-export type LayerState = KeyValueCache | RecurrentState;
-
-export interface StateOptions {
-  readonly batches: number;
-  /** Tokens that caches have room for; even where they are f16. */
-  readonly capacity: number;
-  readonly dtype: CacheDType;
-}
-
-/** What a batch of sequences keeps between forward passes. Buffers are its own, until `destroy()`. */
+/**
+ * What a batch of sequences keeps between forward passes: keys and values in caches, or recurrent states. Made by `LanguageModel.createState`; its
+ * buffers are its own, until `destroy()`.
+ */
 export class SequenceState {
   readonly #ctx: AttentionContext;
   readonly #config: ModelConfig;
-  #moved: GPUBuffer | undefined;
-  readonly #outgrown: GPUBuffer[] = [];
+  #kept: Kept;
+  #capacity: number;
+  #destroyed = false;
   readonly dtype: CacheDType;
   readonly batches: number;
-  /** Tokens that the caches have room for. */
-  readonly capacity: number;
-  readonly layers: readonly LayerState[];
-  /** Tokens of each sequence so far. */
+  /** Tokens of each sequence that are in the caches. */
   readonly lengths: number[];
+  /** Tokens of each sequence so far, whatever its caches have forgotten. */
+  readonly totals: number[];
   /** Which of the two tensors of a recurrent layer holds what is left: changes with every pass. */
   turn: 0 | 1 = 0;
 
-  private constructor(ctx: AttentionContext, config: ModelConfig, options: StateOptions) {
+  private constructor(ctx: AttentionContext, config: ModelConfig, options: StateOptions, kept: Kept) {
     this.#ctx = ctx;
     this.#config = config;
+    this.#kept = kept;
+    this.#capacity = options.capacity;
     this.batches = options.batches;
-    this.capacity = options.capacity;
     this.dtype = options.dtype;
-    this.layers = config.layers.map(({ attention }) => layerState(ctx, attention, options));
     this.lengths = Array.from({ length: options.batches }, () => 0);
+    this.totals = [...this.lengths];
   }
 
   /**
    * Empty sequences. WebGPU clears new buffers: a recurrent state begins at zero.
    *
-   * @throws AttentionError "limit" when the caches do not fit, "unsupported" for attention that does not go from token to token
+   * @throws AttentionError "limit" when the caches do not fit, "shape" for sizes that are none, "dtype" or "unsupported" for a storage or
+   *   attention that does not go from token to token, "device-lost"
    */
-  static create(ctx: AttentionContext, config: ModelConfig, options: StateOptions): SequenceState {
-    return new SequenceState(ctx, config, options);
+  static async create(
+    ctx: AttentionContext,
+    config: ModelConfig,
+    options: StateOptions,
+  ): Promise<SequenceState> {
+    for (const name of ["batches", "capacity"] as const) checkCount(name, options[name]);
+    checkCacheDType(options.dtype, config);
+    // Without caches there is always room.
+    const isBounded = config.layers.some(({ attention }) => hasCache(attention));
+    const sized = isBounded ? options : { ...options, capacity: Number.POSITIVE_INFINITY };
+    return new SequenceState(ctx, config, sized, await keep(ctx, config, sized));
   }
 
-  /** Copies of sequences, of several states or one sequence several times, side by side in a new state. Submits the copies. */
-  static join(
-    sequences: readonly { readonly state: SequenceState; readonly entry: number }[],
-    capacity: number,
-  ): SequenceState {
-    const { state: first } = sequences[0]!;
-    const joined = new SequenceState(first.#ctx, first.#config, {
-      ...{ batches: sequences.length, capacity, dtype: first.dtype },
-    });
+  /**
+   * Copies of sequences, of several states or one sequence several times, side by side in a new state. Submits the copies.
+   *
+   * @param capacity at least as long as each of them
+   * @throws AttentionError "limit", "shape", "disposed"
+   */
+  static async join(sequences: readonly SequenceEntry[], capacity: number): Promise<SequenceState> {
+    const first = sequences[0]?.state;
+    if (!first) throw wrong("sequences", "at least one", "none");
+    for (const { state, entry } of sequences) {
+      state.assertAlive();
+      if (!(entry in state.lengths)) throw wrong("entry", `one of ${state.batches} sequences`, String(entry));
+      if (state.dtype !== first.dtype || state.#config !== first.#config)
+        throw wrong("sequences", "states of one model and storage", "others");
+      if (state.lengths[entry]! > capacity)
+        throw wrong(
+          "capacity",
+          `at least the ${state.lengths[entry]} tokens of a sequence`,
+          String(capacity),
+        );
+    }
+    const options = { batches: sequences.length, capacity, dtype: first.dtype };
+    const joined = await SequenceState.create(first.#ctx, first.#config, finite(options));
     const encoder = first.#ctx.device.createCommandEncoder({ label: "join sequences" });
-    sequences.forEach(({ state, entry }, index) => {
+    for (const [index, { state, entry }] of sequences.entries()) {
       joined.lengths[index] = state.lengths[entry]!;
-      state.layers.forEach((layer, n) => {
+      joined.totals[index] = state.totals[entry]!;
+      for (const [n, layer] of state.layers.entries())
         copyLayer(encoder, layer, joined.layers[n]!, { state, entry, joined, index });
-      });
-    });
+    }
     first.#ctx.device.queue.submit([encoder.finish()]);
     return joined;
   }
 
-  /** A copy with room for `capacity` tokens: a snapshot to come back to, or a cache that has to grow. The past is copied once. */
-  copy(capacity = this.capacity): SequenceState {
+  /** Tokens that the caches have room for; without caches, any number. */
+  get capacity(): number {
+    return this.#capacity;
+  }
+
+  /** Other objects once the state has grown. */
+  get layers(): readonly LayerState[] {
+    return this.#kept.layers;
+  }
+
+  /**
+   * A snapshot to come back to, or the beginning of another sequence. The past is copied once.
+   *
+   * @param capacity of the copy, at least as long as each sequence; default the same
+   * @throws AttentionError "limit", "shape", "disposed"
+   */
+  copy(capacity = this.capacity): Promise<SequenceState> {
     return SequenceState.join(
       this.lengths.map((_, entry) => ({ state: this, entry })),
       capacity,
@@ -92,86 +135,139 @@ export class SequenceState {
   }
 
   /**
-   * Drops tokens behind the first `kept` of each sequence, and closes the gap: what comes after moves to the front, and rotary positions,
-   * which count in the cache, with it (StreamingLLM, arXiv 2309.17453). Recurrent layers have nothing to drop.
+   * Room for so many tokens, where there is less: the past is copied once.
+   *
+   * @throws AttentionError "limit", "shape", "disposed"; the state is then as it was
+   */
+  async reserve(capacity: number): Promise<void> {
+    checkCount("capacity", capacity);
+    this.assertAlive();
+    if (capacity > this.capacity) this.become(await this.copy(capacity));
+  }
+
+  /** @internal Takes over another state of as many sequences, which is none afterwards. */
+  become(other: SequenceState): void {
+    free(this.#kept);
+    this.#kept = other.#kept;
+    this.#capacity = other.#capacity;
+    this.reset(other.lengths, other.totals, other.turn);
+    other.#destroyed = true;
+  }
+
+  /** @internal As before the last pass, which took so many tokens: caches have them still behind their ends, recurrent layers in the other turn. */
+  undo(tokens: number): void {
+    this.advance(-tokens);
+    this.turn = this.turn === 0 ? 1 : 0;
+  }
+
+  /** @internal As it was: of lengths, totals and turn alone. */
+  reset(lengths: readonly number[], totals: readonly number[], turn: 0 | 1): void {
+    for (const entry of this.lengths.keys()) {
+      this.lengths[entry] = lengths[entry]!;
+      this.totals[entry] = totals[entry]!;
+    }
+    this.turn = turn;
+  }
+
+  /** @internal */
+  advance(tokens: number): void {
+    for (const entry of this.lengths.keys()) {
+      this.lengths[entry]! += tokens;
+      this.totals[entry]! += tokens;
+    }
+  }
+
+  /**
+   * @internal Drops tokens behind the first `kept` of each sequence, and closes the gap: what comes after moves to the front, and rotary
+   * positions, which count in the cache, with it (StreamingLLM, arXiv 2309.17453). Recurrent layers have nothing to drop.
    *
    * @param counts how many tokens of each sequence go
    */
   evict(encoder: GPUCommandEncoder, kept: number, counts: readonly number[]): void {
-    for (const layer of this.layers) {
-      if (layer.kind !== "cache") continue;
-      for (const view of [layer.k, layer.v]) {
-        const row = rowBytes(view);
-        for (const [entry, length] of this.lengths.entries()) {
-          const count = counts[entry]!;
-          const begin = (entry * this.capacity + kept) * row;
-          const moved = (length - kept - count) * row;
-          if (count <= 0 || moved <= 0) continue;
-          const room = this.#room(moved);
-          encoder.copyBufferToBuffer(view.buffer, begin + count * row, room, 0, moved);
-          encoder.copyBufferToBuffer(room, 0, view.buffer, begin, moved);
-        }
-      }
-    }
-    for (const [entry, count] of counts.entries())
-      this.lengths[entry] = Math.max(this.lengths[entry]! - count, 0);
+    const views = this.layers.flatMap((layer) => (layer.kind === "cache" ? [layer.k, layer.v] : []));
+    if (views.length === 0) return;
+    const { room } = this.#kept;
+    if (!room) throw new TypeError("rows are dropped through a buffer that nobody made");
+    for (const view of views)
+      for (const [entry, count] of counts.entries())
+        dropRows(encoder, view, room, { entry, kept, count, length: this.lengths[entry]! });
+    for (const [entry, count] of counts.entries()) this.lengths[entry]! -= count;
   }
 
-  /** A buffer cannot be copied within itself. */
-  #room(bytes: number): GPUBuffer {
-    if (this.#moved && this.#moved.size >= bytes) return this.#moved;
-    if (this.#moved) this.#outgrown.push(this.#moved);
-    const usage = BUFFER_USAGE.COPY_SRC | BUFFER_USAGE.COPY_DST;
-    this.#moved = this.#ctx.device.createBuffer({ size: bytes, usage, label: "moved keys" });
-    return this.#moved;
+  /** @internal What `evict` moves rows through. @throws AttentionError "limit" */
+  async prepareEviction(): Promise<void> {
+    const rows = this.layers.flatMap((layer) => (layer.kind === "cache" ? [rowBytes(layer.k)] : []));
+    if (rows.length === 0 || this.#kept.room) return;
+    const { device } = this.#ctx;
+    device.pushErrorScope("out-of-memory");
+    const room = moveRoom(this.#ctx, this.capacity * Math.max(...rows));
+    const full = await device.popErrorScope().catch(() => null);
+    if (full) throw noRoom(this, full.message);
+    this.#kept.room = room;
   }
 
   get bytes(): number {
-    return this.#buffers().reduce((sum, { size }) => sum + size, 0);
+    const { buffers, room } = this.#kept;
+    return [...buffers, ...(room ? [room] : [])].reduce((sum, { size }) => sum + size, 0);
+  }
+
+  /** @internal @throws AttentionError "disposed" */
+  assertAlive(): void {
+    if (!this.#destroyed) return;
+    throw new AttentionError("disposed", {
+      ...{ subject: "state", expected: "a state in use", got: "one after destroy()" },
+      fix: "Create a new one, or take a copy() before.",
+    });
   }
 
   destroy(): void {
-    for (const buffer of this.#buffers()) buffer.destroy();
-  }
-
-  #buffers(): GPUBuffer[] {
-    const kept = this.layers.flatMap((layer) =>
-      (layer.kind === "cache" ? [layer.k, layer.v] : layer.turns).map(({ buffer }) => buffer),
-    );
-    return [...kept, ...(this.#moved ? [this.#moved] : []), ...this.#outgrown];
+    if (!this.#destroyed) free(this.#kept);
+    this.#destroyed = true;
   }
 }
 
-/** Bytes of a token of a cache. */
-function rowBytes({ shape, dtype }: TensorView): number {
-  return shape[2] * shape[3] * (dtype === "f16" ? 2 : 4);
+/** Buffers of all layers, or none of them. */
+async function keep(ctx: AttentionContext, config: ModelConfig, options: StateOptions): Promise<Kept> {
+  const buffers: GPUBuffer[] = [];
+  ctx.device.pushErrorScope("out-of-memory");
+  let thrown: unknown;
+  let layers: readonly LayerState[] = [];
+  try {
+    const allocate = allocator(ctx, (buffer) => buffers.push(buffer));
+    layers = config.layers.map(({ attention }) => emptyLayer(allocate, attention, options));
+  } catch (error) {
+    thrown = error;
+  }
+  const full = await ctx.device.popErrorScope().catch(() => null);
+  if (!thrown && !full) return { layers, buffers };
+  free({ layers, buffers });
+  throw thrown ?? noRoom(options, full!.message);
 }
 
-interface Places {
-  readonly state: SequenceState;
-  readonly entry: number;
+function free({ buffers, room }: Kept): void {
+  for (const buffer of buffers) buffer.destroy();
+  room?.destroy();
+}
+
+/** A buffer cannot be copied within itself. */
+function moveRoom({ device }: AttentionContext, bytes: number): GPUBuffer {
+  const usage = BUFFER_USAGE.COPY_SRC | BUFFER_USAGE.COPY_DST;
+  return device.createBuffer({ size: 4 * Math.ceil(bytes / 4), usage, label: "moved keys" });
+}
+
+interface Places extends SequenceEntry {
   readonly joined: SequenceState;
   readonly index: number;
 }
 
-function copyLayer(
-  encoder: GPUCommandEncoder,
-  from: LayerState,
-  to: LayerState,
-  { state, entry, joined, index }: Places,
-): void {
+function copyLayer(encoder: GPUCommandEncoder, from: LayerState, to: LayerState, places: Places): void {
+  const { state, entry, joined, index } = places;
   if (from.kind === "cache" && to.kind === "cache") {
     for (const name of ["k", "v"] as const) {
       const row = rowBytes(from[name]);
+      const [source, target] = [entry * state.capacity * row, index * joined.capacity * row];
       const bytes = state.lengths[entry]! * row;
-      const source = entry * state.capacity * row;
-      encoder.copyBufferToBuffer(
-        from[name].buffer,
-        source,
-        to[name].buffer,
-        index * joined.capacity * row,
-        bytes,
-      );
+      encoder.copyBufferToBuffer(from[name].buffer, source, to[name].buffer, target, bytes);
     }
   } else if (from.kind === "recurrent" && to.kind === "recurrent") {
     const [source, target] = [from.turns[state.turn], to.turns[joined.turn]];
@@ -180,37 +276,26 @@ function copyLayer(
   }
 }
 
-function layerState(
-  ctx: AttentionContext,
-  attention: AttentionConfig,
-  {
-    batches,
-    capacity,
-    dtype,
-  }: { readonly batches: number; readonly capacity: number; readonly dtype: CacheDType },
-): LayerState {
-  const { mechanism, heads, kvHeads, headDim } = attention;
-  const two = (shape: Shape4, type: CacheDType) => [ctx.empty(shape, type), ctx.empty(shape, type)] as const;
-  switch (mechanism) {
-    case "softmax":
-    case "sale":
-    case "moh": {
-      const [k, v] = two([batches, capacity, kvHeads, headDim], dtype);
-      return { kind: "cache", k, v };
-    }
-    case "lightning": {
-      // LRPE makes two channels of one.
-      const dim = attention.lrpe ? 2 * headDim : headDim;
-      return { kind: "recurrent", turns: two([batches, heads, dim, headDim], "f32") };
-    }
-    case "flow":
-      return { kind: "recurrent", turns: two(flowStateShape(batches, heads, headDim, headDim), "f32") };
-    case "agent":
-      throw new AttentionError("unsupported", {
-        subject: "agent attention",
-        expected: "a mechanism that goes from token to token",
-        got: "one whose agents look at all tokens",
-        fix: "Use it in image models.",
-      });
-  }
+/** A state without caches has room for any number of tokens, which is no number to ask for. */
+function finite(options: StateOptions): StateOptions {
+  return Number.isFinite(options.capacity) ? options : { ...options, capacity: 1 };
+}
+
+function checkCount(name: string, count: number): void {
+  if (!Number.isInteger(count) || count < 1) throw wrong(name, "an integer of at least 1", String(count));
+}
+
+function wrong(subject: string, expected: string, got: string): AttentionError {
+  return new AttentionError("shape", { subject, expected, got, fix: "Correct it." });
+}
+
+function noRoom(
+  { batches, capacity }: Pick<StateOptions, "batches" | "capacity">,
+  got: string,
+): AttentionError {
+  return new AttentionError("limit", {
+    subject: `caches of ${batches} sequences of ${capacity} tokens`,
+    ...{ expected: "enough GPU memory", got },
+    fix: "Ask for a smaller capacity, keep keys and values in f16 or q8, or free other buffers.",
+  });
 }

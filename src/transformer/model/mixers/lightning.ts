@@ -109,14 +109,14 @@ async function planTurned(
   x: TensorView,
   out: TensorView,
 ): Promise<Step> {
-  const { ctx, weights, index, lengths } = layer;
+  const { ctx, weights, index, totals } = layer;
   const own =
     "learned" in lrpe
       ? await ctx.read(weights.view(`layers.${index}.lrpe`))
       : lrpeFrequencies(lrpe.base, heads * headDim);
   const plan = await planLrpe(ctx, {
     ...{ x, out, frequencies: [...own, ...own] },
-    ...(lengths && { lengths }),
+    ...(totals && { lengths: totals }),
   });
   return stepOf(plan, { x, out });
 }

@@ -50,9 +50,10 @@ interface MixtureTensors {
   readonly mixed: TensorView;
 }
 
-/** In one plan, which computes active heads only; with hooks, which act on all heads, in three. */
+/** In one plan, which computes active heads only; with hooks, which act on all heads, and for q8 keys, which only softmax attention reads, in three. */
 function planMixture(layer: LayerContext, attention: MohConfig, tensors: MixtureTensors): Promise<Step>[] {
-  if (layer.hooks.length > 0) return planHookedMixture(layer, attention, tensors);
+  if (layer.hooks.length > 0 || tensors.heads.keys.k.dtype === "q8")
+    return planHookedMixture(layer, attention, tensors);
   const { heads, input: x, mixed: out } = tensors;
   const { sharedHeads, topK } = attention;
   const weights = { ...routerWeights(layer), ...outWeights(layer, "out", "outBias") };

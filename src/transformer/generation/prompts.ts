@@ -1,0 +1,68 @@
+import { AttentionError } from "webgpu-attention";
+import type { LanguageModel } from "../language-model.js";
+import type { ChatMessage, ChatOptions } from "../tokenizer/chat-template.js";
+import type { TextTokenizer } from "../tokenizer/text-tokenizer.js";
+
+/** A text, token ids, or a conversation. */
+export type Prompt = string | ArrayLike<number> | readonly ChatMessage[];
+
+/**
+ * Ids of one prompt or several.
+ *
+ * @throws AttentionError "shape" for what is no prompt or has no tokens, "unsupported" for texts without a tokenizer and conversations without a
+ * chat template
+ */
+export function promptIds(
+  model: LanguageModel,
+  prompts: Prompt | readonly Prompt[],
+  chat: ChatOptions | undefined,
+): ArrayLike<number>[] {
+  const several = isPrompt(prompts) ? [prompts] : Array.from(prompts);
+  const ids = several.map((prompt, n) => idsOf(model, prompt, n, chat));
+  ids.forEach((list, n) => {
+    model.checkIds(`prompt ${n}`, list);
+  });
+  return ids;
+}
+
+/** Ids of one sequence are numbers, a conversation's turns objects with a role; several prompts a list of texts or lists. */
+function isPrompt(prompts: Prompt | readonly Prompt[]): prompts is Prompt {
+  if (typeof prompts !== "object" || prompts === null || prompts.length === 0) return true;
+  return typeof prompts[0] === "number" || isMessage(prompts[0]);
+}
+
+function isMessage(value: unknown): value is ChatMessage {
+  return typeof value === "object" && value !== null && "role" in value;
+}
+
+function idsOf(
+  { tokenizer, config }: LanguageModel,
+  prompt: Prompt,
+  n: number,
+  chat: ChatOptions | undefined,
+): ArrayLike<number> {
+  if (typeof prompt === "string") {
+    const ids = required(tokenizer).encode(prompt);
+    const { bos } = config.tokens!;
+    return ids.length === 0 && bos !== undefined ? [bos] : ids;
+  }
+  if (typeof prompt?.length !== "number")
+    throw new AttentionError("shape", {
+      subject: `prompt ${n}`,
+      expected: "a text, a list of token ids, or a list of messages",
+      ...{ got: String(prompt), fix: 'For example "Once", or [{ role: "user", content: "Hello" }].' },
+    });
+  return isMessage(prompt[0])
+    ? required(tokenizer).encodeChat(prompt as readonly ChatMessage[], chat)
+    : (prompt as ArrayLike<number>);
+}
+
+function required(tokenizer: TextTokenizer | undefined): TextTokenizer {
+  if (tokenizer) return tokenizer;
+  throw new AttentionError("unsupported", {
+    subject: "prompt",
+    expected: "token ids: the model came without a tokenizer.json",
+    got: "a text",
+    fix: "Place the tokenizer beside the weights, or encode the text yourself.",
+  });
+}
