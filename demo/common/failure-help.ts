@@ -28,6 +28,12 @@ const HELP: Record<Exclude<FailureCode, "aborted" | "other">, FailureHelp> = {
       "The driver was reset, the computer slept, or another program took the memory. Nothing that you typed is lost: try again to open the device anew.",
     retry: true,
   },
+  refused: {
+    title: "This is not possible",
+    advice:
+      "What was chosen does not fit together; below stands what is expected instead. Change it and try again.",
+    retry: false,
+  },
 };
 
 /**

@@ -1,5 +1,8 @@
-/** Why something failed, as far as a page has something different to say about it. */
-export type FailureCode = "no-webgpu" | "no-adapter" | "device-lost" | "aborted" | "other";
+/**
+ * Why something failed, as far as a page has something different to say about it. `refused`: the library would not do what was asked,
+ * and the message says what it wants instead.
+ */
+export type FailureCode = "no-webgpu" | "no-adapter" | "device-lost" | "aborted" | "refused" | "other";
 
 /** An error with the reason that the page tells the user. */
 export class PageFailure extends Error {

@@ -1,5 +1,5 @@
+import { create } from "../common/create.js";
 import { element } from "../common/elements.js";
-import { create } from "./create.js";
 import { tokens } from "./highlight.js";
 
 const CONFIRMED_MS = 2000;

@@ -1,5 +1,5 @@
 import type { Choice, Field } from "../../kernels/_playground/mechanism.js";
-import { create } from "./create.js";
+import { create } from "../common/create.js";
 
 /** A field on the page. */
 export interface FieldView {

@@ -1,6 +1,6 @@
 import type { PlaygroundMechanism, Values } from "../../kernels/_playground/mechanism.js";
+import { create } from "../common/create.js";
 import { element } from "../common/elements.js";
-import { create } from "./create.js";
 import { type FieldView, fieldView } from "./field-views.js";
 
 /** Letters of a hint that need a column of some width. */

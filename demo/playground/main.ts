@@ -1,12 +1,12 @@
 import { AttentionError } from "webgpu-attention";
 import { fieldsOf } from "../../kernels/_playground/values.js";
+import { create } from "../common/create.js";
 import { element } from "../common/elements.js";
 import { FailureView } from "../common/failure-view.js";
 import { PageFailure } from "../common/page-failure.js";
 import { ProgressView } from "../common/progress-view.js";
 import { CodeView } from "./code-view.js";
 import { hideComplaint, showComplaint } from "./complaint-view.js";
-import { create } from "./create.js";
 import { type OpenedSession, openSession } from "./device-session.js";
 import { fromHash, toHash } from "./link-state.js";
 import { MECHANISMS } from "./mechanisms.js";

@@ -1,5 +1,5 @@
 import type { Pass } from "webgpu-attention";
-import { create } from "./create.js";
+import { create } from "../common/create.js";
 import { duration, withPrefix } from "./format.js";
 import { type PassRow, passRows } from "./pass-rows.js";
 

@@ -1,6 +1,6 @@
 import type { PlaygroundMechanism, Preset } from "../../kernels/_playground/mechanism.js";
+import { create } from "../common/create.js";
 import { element } from "../common/elements.js";
-import { create } from "./create.js";
 
 /** The first group as buttons, the others in a list. */
 export function showPresets({ presets }: PlaygroundMechanism, onChoose: (preset: Preset) => void): void {

@@ -1,8 +1,8 @@
 import { type AttentionContext, AttentionError } from "webgpu-attention";
 import type { PlaygroundMechanism, Values, Variant } from "../../kernels/_playground/mechanism.js";
 import { fieldsOf, filledIn } from "../../kernels/_playground/values.js";
+import { create } from "../common/create.js";
 import { element } from "../common/elements.js";
-import { create } from "./create.js";
 import { FieldsView } from "./fields-view.js";
 import { possibleValues } from "./link-state.js";
 import { showPresets } from "./presets-view.js";

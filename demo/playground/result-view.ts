@@ -1,6 +1,6 @@
 import type { Verification, VerifiedOutput } from "../../kernels/_playground/mechanism.js";
+import { create } from "../common/create.js";
 import { element } from "../common/elements.js";
-import { create } from "./create.js";
 import { duration, plural, scientific, withPrefix } from "./format.js";
 import type { Measurement } from "./measure.js";
 import { passesTable } from "./passes-table.js";

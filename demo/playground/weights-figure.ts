@@ -1,5 +1,5 @@
 import type { WeightsPicture } from "../../kernels/_playground/mechanism.js";
-import { create } from "./create.js";
+import { create } from "../common/create.js";
 
 /** Pixels of a cell; the page scales the canvas without smoothing. */
 const CELL = 1;

@@ -1,5 +1,6 @@
 import type { PageFailure } from "../common/page-failure.js";
-import { EncoderClient } from "./encoder-client.js";
+import { WorkerClient } from "../common/worker-client.js";
+import type { EncoderTasks } from "./encoder-tasks.js";
 import { type SearchOptions, type SearchResult, SearchSession } from "./search-session.js";
 
 export interface EngineSearchOptions extends SearchOptions {
@@ -11,18 +12,24 @@ export interface EngineSearchOptions extends SearchOptions {
 export class SearchEngine {
   /** Resolves when the device is lost; open a new engine then. */
   readonly lost: Promise<PageFailure>;
-  readonly #client: EncoderClient;
+  readonly #client: WorkerClient<EncoderTasks>;
   readonly #session: SearchSession;
   readonly #modelUrl: string;
   #loaded = false;
 
   private constructor(
-    client: EncoderClient,
+    client: WorkerClient<EncoderTasks>,
     readonly adapter: string,
     modelUrl: string,
   ) {
     this.#client = client;
-    this.#session = new SearchSession(client);
+    this.#session = new SearchSession({
+      encode: (sentences, { signal, onProgress }) =>
+        client.ask("encode", sentences, {
+          signal,
+          onReport: ({ done, total }) => onProgress?.(done, total),
+        }),
+    });
     this.#modelUrl = modelUrl;
     this.lost = client.lost;
   }
@@ -34,9 +41,11 @@ export class SearchEngine {
    * @throws PageFailure "no-webgpu", "no-adapter"
    */
   static async open(modelUrl: string): Promise<SearchEngine> {
-    const client = new EncoderClient();
+    const client = new WorkerClient<EncoderTasks>(
+      new Worker(new URL("./encoder-worker.ts", import.meta.url), { type: "module" }),
+    );
     try {
-      return new SearchEngine(client, await client.open(), modelUrl);
+      return new SearchEngine(client, await client.ask("open", undefined), modelUrl);
     } catch (error) {
       client.destroy();
       throw error;
@@ -50,7 +59,10 @@ export class SearchEngine {
     options: EngineSearchOptions,
   ): Promise<SearchResult> {
     if (!this.#loaded) {
-      await this.#client.load(this.#modelUrl, { signal: options.signal, onProgress: options.onLoad });
+      await this.#client.ask("load", this.#modelUrl, {
+        signal: options.signal,
+        onReport: ({ done, total }) => options.onLoad?.(done, total),
+      });
       this.#loaded = true;
     }
     return this.#session.search(passages, query, options);

@@ -1,63 +1,38 @@
-import type { Browser, BrowserContextOptions, Page } from "playwright";
+import type { Page } from "playwright";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { fieldsOf, filledIn } from "../../kernels/_playground/values.js";
 import { softmaxCandidates } from "../../kernels/softmax/candidates.js";
 import { checkCase } from "../../kernels/softmax/playground/check-values.js";
 import { readValues } from "../../kernels/softmax/playground/read-values.js";
 import playground from "../../kernels/softmax/playground.js";
-import { launchBrowser } from "../../tools/browser/launch-browser.js";
-import { type DemoServer, startDemoServer } from "../../tools/start/demo-server.js";
 import { minimumCapabilities } from "../support/capabilities.js";
 import { SnippetProject } from "../support/snippet-project.js";
+import { DemoPages, type PageOptions } from "./demo-pages.js";
 
 /** Small enough to compile and run in a second on a CPU driver. */
 const TINY = "tokensQ=9&tokensK=12&heads=2&kvHeads=1&headDim=8&valueDim=4";
 /** Every option at once. */
 const RICH = `tokensQ=10&tokensK=10&batches=2&heads=2&kvHeads=1&headDim=8&valueDim=4&layout=fused&lse=on&causal=on&queryOffset=end&window.left=7&keyStarts=1%2C+0&keyLengths=10%2C+7&keyMask=random&scale=0.7&softcap=3&alibiSlopes=on&sinkLogits=on&bias=on&rope=on&rope.dim=4&rope.interleaved=on`;
 
-let server: DemoServer;
-let browser: Browser;
+let pages: DemoPages;
 let snippets: SnippetProject;
 
 beforeAll(async () => {
   snippets = new SnippetProject();
-  server = await startDemoServer();
-  ({ browser } = await launchBrowser());
+  pages = await DemoPages.open();
 });
 
 afterAll(async () => {
-  await browser?.close();
-  await server?.server.close();
+  await pages?.close();
   snippets?.remove();
 });
 
-interface Options extends BrowserContextOptions {
-  readonly script?: string;
+interface Options extends PageOptions {
   readonly hash?: string;
-  /** What the browser may say in the console all the same. */
-  readonly expected?: RegExp;
 }
 
-/** Runs `use` on a fresh page; anything that the page complains of in its console fails the test. */
-async function onPage(
-  use: (page: Page) => Promise<void>,
-  { script, hash = "", expected, ...options }: Options = {},
-) {
-  const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
-  if (script !== undefined) await context.addInitScript(script);
-  const page = await context.newPage();
-  const complaints: string[] = [];
-  page.on("pageerror", (error) => complaints.push(String(error)));
-  page.on("console", (message) => {
-    if (message.type() === "error" || message.type() === "warning") complaints.push(message.text());
-  });
-  try {
-    await page.goto(`${server.url}playground/${hash && `#mechanism=softmax&${hash}`}`);
-    await use(page);
-    expect(complaints.filter((text) => !expected?.test(text))).toEqual([]);
-  } finally {
-    await context.close();
-  }
+function onPage(use: (page: Page) => Promise<void>, { hash = "", ...options }: Options = {}): Promise<void> {
+  return pages.use(`playground/${hash && `#mechanism=softmax&${hash}`}`, use, options);
 }
 
 async function run(page: Page): Promise<void> {
@@ -96,11 +71,11 @@ function coloursOnMap(page: Page): Promise<number> {
 /** Runs a program in an empty page of the same server, and gives what it logs. */
 async function logOf(name: string, program: string): Promise<number[][]> {
   const path = snippets.write(name, program);
-  const context = await browser.newContext();
+  const context = await pages.browser.newContext();
   try {
     const page = await context.newPage();
     await page.route("**/empty.html", (route) => route.fulfill({ contentType: "text/html", body: "" }));
-    await page.goto(`${server.url}empty.html`);
+    await page.goto(`${pages.server.url}empty.html`);
     // As text, because Vitest would take the import for one of its own.
     const result = await page.evaluate(`(async () => {
       const logged = [];
@@ -334,7 +309,7 @@ describe("playground", () => {
     await onPage(
       async (page) => {
         await ready(page);
-        const session = await browser.newBrowserCDPSession();
+        const session = await pages.browser.newBrowserCDPSession();
         await session.send("Browser.crashGpuProcess");
         await page.getByRole("alert").filter({ hasText: "The graphics device was lost" }).waitFor();
         await page.getByRole("button", { name: "Try again" }).click();

@@ -1,7 +1,6 @@
-import type { Browser, BrowserContextOptions, Page } from "playwright";
+import type { Page } from "playwright";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { launchBrowser } from "../../tools/browser/launch-browser.js";
-import { type DemoServer, startDemoServer } from "../../tools/start/demo-server.js";
+import { DemoPages, type PageOptions, waitForStatus } from "./demo-pages.js";
 
 /** Three topics, one paragraph each, long enough to be passages of their own. */
 const TOPICS = {
@@ -14,40 +13,16 @@ const TOPICS = {
 };
 const PASTED = Object.values(TOPICS).join("\n\n");
 
-let server: DemoServer;
-let browser: Browser;
+let pages: DemoPages;
 
 beforeAll(async () => {
-  server = await startDemoServer();
-  ({ browser } = await launchBrowser());
+  pages = await DemoPages.open();
 });
 
-afterAll(async () => {
-  await browser?.close();
-  await server?.server.close();
-});
+afterAll(() => pages?.close());
 
-/** Runs `use` on a fresh search page; anything that the page complains of in its console fails the test. */
-async function onPage(
-  use: (page: Page) => Promise<void>,
-  options: BrowserContextOptions & { script?: string } = {},
-) {
-  const { script, ...contextOptions } = options;
-  const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...contextOptions });
-  if (script !== undefined) await context.addInitScript(script);
-  const page = await context.newPage();
-  const complaints: string[] = [];
-  page.on("pageerror", (error) => complaints.push(String(error)));
-  page.on("console", (message) => {
-    if (message.type() === "error" || message.type() === "warning") complaints.push(message.text());
-  });
-  try {
-    await page.goto(`${server.url}search/`);
-    await use(page);
-    expect(complaints).toEqual([]);
-  } finally {
-    await context.close();
-  }
+function onPage(use: (page: Page) => Promise<void>, options: PageOptions = {}): Promise<void> {
+  return pages.use("search/", use, options);
 }
 
 async function paste(page: Page, text: string): Promise<void> {
@@ -58,10 +33,6 @@ async function paste(page: Page, text: string): Promise<void> {
 async function ask(page: Page, query: string): Promise<void> {
   await page.getByLabel("What are you looking for?").fill(query);
   await page.getByRole("button", { name: "Search" }).click();
-}
-
-async function waitForStatus(page: Page, text: RegExp): Promise<void> {
-  await page.locator("#status").filter({ hasText: text }).waitFor({ timeout: 240_000 });
 }
 
 function scoresOf(page: Page): Promise<number[]> {
@@ -188,7 +159,7 @@ describe("search page", () => {
     await onPage(async (page) => {
       // On a busy machine the page's kernels take seconds to be linked.
       await expect.poll(() => page.locator("#adapter").textContent(), { timeout: 30_000 }).not.toBe("…");
-      const session = await browser.newBrowserCDPSession();
+      const session = await pages.browser.newBrowserCDPSession();
       await session.send("Browser.crashGpuProcess");
       await page.getByRole("alert").filter({ hasText: "The graphics device was lost" }).waitFor();
       await page.getByRole("button", { name: "Try again" }).click();
