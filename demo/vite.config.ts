@@ -3,6 +3,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vite";
 import { kernelPlugin } from "../src/build/kernel-plugin.js";
+import { modelCatalogue } from "./model-catalogue.js";
 import { modelFiles } from "./model-files.js";
 
 const demo = dirname(fileURLToPath(import.meta.url));
@@ -18,10 +19,12 @@ export default defineConfig({
   base: "./",
   // Pages are files of their own: a wrong address is a 404, not the first page.
   appType: "mpa",
-  plugins: [kernelPlugin(), modelFiles()],
+  plugins: [kernelPlugin(), modelFiles(), modelCatalogue()],
   resolve: { tsconfigPaths: true },
   // A worker is bundled by itself and takes no plugin over from the page.
   worker: { format: "es", plugins: () => [kernelPlugin()] },
+  // All dependencies are modules that browsers load as they are; bundling what a worker asks for late would reload the page.
+  optimizeDeps: { noDiscovery: true, include: [] },
   // The library's sources lie beside the demo, not below it.
   server: { fs: { allow: [join(demo, "..")] } },
   build: {

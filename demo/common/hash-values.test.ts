@@ -1,0 +1,39 @@
+import { describe, expect, it } from "vitest";
+import { fromHash, toHash } from "./hash-values.js";
+import { changeableHeads, formatHeads, readHeads } from "./heads.js";
+
+const INITIAL = { model: "lm-softmax", prompt: "It was", mask: "" };
+
+describe("links", () => {
+  it("carry what differs from a fresh page, and bring it back", () => {
+    const values = { ...INITIAL, prompt: "A & B\n#", mask: "on" };
+    const hash = toHash(values, INITIAL);
+    expect(hash).not.toContain("model");
+    expect(fromHash(hash, INITIAL)).toEqual(values);
+    expect(toHash(INITIAL, INITIAL)).toBe("");
+  });
+
+  it("can say that a field is empty, and nothing that the page does not have", () => {
+    expect(fromHash("#prompt=&other=1", INITIAL)).toEqual({ ...INITIAL, prompt: "" });
+  });
+});
+
+describe("heads", () => {
+  const layers = [
+    { mechanism: "softmax", heads: 2 },
+    { mechanism: "lightning", heads: 2 },
+    { mechanism: "moh", heads: 1 },
+  ];
+
+  it("can be changed where there is softmax", () => {
+    expect(formatHeads(changeableHeads(layers))).toBe("0.0 0.1 2.0");
+  });
+
+  it("of a link are read in order, each once, and only those that the model has", () => {
+    expect(readHeads("2.0 0.1, 0.1 0.7 1.0 x", layers)).toEqual([
+      { layer: 0, head: 1 },
+      { layer: 2, head: 0 },
+    ]);
+    expect(readHeads("", layers)).toEqual([]);
+  });
+});
