@@ -34,7 +34,7 @@ describe("a decode step", () => {
     ["llama", new URL("architectures/llama/", FIXTURES), 6],
     ["qwen3", new URL("architectures/qwen3/", FIXTURES), 6],
     ["gpt2", new URL("architectures/gpt2/", FIXTURES), 6],
-    // Besides projections, attention and MLP: a norm for the router, the router itself, active heads, and a sum of the stream.
+    // q, k and v, the router's norm, three products and gates, attention (2), active heads, the sum with the stream, MLP (2).
     ["lm-moh-75", new URL("lm-moh-75/", SHIPPED), 12],
   ])("of %s has so many dispatches in its largest layer", async (_, folder, most) => {
     const { layers } = await described(folder, "f32");
