@@ -155,7 +155,8 @@ class Page(unittest.TestCase):
         runs = {"lm-softmax": [2.0, 2.01, 2.02], "lm-flow": [2.3, 2.31, 2.35], "lm-lightning": [2.0, 2.1]}
         with mock.patch.object(seeds, "figures", return_value=runs):
             rows = report.short_table(list(runs), "lm-softmax", report.decimals, "").splitlines()
-        self.assertIn("| 171 | 2.0000, 2.0100, 2.0200 | 2.0100 ± 0.0100 | - | - |", rows[2])
+        steps = recipes.SHORT_STEPS["language"]
+        self.assertIn(f"| {steps} | 2.0000, 2.0100, 2.0200 | 2.0100 ± 0.0100 | - | - |", rows[2])
         self.assertIn("| +0.3100 | yes |", rows[3])
         self.assertIn("needs three seeds of both", rows[4])
 
