@@ -59,6 +59,7 @@ async function start(signal: AbortSignal): Promise<void> {
   if (!diffusion) {
     element("absent", HTMLElement).hidden = false;
     element("settings", HTMLFieldSetElement).disabled = true;
+    adapter.value = "nothing yet";
     return;
   }
   model = diffusion;

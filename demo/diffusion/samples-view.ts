@@ -44,7 +44,7 @@ export class SamplesView {
       "p",
       { class: isOther ? "verdict other" : "verdict" },
       create("strong", {}, found),
-      ` ${Math.round(100 * verdict.confidence)} %`,
+      ` ${Math.round(100 * verdict.confidence)}\u00a0%`,
     );
     if (isOther) words.append(create("span", { class: "soft" }, ` asked: ${this.#classes[label]}`));
     return words;

@@ -87,7 +87,7 @@ export const HOOK_KINDS: readonly HookKind[] = [
     name: "calibrate",
     title: "Calibrate attention sinks",
     summary:
-      "Finds tokens that receive much attention without meaning much, lets them keep a share β of it, and gives the rest to the other tokens in proportion. The paper spares the first token.",
+      "Finds tokens that receive much attention without meaning much, lets them keep a share β of it, and gives the rest to the other tokens in proportion. The paper spares the first token. The bars find sinks over the whole text; while it is written, each token judges by its own attention.",
     paper: { title: "ACT", arxiv: "2406.15765" },
     fields: [
       { ...strength, name: "theta", label: "A sink receives more than θ", initial: "0.1", step: 0.01 },

@@ -139,5 +139,6 @@ function inputOf(
 }
 
 function labelled(label: string, input: HTMLElement): HTMLElement {
-  return create("div", { class: "field" }, create("label", { class: "name", for: input.id }, label), input);
+  const kind = input instanceof HTMLSelectElement ? "field wide" : "field";
+  return create("div", { class: kind }, create("label", { class: "name", for: input.id }, label), input);
 }

@@ -1,6 +1,12 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { HOOK_KINDS, type HookChoice } from "./hook-kinds.js";
 import { hooksOf, KnownHooks } from "./hook-operations.js";
+
+// The real functions by themselves: the whole of the hooks would have every kernel compiled for this.
+vi.mock("webgpu-attention/hooks", async () => ({
+  ...(await import("../../src/hooks/head-perturbation/perturbation.js")),
+  ...(await import("../../src/hooks/sink-calibration/shift-operations.js")),
+}));
 
 const heads = [{ layer: 1, head: 2 }];
 

@@ -60,6 +60,7 @@ let model: CatalogueModel;
 let initial: Values = {};
 /** What the text on the page consists of, and the model that wrote it; nothing before the first look. */
 let shown: { readonly text: Text; readonly model: CatalogueModel } | undefined;
+let isWriting = false;
 
 async function start(signal: AbortSignal): Promise<void> {
   progress.begin("Finding the models");
@@ -96,22 +97,28 @@ function chooseModel(chosen: CatalogueModel): void {
   const values = hooks.values;
   model = chosen;
   hooks.show(values, model.layers);
+  isWriting = false;
   changed();
 }
 
-/** Keeps the address up to date, and what is shown of the next token, once there is some. */
+/** Keeps what is shown of the next token up to date, once there is some; what is being written is left to its end. */
 function changed(): void {
+  keepAddress();
+  if (shown && !isWriting) void runLook();
+}
+
+function keepAddress(): void {
   const hash = toHash(valuesOf(), initial);
   // Replaced, not pushed: going back should leave the page, not undo a digit.
   if (hash !== location.hash) history.replaceState(null, "", hash || location.pathname);
-  if (shown) void runLook();
 }
 
-function runWrite(): Promise<void> {
-  return tasks.run(async (signal) => {
+async function runWrite(): Promise<void> {
+  await tasks.run(async (signal) => {
     const asked = { prompt: prompt.value, written: [] as number[] };
     const client = await loadedModel(signal);
     shown = { text: asked, model };
+    isWriting = true;
     expected.hide();
     text.begin(asked.prompt);
     progress.begin("Reading the prompt; the first time, kernels are compiled");
@@ -145,6 +152,7 @@ function runWrite(): Promise<void> {
     await lookAt(client, signal);
     status.textContent = written;
   });
+  isWriting = false;
 }
 
 /** What could come next, behind the prompt, or behind what was written if that is still its continuation. */
@@ -207,6 +215,6 @@ form.addEventListener("submit", (event) => {
   event.preventDefault();
   void runWrite();
 });
-for (const input of inputs) input.addEventListener("change", () => changed());
+for (const input of inputs) input.addEventListener("change", input.id === prompt.id ? changed : keepAddress);
 look.addEventListener("click", () => void runLook());
 void tasks.run(start);
