@@ -18,7 +18,7 @@ import { SequenceState } from "./model/sequence-state.js";
 import { Workspace } from "./model/workspace.js";
 import { type ModelSource, modelFiles } from "./sources/model-files.js";
 import { throwIfAborted } from "./sources/source-errors.js";
-import { loadTokenizer } from "./tokenizer/load-tokenizer.js";
+import { loadOwnTokenizer } from "./tokenizer/load-tokenizer.js";
 import type { TextTokenizer } from "./tokenizer/text-tokenizer.js";
 import type { ModelWeights } from "./weights/model-weights.js";
 
@@ -70,7 +70,7 @@ export class LanguageModel {
   }
 
   /**
-   * Loads a language model, and its tokenizer where there is a `tokenizer.json`.
+   * Loads a language model, and its tokenizer where there is a `tokenizer.json`, or one that can be read in a GGUF file.
    *
    * @throws AttentionError as `loadCheckpoint` and `loadTokenizer`; "unsupported" for models that are no language models
    */
@@ -80,11 +80,9 @@ export class LanguageModel {
     options: LoadCheckpointOptions = {},
   ): Promise<LanguageModel> {
     const files = await modelFiles(source, options);
-    const hasTokenizer = await files.open("tokenizer.json", options.signal);
-    await hasTokenizer?.close?.();
     const { config, weights } = await loadAccepted(ctx, files, options, checkLanguage);
     try {
-      const tokenizer = hasTokenizer && (await loadTokenizer(files, pickSignal(options)));
+      const tokenizer = await loadOwnTokenizer(files, options.signal);
       return new LanguageModel(ctx, config, weights, tokenizer);
     } catch (error) {
       weights.destroy();
@@ -272,10 +270,6 @@ function checkLanguage({ tokens, head, architecture }: ModelConfig): void {
     got: `a model whose head is "${head.kind}"`,
     fix: "Load it as what it is.",
   });
-}
-
-function pickSignal({ signal }: LoadCheckpointOptions): Pick<LoadCheckpointOptions, "signal"> {
-  return signal ? { signal } : {};
 }
 
 function wrong(subject: string, expected: string, got: string, fix: string): AttentionError {

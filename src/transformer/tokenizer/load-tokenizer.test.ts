@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import samples from "../../../test/fixtures/tokenizer/samples.json" with { type: "json" };
+import { writeGguf } from "../../../test/support/gguf-writer.js";
 import { loadTokenizer } from "./load-tokenizer.js";
 
 const json = readFileSync(new URL("../../../test/fixtures/tokenizer/tokenizer.json", import.meta.url));
@@ -159,8 +160,9 @@ describe("refuses", () => {
     });
   });
 
-  test("a GGUF file alone, and asks for a tokenizer.json", async () => {
-    await expect(loadTokenizer([new File([], "m.gguf")])).rejects.toMatchObject({
+  test("a GGUF file without a tokenizer, and asks for a tokenizer.json", async () => {
+    const file = new File([writeGguf({ "general.architecture": "llama" })], "m.gguf");
+    await expect(loadTokenizer([file])).rejects.toMatchObject({
       code: "unsupported",
       message: expect.stringContaining("tokenizer.json"),
     });

@@ -3,13 +3,16 @@ import { checkKnown } from "../check-arguments.js";
 import { show } from "../show.js";
 import {
   MODEL_FILES_OPTIONS,
+  type ModelFiles,
   type ModelFilesOptions,
   type ModelSource,
   modelFiles,
 } from "../sources/model-files.js";
 import { OpenedFiles } from "../sources/opened-files.js";
 import { parseJson } from "../sources/read-json.js";
+import { readGgufHeader } from "../weights/gguf.js";
 import { type ChatTemplate, chatTemplate } from "./chat-template.js";
+import { describeGgufTokenizer, type TokenizerFiles } from "./gguf/describe.js";
 import { TextTokenizer, type TokenizerBackend } from "./text-tokenizer.js";
 
 export interface LoadTokenizerOptions extends ModelFilesOptions {
@@ -22,10 +25,11 @@ const OPTIONS = ["chat", "signal", ...MODEL_FILES_OPTIONS];
 
 /**
  * Loads a model's `tokenizer.json` with `@huggingface/tokenizers`, and its chat template: of `chat_template.jinja` or
- * `tokenizer_config.json`. Of a GGUF file, the three are looked for beside it; the tokenizer within is not read.
+ * `tokenizer_config.json`. Beside a GGUF file they come first; where there is no `tokenizer.json`, the tokenizer within is read (with
+ * `@huggingface/gguf`).
  *
  * @throws AttentionError "format" for files that are missing or damaged, "unsupported" without one of the packages, or for a GGUF file
- *   without a `tokenizer.json`; "aborted"
+ *   whose tokenizer is of a kind that is not known; "aborted"
  */
 export async function loadTokenizer(
   source: ModelSource,
@@ -35,28 +39,63 @@ export async function loadTokenizer(
   const { chat = true, signal } = options;
   const opened = new OpenedFiles(await modelFiles(source, options), {}, signal);
   try {
-    const json = await opened.read("tokenizer.json");
-    if (!json) throw noTokenizer(opened.single);
-    const described = await readObject(opened, "tokenizer_config.json");
-    const backend = await makeTokenizer(parseJson("tokenizer.json", json), described);
-    const template = chat ? await loadTemplate(opened, described) : undefined;
+    const { name, json, config } = await describeTokenizer(opened, signal);
+    const backend = await makeTokenizer(name, json, config);
+    const template = chat ? await loadTemplate(opened, config) : undefined;
     return new TextTokenizer(backend, template);
   } finally {
     await opened.close();
   }
 }
 
-function noTokenizer(single: string | undefined): AttentionError {
-  const expected = "the model's tokenizer";
-  if (single === undefined) {
-    const fix = "Place it beside the weights.";
-    return new AttentionError("format", { subject: "tokenizer.json", expected, got: "no such file", fix });
+/**
+ * The tokenizer that a model comes with; undefined where it has none, or its GGUF file one of a kind that cannot be read: such models run on
+ * token ids.
+ *
+ * @throws AttentionError as `loadTokenizer`
+ */
+export async function loadOwnTokenizer(
+  files: ModelFiles,
+  signal?: AbortSignal,
+): Promise<TextTokenizer | undefined> {
+  const source = await files.open("tokenizer.json", signal);
+  await source?.close?.();
+  if (!source && files.single === undefined) return undefined;
+  const loading = loadTokenizer(files, signal ? { signal } : {});
+  if (source) return loading;
+  return loading.catch((error) => {
+    if (error instanceof AttentionError && error.code === "unsupported") return undefined;
+    throw error;
+  });
+}
+
+interface NamedTokenizer extends TokenizerFiles {
+  /** Of the file, in messages. */
+  readonly name: string;
+}
+
+async function describeTokenizer(
+  opened: OpenedFiles,
+  signal: AbortSignal | undefined,
+): Promise<NamedTokenizer> {
+  const { single } = opened;
+  const bytes = await opened.read("tokenizer.json");
+  if (bytes) {
+    const json = parseJson("tokenizer.json", bytes) as object;
+    return { name: "tokenizer.json", json, config: await readObject(opened, "tokenizer_config.json") };
   }
-  return new AttentionError("unsupported", {
-    subject: `tokenizer of ${single}`,
-    expected: "a tokenizer.json beside the file, or among the chosen files",
-    got: "none",
-    fix: "Take tokenizer.json from the model that the GGUF file was converted from.",
+  const source = single === undefined ? undefined : await opened.open(single);
+  if (!source) throw noTokenizer();
+  const { metadata } = await readGgufHeader(source, signal);
+  return { name: source.name, ...describeGgufTokenizer(source.name, metadata) };
+}
+
+function noTokenizer(): AttentionError {
+  return new AttentionError("format", {
+    subject: "tokenizer.json",
+    expected: "the model's tokenizer",
+    got: "no such file",
+    fix: "Place it beside the weights.",
   });
 }
 
@@ -74,13 +113,13 @@ async function readObject(opened: OpenedFiles, path: string): Promise<Record<str
   });
 }
 
-async function makeTokenizer(json: unknown, config: object): Promise<TokenizerBackend> {
+async function makeTokenizer(name: string, json: object, config: object): Promise<TokenizerBackend> {
   const { Tokenizer } = await tokenizers();
   try {
-    return new Tokenizer(json as object, config);
+    return new Tokenizer(json, config);
   } catch (cause) {
     throw new AttentionError("format", {
-      subject: "tokenizer.json",
+      subject: name,
       expected: "a tokenizer of Hugging Face's format",
       got: `the error "${cause instanceof Error ? cause.message : cause}"`,
       fix: "Download the file again, or check that it is of a kind that @huggingface/tokenizers knows.",
