@@ -1,10 +1,11 @@
-import { type AttentionContext, AttentionError, type TensorView } from "webgpu-attention";
-import { type AttentionHook, perturbationGuidance } from "webgpu-attention/hooks";
+import { type AttentionContext, AttentionError } from "webgpu-attention";
+import type { AttentionHook } from "webgpu-attention/hooks";
 import { BUFFER_USAGE } from "./buffer-usage.js";
 import { checkKnown } from "./check-arguments.js";
 import type { ModelConfig } from "./config/model-config.js";
 import type { LoadCheckpointOptions } from "./load-checkpoint.js";
 import { DiffusionForward } from "./model/diffusion-forward.js";
+import { FlowSampler, type PlannedDiffusion, type VelocityTerm } from "./model/flow-sampler.js";
 import type { ForwardContext } from "./model/layer-context.js";
 import { ModelRuntime, planWithBuffers } from "./model/model-runtime.js";
 import { runAndRead } from "./model/run-and-read.js";
@@ -26,14 +27,6 @@ export interface SampleOptions {
   readonly hooks?: readonly AttentionHook[];
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: { readonly done: number; readonly total: number }) => void;
-}
-
-interface PlannedDiffusion {
-  readonly forward: DiffusionForward;
-  readonly images: TensorView;
-  readonly times: TensorView;
-  readonly labels: GPUBuffer;
-  destroy(): void;
 }
 
 const KIND = {
@@ -92,29 +85,20 @@ export class DiffusionModel {
     const features = timeFeatures(time, width, diffusion!);
     const times = new Float32Array(labels.length * width);
     for (let n = 0; n < labels.length; n++) times.set(features, n * width);
-    const sizes = { batches: labels.length, tokens: this.config.context, hooks };
-    return this.#runtime.with(
-      sizes,
-      (context) => this.#plan(context),
-      async (pass) => {
-        const [velocity] = await runAndRead(this.ctx, [pass.forward.prediction], (encoder) => {
-          const { queue } = this.ctx.device;
-          queue.writeBuffer(pass.images.buffer, 0, Float32Array.from(images));
-          queue.writeBuffer(pass.times.buffer, 0, times);
-          queue.writeBuffer(
-            pass.labels,
-            0,
-            Uint32Array.from(labels, (label) => label ?? diffusion!.noLabel),
-          );
-          pass.forward.record(encoder);
-        });
-        return velocity!;
-      },
-    );
+    return this.#with(labels.length, hooks, async (pass) => {
+      const [velocity] = await runAndRead(this.ctx, [pass.forward.prediction], (encoder) => {
+        const { queue } = this.ctx.device;
+        queue.writeBuffer(pass.images.buffer, 0, Float32Array.from(images));
+        queue.writeBuffer(pass.times.buffer, 0, times);
+        queue.writeBuffer(pass.labels, 0, this.#labelIds(labels));
+        pass.forward.record(encoder);
+      });
+      return velocity!;
+    });
   }
 
   /**
-   * Makes images from noise.
+   * Makes images from noise. They stay on the GPU until the last step, each of which is one command buffer; an abort is noticed between steps.
    *
    * @returns [images, channels, rows, columns], in [-1, 1] as the model was trained
    * @throws AttentionError "shape" or "unsupported" for options that are none, "aborted", "disposed", "device-lost"
@@ -124,34 +108,78 @@ export class DiffusionModel {
       ...["labels", "noise", "steps", "guidance", "perturbation", "hooks", "signal", "onProgress"],
     ]);
     const { sampler } = this.config.diffusion!;
-    const { labels, noise, steps = sampler.steps, signal, onProgress } = options;
+    const { labels, noise, steps = sampler.steps, hooks = [], perturbation } = options;
+    const { guidance = sampler.guidance } = options;
     this.#check(noise, labels);
     if (!Number.isInteger(steps) || steps < 1) throw wrong("steps", "an integer of at least 1", steps);
-    let images = Float32Array.from(noise);
-    for (let step = 0; step < steps; step++) {
-      throwIfAborted("sample", signal);
-      const velocity = await this.#guided(images, step / steps, options);
-      images = images.map((value, n) => value + velocity[n]! / steps);
-      onProgress?.({ done: step + 1, total: steps });
-    }
-    return images;
+    for (const [name, value] of Object.entries({ guidance, "perturbation.w": perturbation?.w ?? 0 }))
+      if (!Number.isFinite(value)) throw wrong(name, "a finite number", value);
+    return this.#with(labels.length, hooks, (plain) => {
+      const factors = guidanceFactors(labels, guidance, perturbation?.w);
+      const integrate = (perturbed?: PlannedDiffusion) =>
+        this.#integrate(this.#terms({ plain, ...(perturbed && { perturbed }) }, factors, labels, steps), {
+          ...options,
+          steps,
+        });
+      return perturbation ? this.#with(labels.length, perturbation.hooks, integrate) : integrate();
+    });
   }
 
-  async #guided(images: Float32Array, time: number, options: SampleOptions): Promise<ArrayLike<number>> {
-    const { labels, guidance = this.config.diffusion!.sampler.guidance, perturbation, hooks = [] } = options;
-    const eps = await this.velocity(images, time, labels, hooks);
-    const isFree = guidance === 1 || labels.every((label) => label === null);
-    const none = labels.map(() => null);
-    const unconditional = isFree ? undefined : await this.velocity(images, time, none, hooks);
-    if (!perturbation) {
-      if (!unconditional) return eps;
-      return eps.map((value, n) => unconditional[n]! + guidance * (value - unconditional[n]!));
+  /** The velocities of a step of 1 / steps, as they are added up. */
+  #terms(
+    { plain, perturbed }: { readonly plain: PlannedDiffusion; readonly perturbed?: PlannedDiffusion },
+    { conditional, unconditional, away }: GuidanceFactors,
+    labels: readonly (number | null)[],
+    steps: number,
+  ): VelocityTerm[] {
+    const given = this.#labelIds(labels);
+    const term = (pass: PlannedDiffusion, ids: Uint32Array<ArrayBuffer>, factor: number) => ({
+      ...{ pass, labels: ids, factor: factor / steps },
+    });
+    return [
+      term(plain, given, conditional),
+      ...(unconditional === undefined
+        ? []
+        : [term(plain, this.#labelIds(labels.map(() => null)), unconditional)]),
+      ...(perturbed && away !== undefined ? [term(perturbed, given, away)] : []),
+    ];
+  }
+
+  async #integrate(
+    terms: readonly VelocityTerm[],
+    { noise, labels, steps, signal, onProgress }: SampleOptions & { readonly steps: number },
+  ): Promise<Float32Array> {
+    throwIfAborted("sample", signal);
+    const { width, diffusion } = this.config;
+    const times = new Float32Array(steps * labels.length * width);
+    for (let n = 0; n < steps * labels.length; n++)
+      times.set(timeFeatures(Math.floor(n / labels.length) / steps, width, diffusion!), n * width);
+    const sampler = await FlowSampler.plan(this.ctx, terms, Float32Array.from(noise), times);
+    try {
+      for (let step = 0; step < steps; step++) {
+        throwIfAborted("sample", signal);
+        await sampler.step(step);
+        // What is reported as done is, and a signal stops what comes.
+        await this.ctx.device.queue.onSubmittedWorkDone();
+        onProgress?.({ done: step + 1, total: steps });
+      }
+      return await sampler.read();
+    } finally {
+      sampler.destroy();
     }
-    const perturbed = await this.velocity(images, time, labels, perturbation.hooks);
-    const { w } = perturbation;
-    return unconditional
-      ? perturbationGuidance({ eps, perturbed, unconditional }, { w, cfg: guidance })
-      : perturbationGuidance({ eps, perturbed }, { w });
+  }
+
+  #with<Result>(
+    batches: number,
+    hooks: readonly AttentionHook[],
+    use: (pass: PlannedDiffusion) => Promise<Result>,
+  ): Promise<Result> {
+    const sizes = { batches, tokens: this.config.context, hooks };
+    return this.#runtime.with(sizes, (context) => this.#plan(context), use);
+  }
+
+  #labelIds(labels: readonly (number | null)[]): Uint32Array<ArrayBuffer> {
+    return Uint32Array.from(labels, (label) => label ?? this.config.diffusion!.noLabel);
   }
 
   #check(images: ArrayLike<number>, labels: readonly (number | null)[]): void {
@@ -184,6 +212,27 @@ export class DiffusionModel {
   destroy(): void {
     this.#runtime.destroy();
   }
+}
+
+/** Factors of the velocities with labels, without, and of the perturbed pass. Absent: that one is not needed. */
+interface GuidanceFactors {
+  readonly conditional: number;
+  readonly unconditional?: number;
+  readonly away?: number;
+}
+
+/** uncond + g (cond - uncond) + w (cond - perturbed), as `perturbationGuidance` has it. */
+function guidanceFactors(
+  labels: readonly (number | null)[],
+  guidance: number,
+  w: number | undefined,
+): GuidanceFactors {
+  const isFree = guidance === 1 || labels.every((label) => label === null);
+  return {
+    conditional: (isFree ? 1 : guidance) + (w ?? 0),
+    ...(!isFree && { unconditional: 1 - guidance }),
+    ...(w !== undefined && { away: -w }),
+  };
 }
 
 /** [width]: cosines, then sines, of timeScale t at rates timeBase^(-i / (width / 2)). */

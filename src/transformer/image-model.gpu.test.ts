@@ -33,6 +33,10 @@ describe.each(readdirSync(ARCHITECTURES).filter((name) => /^(vit|deit)/.test(nam
     close(joined("hidden"), expected("last_hidden_state")!);
     if (expected("pooler_output")) close(joined("pooled"), expected("pooler_output")!);
     if (expected("logits")) close(joined("logits"), expected("logits")!);
+    // What is asked for alone is the same, and nothing else comes.
+    const alone = expected("logits") ? "logits" : expected("pooler_output") ? "pooled" : "hidden";
+    const [first] = await model.encode(expected("pixel_values")!, { outputs: [alone] });
+    expect(first).toEqual({ [alone]: results[0]![alone] });
     model.destroy();
   });
 });
@@ -56,5 +60,8 @@ test("pixels are scaled as the configuration says, and have to be whole images",
   const model = await ImageModel.load(ctx, new URL("image-softmax/", MODELS));
   expect([...model.pixelsOf([0, 255])]).toEqual([-1, 1]);
   await expect(model.encode(new Float32Array(100))).rejects.toMatchObject({ code: "shape" });
+  const blank = model.pixelsOf(new Uint8Array(28 * 28));
+  await expect(model.encode(blank, { outputs: ["pooled"] })).rejects.toMatchObject({ code: "unsupported" });
+  await expect(model.encode(blank, { outputs: [] })).rejects.toMatchObject({ code: "shape" });
   model.destroy();
 });

@@ -3,6 +3,7 @@ import type { AttentionHook } from "webgpu-attention/hooks";
 import { checkKnown } from "./check-arguments.js";
 import type { ModelConfig } from "./config/model-config.js";
 import type { LoadCheckpointOptions } from "./load-checkpoint.js";
+import { chosenOutputs, type EncoderOutput } from "./model/encoder-outputs.js";
 import { ImageForward } from "./model/image-forward.js";
 import type { ForwardContext } from "./model/layer-context.js";
 import { ModelRuntime, planWithBuffers } from "./model/model-runtime.js";
@@ -11,15 +12,17 @@ import type { ModelSource } from "./sources/model-files.js";
 import { throwIfAborted } from "./sources/source-errors.js";
 
 export interface ClassifyOptions {
+  /** What comes back. Default all that the model has. */
+  readonly outputs?: readonly EncoderOutput[];
   /** Look into the pass and change it. Default none. */
   readonly hooks?: readonly AttentionHook[];
   readonly signal?: AbortSignal;
 }
 
-/** What came of each image. */
+/** What came of each image, of what was asked for. */
 export interface ImageResult {
   /** [T, width] after the last norm, learned tokens first. */
-  readonly hidden: Float32Array;
+  readonly hidden?: Float32Array;
   /** [width], where the model has a pooler. */
   readonly pooled?: Float32Array;
   /** [labels], where the model has a classifier; with two of them (DeiT) their mean. */
@@ -92,35 +95,45 @@ export class ImageModel {
    * Encodes images, all in one pass.
    *
    * @param pixels [images, channels, rows, columns], scaled as by `pixelsOf`
-   * @throws AttentionError "shape" unless they are whole images, "aborted", "disposed", "device-lost"
+   * @throws AttentionError "shape" unless they are whole images, "unsupported" for outputs that the model does not have, "aborted", "disposed",
+   * "device-lost"
    */
   async encode(pixels: Float32Array, options: ClassifyOptions = {}): Promise<ImageResult[]> {
-    checkKnown("encode", options, ["hooks", "signal"]);
-    const { hooks = [], signal } = options;
+    checkKnown("encode", options, ["outputs", "hooks", "signal"]);
     const batches = this.#countImages(pixels);
-    throwIfAborted("image model", signal);
-    const [all, pools, scores] = await this.#run(pixels, batches, hooks);
+    throwIfAborted("image model", options.signal);
+    const { hidden, pooled, logits } = await this.#run(pixels, batches, options);
     const part = (values: Float32Array, n: number) =>
       values.slice((n * values.length) / batches, ((n + 1) * values.length) / batches);
     return Array.from({ length: batches }, (_, n) => ({
-      hidden: part(all, n),
-      ...(pools && { pooled: part(pools, n) }),
-      ...(scores.length > 0 && { logits: meanOf(scores.map((values) => part(values, n))) }),
+      ...(hidden && { hidden: part(hidden, n) }),
+      ...(pooled && { pooled: part(pooled, n) }),
+      ...(logits.length > 0 && { logits: meanOf(logits.map((values) => part(values, n))) }),
     }));
   }
 
-  #run(pixels: Float32Array, batches: number, hooks: readonly AttentionHook[]) {
+  #run(pixels: Float32Array, batches: number, { outputs, hooks = [] }: ClassifyOptions) {
     const sizes = { batches, tokens: this.config.context, hooks };
     const plan = (context: ForwardContext) => this.#plan(context);
     return this.#runtime.with(sizes, plan, async ({ forward, images }) => {
       const { hidden, pooled, logits } = forward.outputs;
-      const outputs = [hidden, ...(pooled ? [pooled] : []), ...logits];
-      const read = await runAndRead(this.ctx, outputs, (encoder) => {
-        this.ctx.device.queue.writeBuffer(images.buffer, 0, pixels as Float32Array<ArrayBuffer>);
-        forward.record(encoder);
+      const wanted = chosenOutputs(outputs, {
+        ...{ hidden: true, pooled: pooled !== undefined, logits: logits.length > 0 },
       });
-      const [all, ...rest] = read;
-      return [all!, pooled ? rest[0] : undefined, rest.slice(pooled ? 1 : 0)] as const;
+      const chosen = [
+        ...(wanted.has("hidden") ? [hidden] : []),
+        ...(wanted.has("pooled") ? [pooled!] : []),
+        ...(wanted.has("logits") ? logits : []),
+      ];
+      const read = await runAndRead(this.ctx, chosen, (encoder) => {
+        this.ctx.device.queue.writeBuffer(images.buffer, 0, pixels as Float32Array<ArrayBuffer>);
+        forward.record(encoder, wanted);
+      });
+      const of = (view: TensorView | undefined) => (view ? read[chosen.indexOf(view)] : undefined);
+      return {
+        ...{ hidden: of(hidden), pooled: of(pooled) },
+        logits: logits.map(of).filter((values) => values !== undefined),
+      };
     });
   }
 

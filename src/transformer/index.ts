@@ -34,6 +34,7 @@ export { LanguageModel, type PassOptions, type PrefillOptions } from "./language
 export { type Checkpoint, type LoadCheckpointOptions, loadCheckpoint } from "./load-checkpoint.js";
 export type { CacheWindow } from "./model/cache-window.js";
 export type { PassDescription } from "./model/describe-pass.js";
+export type { EncoderOutput } from "./model/encoder-outputs.js";
 export type {
   CacheDType,
   KeyValueCache,

@@ -48,6 +48,11 @@ describe.each(cases)("%s, %s", (name, file) => {
     compare("hidden", "last_hidden_state");
     if (model.config.pooler) compare("pooled", "pooler_output");
     compare("logits", "logits");
+    const alone = results[0]!.logits ? "logits" : "hidden";
+    const [first] = await model.encode(rows("input_ids"), {
+      ...{ typeIds: rows("token_type_ids"), outputs: [alone] },
+    });
+    expect(first).toEqual({ [alone]: results[0]![alone] });
     await expect(model.encode([[0], [-1]])).rejects.toMatchObject({ code: "shape" });
     model.destroy();
   });

@@ -3,6 +3,7 @@ import type { AttentionHook } from "webgpu-attention/hooks";
 import { checkKnown } from "./check-arguments.js";
 import type { ModelConfig } from "./config/model-config.js";
 import type { LoadCheckpointOptions } from "./load-checkpoint.js";
+import { chosenOutputs, type EncoderOutput } from "./model/encoder-outputs.js";
 import type { ForwardContext } from "./model/layer-context.js";
 import { ModelRuntime, planWithBuffers } from "./model/model-runtime.js";
 import { runAndRead } from "./model/run-and-read.js";
@@ -14,15 +15,17 @@ import { throwIfAborted } from "./sources/source-errors.js";
 export interface EncodeTokensOptions {
   /** Types of tokens, as many as ids. Default all 0. */
   readonly typeIds?: readonly ArrayLike<number>[];
+  /** What comes back. Default all that the model has. */
+  readonly outputs?: readonly EncoderOutput[];
   /** Look into the pass and change it. Default none. */
   readonly hooks?: readonly AttentionHook[];
   readonly signal?: AbortSignal;
 }
 
-/** What came of each sequence. */
+/** What came of each sequence, of what was asked for. */
 export interface EncodedTokens {
   /** [tokens, width] */
-  readonly hidden: Float32Array;
+  readonly hidden?: Float32Array;
   /** [width], where the model has a pooler. */
   readonly pooled?: Float32Array;
   /** [labels] of a classifier, [tokens, vocabulary] of a masked-language model. */
@@ -79,13 +82,14 @@ export class TextEncoderModel {
    * Encodes sequences of tokens, all in one pass; shorter ones are padded.
    *
    * @param ids of each sequence
-   * @throws AttentionError "shape" for ids that the model has not, or more tokens than it has positions, "aborted", "disposed", "device-lost"
+   * @throws AttentionError "shape" for ids that the model has not, or more tokens than it has positions, "unsupported" for outputs that the model does not have,
+   * "aborted", "disposed", "device-lost"
    */
   async encode(
     ids: readonly ArrayLike<number>[],
     options: EncodeTokensOptions = {},
   ): Promise<EncodedTokens[]> {
-    checkKnown("encode", options, ["typeIds", "hooks", "signal"]);
+    checkKnown("encode", options, ["typeIds", "outputs", "hooks", "signal"]);
     const { typeIds = ids.map(({ length }) => new Uint32Array(length)), hooks = [], signal } = options;
     this.#check(ids, typeIds);
     throwIfAborted("text encoder", signal);
@@ -100,13 +104,19 @@ export class TextEncoderModel {
       (context) => this.#plan(context),
       async (pass) => {
         const { hidden, pooled, logits } = pass.forward.outputs;
-        const views = [hidden, pooled, logits].filter((view) => view !== undefined);
+        const wanted = chosenOutputs(options.outputs, {
+          ...{ hidden: true, pooled: pooled !== undefined, logits: logits !== undefined },
+        });
+        const chosen = Object.entries({ hidden, pooled, logits }).flatMap(([name, view]) =>
+          view && wanted.has(name as EncoderOutput) ? [[name, view] as const] : [],
+        );
+        const views = chosen.map(([, view]) => view);
         const read = await runAndRead(this.ctx, views, (encoder) => {
           const { queue } = this.ctx.device;
           queue.writeBuffer(pass.ids, 0, padded(ids));
           queue.writeBuffer(pass.typeIds, 0, padded(typeIds));
           queue.writeBuffer(pass.keyMask, 0, bitsOf(ids, tokens));
-          pass.forward.record(encoder);
+          pass.forward.record(encoder, wanted);
         });
         /** Of a sequence: all its tokens, or one row for all of it. */
         const part = (view: TensorView, n: number) => {
@@ -114,11 +124,7 @@ export class TextEncoderModel {
           const first = n * rows * width;
           return read[views.indexOf(view)]!.slice(first, first + Math.min(rows, ids[n]!.length) * width);
         };
-        return ids.map((_, n) => ({
-          hidden: part(hidden, n),
-          ...(pooled && { pooled: part(pooled, n) }),
-          ...(logits && { logits: part(logits, n) }),
-        }));
+        return ids.map((_, n) => Object.fromEntries(chosen.map(([name, view]) => [name, part(view, n)])));
       },
     );
   }

@@ -30,7 +30,7 @@ export function planningDevice(): PlanningDevice {
       const { size, usage } = descriptor;
       return {
         ...{ size, usage, unmap: nothing, destroy: nothing },
-        ...{ mapAsync: async () => {}, getMappedRange: () => new ArrayBuffer(size) },
+        ...{ mapAsync: async () => void calls.push("mapAsync"), getMappedRange: () => new ArrayBuffer(size) },
       };
     },
     createBindGroup: noted("createBindGroup"),

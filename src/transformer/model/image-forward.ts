@@ -1,11 +1,12 @@
 import type { TensorView } from "webgpu-attention";
 import { planMatmul } from "webgpu-attention/layers";
 import { wholeSite } from "./announce.js";
+import type { EncoderOutput } from "./encoder-outputs.js";
+import { EncoderSteps } from "./encoder-steps.js";
 import { planImageEmbedding, tokensOf } from "./image-embedding.js";
 import { planLayer, planNorm } from "./layer.js";
 import { type ForwardContext, linearWeights, normOptions, rows } from "./layer-context.js";
 import { planSteps, type Step, stepOf } from "./step.js";
-import { StepList } from "./step-list.js";
 
 /** What a vision encoder makes of a batch of images. */
 export interface ImageOutputs {
@@ -19,12 +20,12 @@ export interface ImageOutputs {
 
 /** A forward pass of a vision encoder for one number of images, compiled. */
 export class ImageForward {
-  readonly #steps: StepList;
+  readonly #steps: EncoderSteps;
   /** Until the next pass. */
   readonly outputs: ImageOutputs;
 
-  private constructor(steps: readonly Step[], outputs: ImageOutputs) {
-    this.#steps = new StepList(steps);
+  private constructor(steps: EncoderSteps, outputs: ImageOutputs) {
+    this.#steps = steps;
     this.outputs = outputs;
   }
 
@@ -39,23 +40,26 @@ export class ImageForward {
     const logits = slots.map((slot) =>
       work.view(`logits of ${slot}`, [batches, 1, 1, head.kind === "classifier" ? head.labels.length : 1]),
     );
-    const steps = await planSteps([
+    const body = [
       planImageEmbedding(options, images),
       ...config.layers.map(({ attention: { mechanism } }, layer) => {
         const site = wholeSite(layer, mechanism, tokens);
         return planLayer({ ...options, index: layer, site }, undefined);
       }),
-      planNorm(options, "norm", stream, hidden),
-      ...(pooled ? [planPooler(options, hidden, pooled)] : []),
-      ...slots.map((slot, token) =>
+    ];
+    const steps = await EncoderSteps.plan(body, {
+      hidden: [planNorm(options, "norm", stream, hidden)],
+      pooled: pooled ? [planPooler(options, hidden, pooled)] : [],
+      logits: slots.map((slot, token) =>
         planClassifier(options, slot, tokensOf(stream, token, 1), logits[token]!),
       ),
-    ]);
+    });
     return new ImageForward(steps, { hidden, logits, ...(pooled && { pooled }) });
   }
 
-  record(encoder: GPUCommandEncoder): void {
-    this.#steps.record(encoder);
+  /** The pooler reads the states of all tokens, so they are then computed as well. */
+  record(encoder: GPUCommandEncoder, wanted: ReadonlySet<EncoderOutput>): void {
+    this.#steps.record(encoder, wanted.has("pooled") ? new Set([...wanted, "hidden"]) : wanted);
   }
 
   destroy(): void {

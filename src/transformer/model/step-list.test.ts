@@ -34,7 +34,8 @@ function plan(name: string, prepare: BoundPlan["prepare"]) {
   };
 }
 
-const state = (name: string) => ({ name, turn: 0, layers: [] }) as unknown as SequenceState & { name: string };
+const state = (name: string) =>
+  ({ name, turn: 0, layers: [] }) as unknown as SequenceState & { name: string };
 const tensorsOf = (run: SequenceState | undefined) => ({
   of: run ? `${(run as unknown as { name: string }).name}${run.turn}` : "none",
 });

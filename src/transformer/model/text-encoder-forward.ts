@@ -1,10 +1,11 @@
 import type { TensorView } from "webgpu-attention";
 import { planEmbedding, planMatmul } from "webgpu-attention/layers";
 import { wholeSite } from "./announce.js";
+import type { EncoderOutput } from "./encoder-outputs.js";
+import { EncoderSteps } from "./encoder-steps.js";
 import { planLayer, planNorm } from "./layer.js";
 import { type ForwardContext, linearWeights, rows } from "./layer-context.js";
 import { planSteps, type Step, stepOf } from "./step.js";
-import { StepList } from "./step-list.js";
 
 export interface TextEncoderForwardOptions extends ForwardContext {
   /** u32 [B, T], filled in before each run; likewise the types of tokens. */
@@ -24,12 +25,12 @@ export interface TextEncoderOutputs {
 
 /** A forward pass of a BERT for one number of sequences and tokens, compiled. */
 export class TextEncoderForward {
-  readonly #steps: StepList;
+  readonly #steps: EncoderSteps;
   /** Until the next pass. */
   readonly outputs: TextEncoderOutputs;
 
-  private constructor(steps: readonly Step[], outputs: TextEncoderOutputs) {
-    this.#steps = new StepList(steps);
+  private constructor(steps: EncoderSteps, outputs: TextEncoderOutputs) {
+    this.#steps = steps;
     this.outputs = outputs;
   }
 
@@ -38,7 +39,7 @@ export class TextEncoderForward {
     const { width, head } = config;
     const hidden = rows(options, "stream", width);
     const pooled = weights.has("pooler") ? work.view("pooled", [batches, 1, 1, width]) : undefined;
-    const steps: Promise<Step[]>[] = [
+    const body = [
       planEmbed(options),
       planNorm(options, "embeddingNorm", rows(options, "branch", width), hidden),
       ...config.layers.map(({ attention: { mechanism } }, layer) => {
@@ -46,24 +47,32 @@ export class TextEncoderForward {
         return planLayer({ ...options, index: layer, site }, undefined);
       }),
     ];
-    if (pooled) steps.push(planPooler(options, hidden, pooled));
+    const heads: Promise<Step[]>[] = [];
     let logits: TensorView | undefined;
     if (head.kind === "classifier") {
       logits = work.view("logits", [batches, 1, 1, head.labels.length]);
-      steps.push(planProduct(options, "head", pooled!, logits));
+      heads.push(planProduct(options, "head", pooled!, logits));
     } else if (head.kind === "masked-language") {
       logits = work.view("logits", [batches, tokens, 1, config.tokens!.vocabulary]);
-      steps.push(...planWords(options, hidden, logits));
+      heads.push(...planWords(options, hidden, logits));
     }
-    return new TextEncoderForward(await planSteps(steps), {
+    const steps = await EncoderSteps.plan(body, {
+      // The stream itself.
+      hidden: [],
+      pooled: pooled ? [planPooler(options, hidden, pooled)] : [],
+      logits: heads,
+    });
+    return new TextEncoderForward(steps, {
       hidden,
       ...(pooled && { pooled }),
       ...(logits && { logits }),
     });
   }
 
-  record(encoder: GPUCommandEncoder): void {
-    this.#steps.record(encoder);
+  /** A classifier reads the pooler's output, which is then computed as well. */
+  record(encoder: GPUCommandEncoder, wanted: ReadonlySet<EncoderOutput>): void {
+    const needsPooler = this.outputs.pooled && wanted.has("logits");
+    this.#steps.record(encoder, needsPooler ? new Set([...wanted, "pooled"]) : wanted);
   }
 
   destroy(): void {
