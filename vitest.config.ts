@@ -24,6 +24,7 @@ const NODE_ONLY_GPU_TESTS = [
   // Read files.
   "src/transformer/{gguf-models,image-model,language-model,load-checkpoint,native-models,text-encoder}.gpu.test.ts",
   "src/transformer/{generation,model}/*.gpu.test.ts",
+  "test/effects/**/*.gpu.test.ts",
   "test/golden/**/*.gpu.test.ts",
 ];
 const PAGE_TESTS = ["test/pages/**/*.test.ts"];

@@ -14,12 +14,12 @@ describe("arguments of npm run effect", () => {
 
   test("without a name, all effects are listed with the models that they need", () => {
     expect(readArguments([])).toBe("help");
-    expect(HELP).toMatch(/sinks .*lm-softmax/);
+    expect(HELP).toMatch(/head-hunter .*dit, image-softmax/);
   });
 
   test.each([
     [["sink"], /no effect "sink"; there are .*sinks/],
-    [["sinks", "sinks"], /one effect at a time/],
+    [["sinks", "sale"], /one effect at a time/],
     [["sinks", "--seeds", "0"], /--seeds: a whole number/],
     [["sinks", "--seeds", "x"], /--seeds: a whole number/],
     [["sinks", "--fast"], /fast/],

@@ -27,7 +27,7 @@ interface Sizes {
 
 const SIZES: Sizes = {
   rate: { tokens: 64, windows: 64 },
-  act: { tokens: 256, choosing: 2, judging: 8 },
+  act: { tokens: 128, choosing: 2, judging: 6 },
 };
 const QUICK: Sizes = {
   rate: { tokens: 16, windows: 2 },
