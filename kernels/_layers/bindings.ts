@@ -34,6 +34,7 @@ export const BINDINGS = {
     "statistics",
   ],
   rms_norm: ["params", "x", "scale", "out"],
+  rope: ["params", "x", "out", "steps"],
   cache_append: ["params", "heads", "projected", "vectors", "q", "k", "v", "lengths"],
   qkv_rows: [
     "params",

@@ -27,6 +27,7 @@ export {
 export type { ModulationLayout, NormOptions } from "./prologue.js";
 export { planQkv, type QkvProblem, type QkvTensors } from "./qkv.js";
 export { planRmsNorm, type RmsNormProblem, type RmsNormTensors } from "./rms-norm.js";
+export { planRope, type RopeProblem, type RopeTensors } from "./rope.js";
 export {
   planSampling,
   type SamplingOptions,

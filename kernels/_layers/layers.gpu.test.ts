@@ -2,8 +2,15 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { AttentionContext } from "../../src/index.js";
 import { difference } from "../../test/support/compare.js";
 import { testContext } from "../../test/support/gpu.js";
-import { planEmbedding, planL2Normalize, planLayerNorm, planMeanPool, sinusoidalPositions } from "./index.js";
-import { l2NormalizeReference, layerNormReference, meanPoolReference } from "./reference.js";
+import {
+  planEmbedding,
+  planL2Normalize,
+  planLayerNorm,
+  planMeanPool,
+  planRope,
+  sinusoidalPositions,
+} from "./index.js";
+import { l2NormalizeReference, layerNormReference, meanPoolReference, ropeReference } from "./reference.js";
 import { contextAsOnGpu, TestTensors } from "./test-tensors.js";
 
 const TOLERANCE = 1e-5;
@@ -116,6 +123,23 @@ describe.each([
       const views = { x: upload(x, [3, 2, 1, dim]), out: upload(nan(x.length), [3, 2, 1, dim]) };
       const actual = await tensors.run(await planL2Normalize(ctx, views), views);
       const expected = l2NormalizeReference({ data: x, rows: 6, columns: dim }, 1e-12);
+      expect(difference(actual, expected).maxRelative).toBeLessThanOrEqual(TOLERANCE);
+    });
+  });
+
+  describe("rope", () => {
+    test.each([
+      [false, "dense"],
+      [true, "sparse"],
+    ] as const)("interleaved: %s, %s", async (interleaved, layout) => {
+      const upload = uploader(layout);
+      const shape = [2, 5, 3, 10] as const;
+      const x = tensors.normal(300);
+      const views = { x: upload(x, shape), out: upload(nan(300), shape) };
+      // Two channels of ten stay; many turns a token, and a turn the other way round.
+      const frequencies = [1, 40.7, 0.01, -0.3];
+      const actual = await tensors.run(await planRope(ctx, { ...views, frequencies, interleaved }), views);
+      const expected = ropeReference(x, shape, { frequencies, interleaved });
       expect(difference(actual, expected).maxRelative).toBeLessThanOrEqual(TOLERANCE);
     });
   });

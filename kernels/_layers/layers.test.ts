@@ -10,6 +10,7 @@ import {
   planLayerNorm,
   planLinear,
   planMeanPool,
+  planRope,
 } from "./index.js";
 import { checkLinear, linearPasses } from "./linear.js";
 import type { WeightMatrix } from "./weight-matrix.js";
@@ -36,6 +37,12 @@ describe("wrong problems are refused before any GPU call", () => {
       () => planLinear(ctx, { x, weight: layout(1, 1, 7, 12) }),
       "shape",
       /weight.*\[1, 1, 8, 12\].*\[1, 1, 7, 12\]/,
+    ],
+    [
+      "rope: more pairs than channels",
+      () => planRope(ctx, { x, frequencies: Array(5).fill(1) }),
+      "shape",
+      /1 to 4.*5/,
     ],
     ["linear: short bias", () => planLinear(ctx, { x, weight, bias: vector }), "shape", /bias.*12/],
     ["linear: residual of the input", () => planLinear(ctx, { x, weight, residual: x }), "shape", /residual/],

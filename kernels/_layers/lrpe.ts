@@ -15,6 +15,7 @@ import { compileLayer, type LayerPlan } from "./layer-plan.js";
 import { checkNumber, checkShape } from "./layouts.js";
 import { checkLengths } from "./lengths.js";
 import kernel from "./lrpe.wgsl";
+import { turnSteps } from "./turn-steps.js";
 
 export interface LrpeProblem {
   /** [B, T, H, D] */
@@ -52,7 +53,7 @@ const THREADS = 64;
 export async function planLrpe(ctx: AttentionContext, problem: LrpeProblem): Promise<LayerPlan<LrpeTensors>> {
   const shape = checkLrpe(problem, ctx.capabilities);
   const specs = { x: { layout: shape.x }, out: { layout: shape.out, output: true } };
-  const tables = { steps: { values: stepsTable(shape) } };
+  const tables = { steps: { values: turnSteps(shape.frequencies) } };
   return compileLayer(ctx, lrpePass(shape, ctx.capabilities), specs, tables);
 }
 
@@ -87,20 +88,6 @@ function checkLrpe(problem: LrpeProblem, capabilities: Capabilities): LrpeShape 
     );
   if (lengths !== undefined) checkLengths(lengths, batches);
   return { x, out, frequencies, firstPosition, ...(lengths && { lengths }) };
-}
-
-/** [H, D, 2]: the turns of a token modulo one, in 2^-32, and what rounding left out. */
-function stepsTable({ frequencies }: LrpeShape): Uint32Array<ArrayBuffer> {
-  const channels = frequencies.length;
-  const steps = new Uint32Array(2 * channels);
-  const rests = new Float32Array(steps.buffer);
-  for (let c = 0; c < channels; c++) {
-    const turns = (frequencies[c]! / (2 * Math.PI)) * 2 ** 32;
-    // Negative ones turn the other way round.
-    steps[2 * c] = Math.round(turns) % 2 ** 32;
-    rests[2 * c + 1] = (turns - Math.round(turns)) / 2 ** 32;
-  }
-  return steps;
 }
 
 function lrpePass({ x, out, firstPosition, lengths }: LrpeShape, capabilities: Capabilities): Pass {

@@ -135,3 +135,24 @@ function eachRow({ data, rows, columns }: Matrix, map: (row: Float64Array) => Fl
 function sum(values: Float64Array): number {
   return values.reduce((total, value) => total + value, 0);
 }
+
+/** Pairs of channels turned by position times their frequency; row t stands at position t. x dense [B, T, H, D]. */
+export function ropeReference(
+  x: ArrayLike<number>,
+  [, tokens, heads, dim]: readonly [number, number, number, number],
+  { frequencies, interleaved }: { readonly frequencies: readonly number[]; readonly interleaved: boolean },
+): Float64Array {
+  const out = Float64Array.from(x);
+  const pairs = frequencies.length;
+  for (let row = 0; row < x.length / dim; row++) {
+    const position = Math.floor(row / heads) % tokens;
+    for (const [pair, frequency] of frequencies.entries()) {
+      const [a, b] = interleaved ? [2 * pair, 2 * pair + 1] : [pair, pair + pairs];
+      const [u, v] = [x[row * dim + a]!, x[row * dim + b]!];
+      const [cos, sin] = [Math.cos(position * frequency), Math.sin(position * frequency)];
+      out[row * dim + a] = u * cos - v * sin;
+      out[row * dim + b] = u * sin + v * cos;
+    }
+  }
+  return out;
+}
