@@ -114,6 +114,15 @@ test("a tokenizer.json beside the file comes first; a kind that is not known lea
   expect(await loadOwnTokenizer(await modelFiles(async () => undefined))).toBeUndefined();
 });
 
+test.each(["gguf-gpt2-f16", "gguf-llama-f32", "gguf-qwen2-q8_0", "gguf-qwen3-q4_0"])(
+  "whatever tokenizer %s has, it keeps no model from loading",
+  async (name) => {
+    const address = new URL(`../../../../test/fixtures/architectures/${name}/model.gguf`, import.meta.url);
+    const tokenizer = await loadOwnTokenizer(await modelFiles(address));
+    expect(tokenizer === undefined).toBe(name === "gguf-llama-f32");
+  },
+);
+
 describe("refuses", () => {
   test.each<[string, Pairs, RegExp]>([
     ["too few scores", { "tokenizer.ggml.scores": { type: "f32", values: [1] } }, /tokenizer\.ggml\.scores/],
