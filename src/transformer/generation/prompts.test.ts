@@ -1,0 +1,37 @@
+import { expect, test } from "vitest";
+import type { LanguageModel } from "../language-model.js";
+import { promptIds } from "./prompts.js";
+
+const tokenizer = {
+  encode: (text: string) => Array.from(text, (letter) => letter.charCodeAt(0)),
+  encodeChat: (messages: readonly { content: string }[], options?: { addGenerationPrompt?: boolean }) => [
+    7,
+    messages.length,
+    options?.addGenerationPrompt === false ? 0 : 1,
+  ],
+};
+const model = {
+  tokenizer,
+  config: { tokens: { bos: 3 } },
+  checkIds: () => {},
+} as unknown as LanguageModel;
+const chat = [
+  { role: "system", content: "Be brief." },
+  { role: "user", content: "Hello" },
+];
+
+test.each([
+  ["a text", "ab", [[97, 98]]],
+  ["an empty text, which begins as all do", "", [[3]]],
+  ["texts", ["a", "b"], [[97], [98]]],
+  ["ids", [4, 5], [[4, 5]]],
+  ["ids of several", [Uint32Array.of(4), [5, 6]], [Uint32Array.of(4), [5, 6]]],
+  ["a conversation", chat, [[7, 2, 1]]],
+  ["conversations and texts", [chat, "a", chat.slice(1)], [[7, 2, 1], [97], [7, 1, 1]]],
+])("%s", (_, prompts, expected) => {
+  expect(promptIds(model, prompts as never, undefined)).toEqual(expected);
+});
+
+test("conversations are written as the caller says", () => {
+  expect(promptIds(model, chat, { addGenerationPrompt: false })).toEqual([[7, 2, 0]]);
+});
