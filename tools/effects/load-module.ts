@@ -1,5 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { createServer } from "vite";
+import { ESModulesEvaluator, ModuleRunner } from "vite/module-runner";
 import { kernelPlugin } from "../../src/build/kernel-plugin.js";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
@@ -24,9 +25,16 @@ export async function withModule<Module, Result>(
     server: { middlewareMode: true, hmr: false, ws: false, watch: null },
     optimizeDeps: { noDiscovery: true },
   });
+  // A runner of our own: `ssrLoadModule` gives a module up after a minute, which kernels take on a busy machine.
+  const { hot } = server.environments.ssr;
+  const transport = {
+    invoke: (payload: Parameters<typeof hot.handleInvoke>[0]) => hot.handleInvoke(payload),
+  };
+  const runner = new ModuleRunner({ transport, hmr: false }, new ESModulesEvaluator());
   try {
-    return await use((await server.ssrLoadModule(path)) as Module);
+    return await use(await runner.import<Module>(path));
   } finally {
+    await runner.close();
     await server.close();
   }
 }
