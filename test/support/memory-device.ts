@@ -16,6 +16,8 @@ export class MemoryDevice {
   lose: () => void = () => {};
   /** Set to have buffers refused. */
   outOfMemory = false;
+  /** Buffers of this label are invalid. */
+  invalidLabel: string | undefined;
   /** How long the queue takes for what was written. */
   settlingMs = 0;
   /** Error scopes, which all users of a device share, and what was found in them. */
@@ -31,11 +33,11 @@ export class MemoryDevice {
       lost: new Promise((resolve) => {
         this.lose = () => resolve({ reason: "unknown", message: "unplugged" });
       }),
-      createBuffer: ({ size, usage }: GPUBufferDescriptor) => {
+      createBuffer: ({ size, usage, label }: GPUBufferDescriptor) => {
         const buffer = { size, usage, destroy: () => this.destroyed.add(buffer) } as unknown as GPUBuffer;
         this.bytes.set(buffer, new Uint8Array(size));
-        const scope = this.#scopes.findLast(({ filter }) => filter === "out-of-memory");
-        if (this.outOfMemory && scope) scope.error ??= { message: "no room" };
+        if (this.outOfMemory) this.#fail("out-of-memory", "no room");
+        if (label !== undefined && label === this.invalidLabel) this.#fail("validation", "invalid");
         return buffer;
       },
       pushErrorScope: (filter: GPUErrorFilter) => this.#scopes.push({ filter, error: null }),
@@ -54,6 +56,12 @@ export class MemoryDevice {
         },
       },
     };
+  }
+
+  /** An error goes to the innermost scope for its kind. */
+  #fail(filter: GPUErrorFilter, message: string): void {
+    const scope = this.#scopes.findLast((one) => one.filter === filter);
+    if (scope) scope.error ??= { message };
   }
 
   floats(buffer: GPUBuffer): Float32Array {

@@ -420,10 +420,10 @@ describe("while loading", () => {
       await readSafetensorsHeader(largeFile()),
       await readSafetensorsHeader(largeFile()),
     ];
-    device.outOfMemory = true;
-    const refused = loadWeights(device.context, list, [first]);
-    while (device.bytes.size === 0) await Promise.resolve();
-    device.outOfMemory = false;
+    const invalid = new TensorList();
+    invalid.matrix("invalid", "w", rows, columns);
+    device.invalidLabel = "invalid";
+    const refused = loadWeights(device.context, invalid, [first]);
     const taken = loadWeights(device.context, list, [second]);
     await expect(refused).rejects.toMatchObject({ code: "limit" });
     expect((await taken).bytes).toBe(4 * rows * columns);
