@@ -37,6 +37,7 @@ async function adapterOf(kind: AdapterKind, create: (options: string[]) => GPU):
 
 /** What the numbers were computed on, in words. */
 export function deviceName({ capabilities: { adapter, software } }: AttentionContext): string {
-  const name = adapter.device || adapter.description || adapter.architecture || adapter.vendor || "WebGPU";
-  return software ? `${name} (a driver for the CPU)` : name;
+  const { vendor, architecture, description } = adapter;
+  const name = [vendor, architecture].filter(Boolean).join(" ") || description || "WebGPU";
+  return software ? `${name}, a driver for the CPU` : name;
 }
