@@ -1,7 +1,7 @@
 import type { Browser, Page } from "playwright";
 
 /** The first load builds every kernel, on a CPU that may be busy. */
-const START_TIMEOUT_MS = 180_000;
+const START_TIMEOUT_MS = 600_000;
 
 /**
  * Opens a page and waits until its script has set `window[global]`.
