@@ -1,4 +1,5 @@
 import type { Capabilities } from "../../src/dispatch/capabilities.js";
+import { fail } from "../../src/dispatch/check.js";
 import type { AttentionContext } from "../../src/dispatch/context.js";
 import { broadcastLayout, bytesOf, checkBindable } from "../../src/dispatch/layout.js";
 import { type Pass, spreadWorkgroups } from "../../src/dispatch/pass.js";
@@ -15,7 +16,7 @@ export interface GateProblem {
   readonly x: TensorLayout;
   /** [1 or B, 1 or T, 1, 1 or dim]. Default none, which multiplies by 1. */
   readonly gate?: TensorLayout;
-  /** Of the gate. Default `"none"`. */
+  /** Of the gate; refused without one. Default `"none"`. */
   readonly activation?: Activation;
   /** [B, T, 1, dim], added last. Default none. */
   readonly residual?: TensorLayout;
@@ -64,6 +65,8 @@ function checkGate(problem: GateProblem, capabilities: Capabilities): GateShape 
   checkShape("out", out, x.shape);
   checkBindable({ x, gate, residual, out }, capabilities);
   checkActivation("gate activation", activation);
+  if (problem.activation !== undefined && !gate)
+    fail("unsupported", "gate activation", "a gate that it is of", "none", "Give a gate, or leave it out.");
   return { x, activation, out, ...(gate && { gate }), ...(residual && { residual }) };
 }
 

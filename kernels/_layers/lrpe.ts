@@ -24,9 +24,9 @@ export interface LrpeProblem {
   readonly out?: TensorLayout;
   /** Base of the frequencies theta^(-2c / (H D)), c counted through all heads; at least 1. Default 10000. */
   readonly theta?: number;
-  /** [H D] radians per token, instead of `theta`: learned ones. */
+  /** [H D] radians per token, finite, instead of `theta`: learned ones. */
   readonly frequencies?: ArrayLike<number>;
-  /** Position of the first token, an integer from 0. Default 0. */
+  /** Position of the first token, an integer from 0, instead of `lengths`. Default 0. */
   readonly firstPosition?: number;
   /** u32 [B], STORAGE usage: tokens of each sequence after this step, read at every run; row t is at length - T + t. Default none. */
   readonly lengths?: GPUBuffer;
@@ -60,6 +60,8 @@ export async function planLrpe(ctx: AttentionContext, problem: LrpeProblem): Pro
 function checkLrpe(problem: LrpeProblem, capabilities: Capabilities): LrpeShape {
   checkOptions("lrpe", problem, ["x", "out", "theta", "frequencies", "firstPosition", "lengths"]);
   const { x, theta = 10_000, firstPosition = 0, lengths } = problem;
+  expectOne("theta or frequencies", problem.theta, problem.frequencies);
+  expectOne("firstPosition or lengths", problem.firstPosition, problem.lengths);
   checkLayout("x", x, ["f32"]);
   const [batches, tokens, heads, dim] = x.shape;
   const shape: Shape4 = [batches, tokens, heads, 2 * dim];
@@ -86,8 +88,23 @@ function checkLrpe(problem: LrpeProblem, capabilities: Capabilities): LrpeShape 
       frequencies.length,
       "One for each channel.",
     );
+  const wrong = Array.from(frequencies).findIndex((frequency) => !Number.isFinite(frequency));
+  if (wrong >= 0)
+    fail(
+      "shape",
+      `frequencies[${wrong}]`,
+      "a finite number of radians",
+      frequencies[wrong],
+      "A token turns by it.",
+    );
   if (lengths !== undefined) checkLengths(lengths, batches);
   return { x, out, frequencies, firstPosition, ...(lengths && { lengths }) };
+}
+
+/** Two options that say the same thing: of both, one would be ignored. */
+function expectOne(names: string, first: unknown, second: unknown): void {
+  if (first !== undefined && second !== undefined)
+    fail("unsupported", names, "one of them", "both", "Leave one out.");
 }
 
 function lrpePass({ x, out, firstPosition, lengths }: LrpeShape, capabilities: Capabilities): Pass {

@@ -4,6 +4,7 @@ import { type BindablePlan, compilePlan } from "../../src/dispatch/compiled-plan
 import type { AttentionContext } from "../../src/dispatch/context.js";
 import { dispatchFlops } from "../../src/dispatch/dispatch-budget.js";
 import { broadcastLayout, checkBindable } from "../../src/dispatch/layout.js";
+import { mostLoopRounds } from "../../src/dispatch/loop-rounds.js";
 import type { TensorLayout, TensorView } from "../../src/dispatch/tensor-view.js";
 import { checkOptions } from "../../src/dispatch/validate.js";
 import { type Activation, checkActivation } from "./activations.js";
@@ -73,7 +74,7 @@ export async function planMatmul(
   await ctx.assertAlive();
   const vectors = await packVectors(ctx, shape.vectors);
   const segmentFlops = dispatchFlops(ctx.capabilities, ctx.maxDispatchMs);
-  return withVectors(vectors, (source) =>
+  return withVectors(ctx, vectors, (source) =>
     compilePlan<MatmulTensors>(ctx, {
       passes: matmulPasses(shape, source, ctx.capabilities, segmentFlops),
       specs: {
@@ -89,24 +90,40 @@ export async function planMatmul(
   );
 }
 
+/** @throws AttentionError "unsupported" where a driver would end the loop over the columns, and that for statistics, before they are through */
+function checkRounds(columns: number, capabilities: Capabilities): void {
+  // Of f32 weights, a vec4 of columns a round; eight rows' statistics, twice over, by eight threads.
+  const rounds = columns / 4 + (2 * 8 * columns) / 4 / 8;
+  if (rounds <= mostLoopRounds(capabilities)) return;
+  fail(
+    "unsupported",
+    "weight.columns",
+    "fewer channels, on this driver",
+    columns,
+    "Multiply elsewhere, or split x along its channels and add up.",
+  );
+}
+
 /** A plan that owns its packed vectors: they go with it, or with the failure to compile it. */
 export async function withVectors<Tensors>(
+  ctx: AttentionContext,
   vectors: GPUBuffer | undefined,
   compile: (
     source: { readonly buffer: GPUBuffer } | { readonly unused: true },
   ) => Promise<BindablePlan<Tensors>>,
 ): Promise<BindablePlan<Tensors>> {
+  const release = () => vectors && ctx.scratch.release(vectors);
   try {
     const plan = await compile(vectors ? { buffer: vectors } : { unused: true });
     return {
       ...plan,
       destroy() {
         plan.destroy();
-        vectors?.destroy();
+        release();
       },
     };
   } catch (error) {
-    vectors?.destroy();
+    release();
     throw error;
   }
 }
@@ -153,6 +170,7 @@ export function checkMatmul(problem: MatmulProblem, capabilities: Capabilities):
   checkShape("out", out, full);
   const { x, scale, shift } = prologue;
   checkBindable({ x, scale, shift, outScale, residual, out }, capabilities);
+  checkRounds(prologue.inner, capabilities);
   return {
     ...stacked,
     prologue,

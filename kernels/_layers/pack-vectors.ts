@@ -1,4 +1,3 @@
-import { BufferUsage } from "../../src/dispatch/buffer-usage.js";
 import { checkUsage, fail } from "../../src/dispatch/check.js";
 import type { AttentionContext } from "../../src/dispatch/context.js";
 import { extentOf, stridesOf, type TensorView } from "../../src/dispatch/tensor-view.js";
@@ -33,15 +32,15 @@ export function vectorPlaces(vectors: Vectors): {
 }
 
 /**
- * Copies a layer's vectors into one buffer, which is the plan's: a kernel binds eight, and each by itself would be one. Submits.
+ * Copies a layer's vectors into one buffer, which is the plan's: a kernel binds eight, and each by itself would be one. Submits. The buffer is held by
+ * the context's scratch, and released to it.
  *
  * @throws AttentionError "limit", "disposed", "device-lost"
  */
 export async function packVectors(ctx: AttentionContext, vectors: Vectors): Promise<GPUBuffer | undefined> {
   const { bases, size } = vectorPlaces(vectors);
   if (size === 0) return undefined;
-  const usage = BufferUsage.STORAGE | BufferUsage.COPY_DST;
-  const buffer = ctx.device.createBuffer({ label: "webgpu-attention vectors", size: 4 * size, usage });
+  const buffer = ctx.scratch.holdData(new Uint32Array(size));
   try {
     await ctx.submitChecked((encoder) => {
       for (const [name, view] of Object.entries(vectors)) {
@@ -51,7 +50,7 @@ export async function packVectors(ctx: AttentionContext, vectors: Vectors): Prom
       }
     });
   } catch (error) {
-    buffer.destroy();
+    ctx.scratch.release(buffer);
     throw error;
   }
   return buffer;

@@ -1,6 +1,7 @@
 import type { Capabilities } from "../../src/dispatch/capabilities.js";
 import { cutWorkgroups } from "../../src/dispatch/cut-workgroups.js";
 import { bytesOf } from "../../src/dispatch/layout.js";
+import { mostLoopRounds } from "../../src/dispatch/loop-rounds.js";
 import {
   type BindingSource,
   type KernelBindings,
@@ -29,7 +30,7 @@ import rowsKernel from "./qkv_rows.wgsl";
 import { rowThreads } from "./row-threads.js";
 import type { WeightPiece } from "./stacked-weights.js";
 import { type VectorSizes, vectorSizes } from "./vector-sizes.js";
-import { weightBytes } from "./weight-matrix.js";
+import { paddedColumns, WEIGHT_DTYPES, weightBytes } from "./weight-matrix.js";
 
 /** Scratch of the context's for projected rows. */
 const PROJECTED = 1;
@@ -45,7 +46,7 @@ export function qkvPasses(
 ): Pass[] {
   const { product } = shape;
   const rows = product.prologue.batches * product.prologue.tokens;
-  if (rows <= VECTOR_ROWS && wholeWords(shape))
+  if (rows <= VECTOR_ROWS && wholeWords(shape) && fitsLoops(shape, rows, capabilities))
     return product.pieces.flatMap((piece) => rowPasses(shape, piece, rows, vectors, capabilities, budget));
   const projected = { scratch: PROJECTED, bytes: 4 * rows * product.outputs };
   const products = matmulPasses(product, vectors, capabilities, budget).map((pass) =>
@@ -65,6 +66,18 @@ function wholeWords(shape: QkvShape): boolean {
   return shape.product.pieces.every(
     ({ firstOutput, outputs }) => firstOutput % unit === 0 && outputs % unit === 0,
   );
+}
+
+/** Whether no driver ends the loops of a workgroup that owns whole heads before they are through: through scratch they are shorter. */
+function fitsLoops(shape: QkvShape, rows: number, capabilities: Capabilities): boolean {
+  const { columns, prologue, pieces } = shape.product;
+  const rounds = pieces.map((piece) => {
+    const { threads, lanes, outputs } = rowSizes(shape, piece, rows, capabilities);
+    const chunks = paddedColumns({ columns }) / 4 / 2 ** WEIGHT_DTYPES.indexOf(piece.dtype) / lanes;
+    const laps = ownsHeads(shape) ? Math.ceil(shape.headDim / ((threads / lanes) * outputs)) : 1;
+    return laps * Math.ceil(chunks) + (2 * rows * prologue.inner) / 4 / threads;
+  });
+  return Math.max(...rounds) <= mostLoopRounds(capabilities);
 }
 
 function rowPasses(

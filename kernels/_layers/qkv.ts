@@ -86,7 +86,7 @@ export async function planQkv(ctx: AttentionContext, problem: QkvProblem): Promi
   await ctx.assertAlive();
   const vectors = await packVectors(ctx, shape.product.vectors);
   const segmentFlops = dispatchFlops(ctx.capabilities, ctx.maxDispatchMs);
-  return withVectors(vectors, (source) =>
+  return withVectors(ctx, vectors, (source) =>
     compilePlan<QkvTensors>(ctx, {
       passes: qkvPasses(shape, source, ctx.capabilities, segmentFlops),
       specs: {

@@ -5,7 +5,7 @@ import super::head_store::{ HELD_ROWS, OWNED, held, store_held };
 import super::product_io::{ HAS_BIAS, one_vector, params };
 import super::row_sum::THREADS;
 import super::vector_products::{
-  GROUPS, LANES, OUTPUTS, STORED, TOKENS, group_sum, keep_lane_sums, known_rows, lane_products,
+  GROUPS, LANES, OUTPUTS, PRODUCTS, STORED, TOKENS, group_sum, keep_lane_sums, known_rows, lane_products,
 };
 
 /// Holds the sum of a row at output `o` of those that the workgroup owns.
@@ -35,7 +35,11 @@ fn main(
   let first = params.first_output + index * OWNED;
   for (var lap = 0u; lap * GROUPS * STORED < OWNED; lap++) {
     let o = (lap * GROUPS + thread / LANES) * STORED;
-    var sums = lane_products(known, index * OWNED + o, thread % LANES);
+    // Rows behind the last one are another workgroup's: not even read.
+    var sums = array<f32, PRODUCTS>();
+    if (o < OWNED) {
+      sums = lane_products(known, index * OWNED + o, thread % LANES);
+    }
     if (LANES == 1u) {
       for (var r = 0u; r < OUTPUTS; r++) {
         for (var m = 0u; m < TOKENS; m++) {

@@ -60,6 +60,8 @@ type SamplingShape = SamplingProblem & Required<SamplingOptions>;
 /** Of `sample.wgsl`. */
 const THREADS = 128;
 const PENALISED = 2;
+/** Loops over digits and over threads' results: eight levels each of top-k and top-p, and the sums and largest values between. */
+const FIXED_ROUNDS = 2 * 8 * (16 + THREADS + 15) + 3 * THREADS;
 
 /**
  * Plans the choice of a token for each row of logits, in one pass: only ids come back. The same logits, seed and place give the
@@ -110,12 +112,12 @@ export function checkSampling(problem: SamplingProblem, capabilities: Capabiliti
   checkBoolean("advance", advance);
   if (advance && (!lengths || tokens !== 1))
     fail("unsupported", "advance", "lengths, and one row of logits", `${tokens} rows`, "Leave it out.");
-  const rounds = (vocabulary / THREADS) * 22 + (history?.capacity ?? 0);
+  const rounds = Math.ceil(vocabulary / THREADS) * 22 + (history?.capacity ?? 0) + FIXED_ROUNDS;
   if (rounds > mostLoopRounds(capabilities))
     fail(
       "unsupported",
       "logits.shape[3] (dim)",
-      "fewer tokens, on this driver",
+      "fewer tokens, or a shorter history, on this driver",
       vocabulary,
       "Sample elsewhere.",
     );

@@ -19,7 +19,7 @@ const PRODUCTS = OUTPUTS * TOKENS;
 /// Outputs of a thread.
 const STORED = select(OUTPUTS, OUTPUTS / 2u, GATED);
 
-/// [GROUPS, PRODUCTS, LANES]
+/// [GROUPS, PRODUCTS, LANES], each row turned by its number: threads that read one lane of rows side by side find it in different banks.
 var<workgroup> lane_sums: array<f32, THREADS * PRODUCTS>;
 
 /// What is known of the rows of x before their columns are walked: where each begins, and its (mean, 1 / deviation).
@@ -83,11 +83,15 @@ fn lane_products(known: KnownRows, first: u32, lane: u32) -> array<f32, PRODUCTS
   return sums;
 }
 
+fn lane_place(row: u32, lane: u32) -> u32 {
+  return row * LANES + (lane + row) % LANES;
+}
+
 fn keep_lane_sums(given: array<f32, PRODUCTS>, thread: u32) {
   var sums = given;
   for (var r = 0u; r < OUTPUTS; r++) {
     for (var m = 0u; m < TOKENS; m++) {
-      lane_sums[(thread / LANES * PRODUCTS + r * TOKENS + m) * LANES + thread % LANES] = sums[r * TOKENS + m];
+      lane_sums[lane_place(thread / LANES * PRODUCTS + r * TOKENS + m, thread % LANES)] = sums[r * TOKENS + m];
     }
   }
 }
@@ -95,7 +99,7 @@ fn keep_lane_sums(given: array<f32, PRODUCTS>, thread: u32) {
 fn group_sum(group: u32, product: u32) -> f32 {
   var sum = 0.0;
   for (var lane = 0u; lane < LANES; lane++) {
-    sum += lane_sums[(group * PRODUCTS + product) * LANES + lane];
+    sum += lane_sums[lane_place(group * PRODUCTS + product, lane)];
   }
   return sum;
 }

@@ -39,7 +39,7 @@ export const WEIGHT_DTYPES = ["f32", "f16", "q8", "q4"] as const satisfies reado
 
 const BITS: Readonly<Record<WeightDType, number>> = { f32: 32, f16: 16, q8: 8, q4: 4 };
 
-/** Parts end at multiples of so many rows, so that no tile of a kernel lies in two. */
+/** Parts end at multiples of so many rows where they hold so many, so that no tile of a kernel is cut. */
 const PART_ROWS = 64;
 
 /** Columns of a row as they lie in memory. */
@@ -69,7 +69,8 @@ export function weightRange(layout: WeightLayout, rows: number, first: number, c
 }
 
 /**
- * How to cut a matrix into parts that a device binds: as few as possible, each but the last of a multiple of 64 rows.
+ * How to cut a matrix into parts that a device binds: as few as possible, each but the last of a multiple of 64 rows, or of as many as fit
+ * where these are fewer.
  *
  * @throws AttentionError "limit" where not even one row fits
  */

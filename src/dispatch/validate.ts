@@ -10,6 +10,8 @@ import {
   type TensorView,
 } from "./tensor-view.js";
 
+/** Before each row of a q8 tensor. */
+export const Q8_SCALE_BYTES = 4;
 /** Element positions are u32 in every kernel. */
 const MAX_ELEMENTS = 2 ** 32 - 1;
 const AXES = ["batch", "tokens", "heads", "dim"] as const;
@@ -209,10 +211,13 @@ export function bindingRange(
   capabilities: Capabilities,
 ): { offset: number; size: number; base: number } {
   const element = bytesPerElement(layout.dtype);
-  const { begin, end } = extentOf(layout);
+  const { begin: first, end } = extentOf(layout);
+  // The scale of a q8 row is the word before it, and has to be bound with it.
+  const before = layout.dtype === "q8" ? Q8_SCALE_BYTES : 0;
+  const begin = Math.max(0, first - before);
   const alignment = capabilities.limits.minStorageBufferOffsetAlignment;
   const offset = Math.floor((begin * element) / alignment) * alignment;
-  return { offset, size: Math.ceil((end * element - offset) / 4) * 4, base: begin - offset / element };
+  return { offset, size: Math.ceil((end * element - offset) / 4) * 4, base: first - offset / element };
 }
 
 function isFour(value: unknown): value is readonly number[] {
