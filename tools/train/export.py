@@ -1,6 +1,6 @@
 """
 Exports finished checkpoints to demo/public/models and test/fixtures, evaluates the exported files, and rewrites
-docs/checkpoints.md.
+docs/checkpoints.md and test/fixtures/figures.safetensors.
 
     /usr/bin/python3 tools/train/export.py [NAME ...]           default: every finished one, and the short runs
     /usr/bin/python3 tools/train/export.py --refresh [NAME ...] all but the weights anew, from the exported weights; needs no
@@ -14,6 +14,7 @@ import argparse
 import torch
 
 import checkpoint
+import figure_items
 import figures
 import fixtures
 import provenance
@@ -122,6 +123,7 @@ def main():
     if arguments.short_runs or not (arguments.names or arguments.refresh):
         export_short_runs()
     report.write()
+    figure_items.write()
 
 
 if __name__ == "__main__":

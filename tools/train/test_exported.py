@@ -6,6 +6,7 @@ import torch
 
 import checkpoint
 import configuration
+import figure_items
 import fixtures
 import one_thread
 import provenance
@@ -31,6 +32,16 @@ class Exported(unittest.TestCase):
             for key, value in expected.items():
                 bound = 1e-4 * max(1.0, value.abs().max().item())
                 self.assertLess((got[key] - value).abs().max().item(), bound, f"{name} {key}")
+
+    def test_figures_are_made_of_the_items_that_are_kept(self):
+        kept, _ = safetensors.read(FIXTURES / "figures.safetensors")
+        items = {"language": "bits", "classifier": "logits"}
+        tasks = {name: recipes.find(name)["task"] for name in NAMES}
+        named = {f"{name}.{items[task]}" for name, task in tasks.items() if task in items}
+        self.assertEqual(set(kept), named | {"ids", "images", "labels"}, "run figure_items.py")
+        found = figure_items.arrays()
+        for key, value in kept.items():
+            self.assertLess(abs(found[key].astype(float) - value).max(), 1e-3, key)
 
     def test_sizes(self):
         folders = [folder for folder in MODELS.iterdir() if folder.is_dir()]
