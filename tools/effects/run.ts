@@ -8,7 +8,7 @@ import { sale } from "./effects/sale.js";
 import { sinks } from "./effects/sinks.js";
 import { deviceName, openContext } from "./open-device.js";
 
-export const EFFECTS: Record<EffectName, Effect> = {
+const EFFECTS: Record<EffectName, Effect> = {
   "head-hunter": headHunter,
   sinks,
   "retrieval-heads": retrievalHeads,

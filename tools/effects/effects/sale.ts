@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import type { AttentionContext, TensorView } from "webgpu-attention";
 import { captureActivations } from "webgpu-attention/hooks";
 import { calibrateSale, planSaleAttention } from "webgpu-attention/sale";
@@ -110,7 +110,9 @@ interface Outcome {
 /** The model with its positions interpolated: its files, but for a line of its configuration. */
 function interpolated(ctx: AttentionContext, folder: URL, factor: number): Promise<LanguageModel> {
   const read = async (path: string) => {
-    const bytes = readFileSync(new URL(path, folder));
+    const file = new URL(path, folder);
+    if (!existsSync(file)) return undefined;
+    const bytes = readFileSync(file);
     if (path !== "config.json" || factor === 1) return bytes;
     const config = { ...JSON.parse(bytes.toString("utf8")), rope_scaling: { rope_type: "linear", factor } };
     return new TextEncoder().encode(JSON.stringify(config));
