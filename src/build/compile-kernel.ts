@@ -198,7 +198,7 @@ function stripComments(text: string): string {
 }
 
 /** The kernel and, transitively, the files that its `import` statements name. */
-function reachableFiles(sources: KernelSources, path: string): string[] {
+export function reachableFiles(sources: KernelSources, path: string): string[] {
   const found = new Set<string>();
   const visit = (file: string): void => {
     if (found.has(file)) return;

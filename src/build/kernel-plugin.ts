@@ -4,9 +4,10 @@ import { basename, dirname, join, relative, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Plugin, transformWithOxc } from "vite";
 import type { KernelMod, KernelModule } from "../dispatch/kernel-module.js";
-import { compileKernel, readKernelSources } from "./compile-kernel.js";
+import { compileKernel, reachableFiles, readKernelSources } from "./compile-kernel.js";
 import { emitKernel, emitWhole } from "./emit-kernel.js";
 import { KernelBuildError } from "./kernel-build-error.js";
+import { KernelCache } from "./kernel-cache.js";
 import { closeTint } from "./tint.js";
 
 /** Prefix of the virtual modules that hold one literal each. */
@@ -14,15 +15,23 @@ const LITERAL = "virtual:webgpu-attention/";
 const KERNELS = resolve(dirname(fileURLToPath(import.meta.url)), "../../kernels");
 
 /**
- * Compiles one `.wgsl` file below `kernels/` as the plugin does.
+ * Compiles one `.wgsl` file below `kernels/` as the plugin does, or takes it from the cache.
  *
  * @throws KernelBuildError with file and line
  */
-export async function compileKernelFile(file: string, root = KERNELS) {
+export async function compileKernelFile(
+  file: string,
+  root = KERNELS,
+  // Kernels of tests are seen once.
+  cache = root === KERNELS ? new KernelCache() : undefined,
+) {
   const sources = readKernelSources(root);
   const path = `./${relative(root, file).split(sep).join("/")}`;
   if (!(path in sources.files)) throw new KernelBuildError(`no such kernel below ${root}`, file, 1);
-  return compileKernel(sources, path, await declaredBindings(file));
+  const bindings = await declaredBindings(file);
+  const texts = reachableFiles(sources, path).map((reachable) => [reachable, sources.files[reachable]]);
+  const compile = () => compileKernel(sources, path, bindings);
+  return cache ? cache.get(path, [bindings, texts], compile) : compile();
 }
 
 /**
