@@ -200,7 +200,8 @@ export class LanguageModel {
   }
 
   /**
-   * Continues a prompt, or several at once, token by token: an iterator over pieces, which may be left at any time.
+   * Continues a prompt, or several at once, token by token: an iterator over pieces, which may be left at any time. One that is not read to the end
+   * by a loop holds its buffers and the state until its `return()`.
    *
    * @param prompts one text, list of ids or conversation, or several; a text is encoded as the model's tokenizer does it, a conversation by its chat
    * template

@@ -37,7 +37,8 @@ export async function readPrompts(
   const states: SequenceState[] = [];
   try {
     for (const [entry, { length }] of prompts.entries()) {
-      const own = windowOf(options) ? capacity : roundedUp((given?.totals[entry] ?? 0) + length);
+      const kept = given?.lengths[entry] ?? 0;
+      const own = windowOf(options) ? Math.max(capacity, kept) : roundedUp(kept + length);
       states.push(given ? await SequenceState.join([{ state: given, entry }], own) : await create(own));
       await read(states[entry]!, entry);
     }

@@ -12,6 +12,18 @@ beforeAll(async () => {
 });
 
 /** Caches alone, recurrent states alone with positions of their own, and recurrent states without. */
+test("a mixture of heads reads keys of bytes as well", async () => {
+  const model = await LanguageModel.load(ctx, new URL("native/lm-moh/", FIXTURES));
+  const ids = [1, 9, 4, 12, 3, 7, 2, 8, 5];
+  const { vocabulary } = model.config.tokens!;
+  const expected = (await model.logits(ids)).subarray(-vocabulary);
+  const state = await model.createState({ capacity: 64, dtype: "q8" });
+  const largest = Math.max(...expected.map(Math.abs));
+  const off = (await model.prefill(state, ids)).map((value, n) => Math.abs(value - expected[n]!) / largest);
+  expect(Math.max(...off)).toBeLessThan(5e-2);
+  for (const one of [state, model]) one.destroy();
+});
+
 describe.each(["architectures/llama", "native/lm-lightning", "native/lm-flow"])("a state of %s", (name) => {
   let model: LanguageModel;
   let vocabulary: number;
@@ -98,6 +110,21 @@ describe.each(["architectures/llama", "native/lm-lightning", "native/lm-flow"])(
     state.destroy();
   });
 
+  test.runIf(name.startsWith("native"))(
+    "counts positions in the whole text, whatever caches would forget",
+    async () => {
+      const long = Array.from({ length: model.config.context + 13 }, (_, n) => (n * 7 + 3) % 40);
+      const state = await model.createState({ capacity: 64 });
+      const window = { sinks: 1, window: 8 };
+      const last = await model.prefill(state, long, { window });
+      expect(far(last, (await model.logits(long)).subarray(-vocabulary))).toBeLessThan(1e-4);
+      expect(state.totals).toEqual([long.length]);
+      const [newest] = await written([long.at(-1)!], { state, maxTokens: 1, cache: { window: 8 } });
+      expect(newest).toBe((await written([...long, long.at(-1)!], { maxTokens: 1 }))[0]);
+      state.destroy();
+    },
+  );
+
   test("is used by one call at a time, and refuses what does not fit", async () => {
     const state = await model.createState({ capacity: 64 });
     const first = model.prefill(state, prefix);
@@ -115,6 +142,8 @@ describe.each(["architectures/llama", "native/lm-lightning", "native/lm-flow"])(
     const two = await model.createState({ batches: 2, capacity: 64 });
     await expect(model.prefill(two, prefix)).rejects.toMatchObject({ code: "shape" });
     await expect(model.prefill(state, [Number.NaN])).rejects.toMatchObject({ code: "shape" });
+    if (bounded)
+      await expect(model.createState({ capacity: 2 ** 26 })).rejects.toMatchObject({ code: "limit" });
     await expect(model.createState({ capacity: 0 })).rejects.toMatchObject({ code: "shape" });
     for (const one of [state, two]) one.destroy();
     await expect(model.prefill(state, prefix)).rejects.toMatchObject({ code: "disposed" });

@@ -12,8 +12,9 @@ export async function planMlp(layer: LayerContext, streams: Streams): Promise<St
   const { options, tensors } = takeStream(layer, streams, `${slot}.norm2`);
   const weights = linearWeights(layer, `${slot}.${gated ? "gateUp" : "up"}`);
   const added = addToStream(streams);
+  const back = linearWeights(layer, `${slot}.down`);
   const up = planMatmul(ctx, { ...options, out: wide, activation, gated, ...weights });
-  const down = planMatmul(ctx, { x: wide, ...added, ...linearWeights(layer, `${slot}.down`) });
+  const down = planMatmul(ctx, { x: wide, ...added, ...back });
   return planSteps([
     up.then((plan) => stepOf(plan, { ...tensors, out: wide })),
     down.then((plan) => stepOf(plan, { x: wide, ...added })),

@@ -1,10 +1,11 @@
-import type { TensorView } from "webgpu-attention";
-import { bakeAgentBiases, planAgentAttention } from "webgpu-attention/agent";
+import { AttentionError, type TensorView } from "webgpu-attention";
+import { planAgentAttention } from "webgpu-attention/agent";
 import { planMatmul } from "webgpu-attention/layers";
-import type { AgentConfig, ImageConfig } from "../../config/model-config.js";
+import type { AgentConfig } from "../../config/model-config.js";
 import { watchHeads } from "../announce.js";
 import { type LayerContext, linearWeights, rows } from "../layer-context.js";
 import { planSteps, type Step, stepOf } from "../step.js";
+import { agentBiases } from "./agent-biases.js";
 import { headsOf } from "./recurrent.js";
 import { planOut } from "./softmax.js";
 import { type Streams, takeStream } from "./streams.js";
@@ -44,13 +45,14 @@ async function planAgents(
   attention: AgentConfig,
   own: Readonly<Record<"q" | "k" | "v" | "out", TensorView>>,
 ): Promise<Step> {
-  const { ctx, config, weights, index } = layer;
+  const { ctx, config, weights, index, tokens } = layer;
   const { heads, headDim, scale, agents, kernel } = attention;
   const image = config.image!;
+  if (image.extraTokens > 1) throw distilled(index);
   const classToken = image.extraTokens > 0;
   const side = image.size / image.patch;
   const grid = [side, side] as const;
-  const biases = await agentBiases(layer, attention, image);
+  const { agentBias, queryBias } = await agentBiases(layer, attention, image);
   const channels = heads * headDim;
   const taps = kernel ** 2;
   const slot = `layers.${index}.agent.dwc`;
@@ -64,46 +66,36 @@ async function planAgents(
     bias: { ...weights.view(`${slot}.bias`), shape: [1, 1, heads, headDim] as const },
     ...{ grid, classToken },
   };
-  const tensors = { ...own, ...biases };
-  const plan = await planAgentAttention(ctx, {
-    ...{ ...tensors, scale, depthwise },
-    agents: { grid, pool: Math.sqrt(agents), classToken },
-  });
-  const step = stepOf(plan, {
-    ...tensors,
-    depthwiseWeight: depthwise.weight,
-    depthwiseBias: depthwise.bias,
-  });
-  return {
-    ...step,
-    destroy() {
-      step.destroy();
-      for (const { buffer } of Object.values(biases)) buffer.destroy();
-    },
-  };
-}
-
-/** Learned biases as the grid of this model has them: they depend on weights alone. */
-async function agentBiases(
-  { ctx, weights, index, tokens }: LayerContext,
-  { heads, agents }: AgentConfig,
-  { size, patch, extraTokens }: ImageConfig,
-): Promise<Record<"agentBias" | "queryBias", TensorView>> {
-  const read = (part: string) => ctx.read(weights.view(`layers.${index}.agent.${part}`));
-  const [anBias, naBias, ahBias, awBias, haBias, waBias] = await Promise.all(
-    ["an_bias", "na_bias", "ah_bias", "aw_bias", "ha_bias", "wa_bias"].map(read),
-  );
-  const ofClass = extraTokens > 0 ? { acBias: await read("ac_bias"), caBias: await read("ca_bias") } : {};
-  const side = size / patch;
-  const { agentBias, queryBias } = bakeAgentBiases(
-    {
-      ...{ anBias: anBias!, naBias: naBias!, ahBias: ahBias! },
-      ...{ awBias: awBias!, haBias: haBias!, waBias: waBias!, ...ofClass },
-    },
-    { heads, agents, grid: [side, side] },
-  );
-  return {
+  const biases = {
     agentBias: ctx.fromArray(agentBias, [1, heads, agents, tokens]),
     queryBias: ctx.fromArray(queryBias, [1, heads, tokens, agents]),
   };
+  const free = () => {
+    for (const { buffer } of Object.values(biases)) buffer.destroy();
+  };
+  const tensors = { ...own, ...biases };
+  try {
+    const plan = await planAgentAttention(ctx, {
+      ...{ ...tensors, scale, depthwise },
+      agents: { grid, pool: Math.sqrt(agents), classToken },
+    });
+    const given = { ...tensors, depthwiseWeight: depthwise.weight, depthwiseBias: depthwise.bias };
+    const step = stepOf(plan, given);
+    const destroy = () => {
+      step.destroy();
+      free();
+    };
+    return { ...step, destroy };
+  } catch (error) {
+    free();
+    throw error;
+  }
+}
+
+function distilled(layer: number): AttentionError {
+  return new AttentionError("unsupported", {
+    subject: `layer ${layer}`,
+    ...{ expected: "a class token or none beside patches", got: "a distillation token as well" },
+    fix: "Agents are pooled from patches: take another mechanism.",
+  });
 }

@@ -1,4 +1,3 @@
-import { AttentionError } from "webgpu-attention";
 import type { LayerContext } from "../layer-context.js";
 import type { SequenceState } from "../sequence-state.js";
 import type { Step } from "../step.js";
@@ -6,6 +5,7 @@ import { planAgentMixer } from "./agent.js";
 import { planFlowMixer } from "./flow.js";
 import { planLightningMixer } from "./lightning.js";
 import { planMohMixer } from "./moh.js";
+import { planSaleMixer } from "./sale.js";
 import { planSoftmaxMixer } from "./softmax.js";
 import type { Streams } from "./streams.js";
 
@@ -27,12 +27,7 @@ export function planMixer(
       return planMohMixer(layer, attention, streams, state);
     case "agent":
       return planAgentMixer(layer, attention, streams);
-    default:
-      throw new AttentionError("unsupported", {
-        subject: `layer ${layer.index}`,
-        expected: "softmax, lightning, flow, agent or mixture-of-head attention",
-        got: attention.mechanism,
-        fix: "Other mechanisms are not built into the runtime yet.",
-      });
+    case "sale":
+      return planSaleMixer(layer, attention, streams, state);
   }
 }

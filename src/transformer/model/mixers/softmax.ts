@@ -4,11 +4,12 @@ import { planMatmul, planQkv } from "webgpu-attention/layers";
 import { planSoftmaxAttention, type SoftmaxPlan, type SoftmaxProblem } from "webgpu-attention/softmax";
 import type { SoftmaxConfig } from "../../config/model-config.js";
 import { ropeTable } from "../../config/rope.js";
-import { type LayerContext, linearWeights } from "../layer-context.js";
+import { type LayerContext, linearWeights, rows } from "../layer-context.js";
 import type { SequenceState } from "../sequence-state.js";
 import { planSteps, type Step, stepOf } from "../step.js";
 import { planOutput } from "./output.js";
 import { type Streams, takeStream } from "./streams.js";
+import { checkSeesText, sinkSources } from "./text-wide-shifts.js";
 
 type Scored = Omit<SoftmaxConfig, "mechanism">;
 
@@ -91,8 +92,11 @@ export async function planHeads(
     return stepOf(plan, (run) => ({ q, ...keysOf(run), out: attended }));
   }
   const lse = work.view("lse", [batches, tokens, attention.heads, 1]);
-  const plan = await planHookedAttention(ctx, site, { ...problem, lse }, hooks);
-  return stepOf(plan, (run) => ({ q, ...keysOf(run), out: attended, lse }));
+  const sources = sinkSources(layer, { q });
+  if (isCached) checkSeesText(layer, sources);
+  const hidden = sources.hidden ? { hidden: rows(layer, "stream", layer.config.width) } : {};
+  const plan = await planHookedAttention(ctx, site, { ...problem, lse, ...hidden }, hooks);
+  return stepOf(plan, (run) => ({ q, ...keysOf(run), out: attended, lse, ...hidden }));
 }
 
 /** One plan for all layers that attend alike: what it copies when it is recorded, such as lengths, is copied once. */
