@@ -33,12 +33,7 @@ export function bars(report: RuntimeReport): Bar[] {
   const bytes = (weights: string) => step(weights).pass.cost.bytes / step("f32").pass.cost.bytes;
   const load = report.loads.find(({ dtype }) => dtype === "stored")!;
   return [
-    // A page's clock runs on while its thread waits for a processor: CPU time is what the less disturbed steps took.
-    bar(
-      "ms of JavaScript to record a decode step",
-      summarise(recording.samples).lowerQuartile,
-      BARS.recordMs,
-    ),
+    bar("ms of JavaScript to record a decode step", median(recording.samples), BARS.recordMs),
     bar("dispatches of a layer", layerDispatches(step("f32")), BARS.dispatchesOfLayer),
     bar(`time a token of ${model}, far over near`, medianRatio(far, near), BARS.farOverNear),
     bar("bytes of a decode step, f16 over f32", bytes("f16"), BARS.f16Bytes),
@@ -69,7 +64,7 @@ export function formatRuntime(report: RuntimeReport): string {
           "This adapter is a CPU driver: the figures say nothing about a GPU, and compare only within this run.",
         ]
       : []),
-    "Every model gave PyTorch's logits before it was timed. Times are medians (least to most); ratios are taken within each round; the time to record is held to its bar by the lower quartile.",
+    "Every model gave PyTorch's logits before it was timed. Times are medians (least to most); ratios are taken within each round.",
     "",
     ...formatTable(
       ["bar", "value", "at most", "met"],
