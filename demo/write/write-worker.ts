@@ -3,14 +3,15 @@ import type { AttentionContext } from "webgpu-attention";
 import { LanguageModel } from "webgpu-attention/transformer";
 import { fetchOf } from "../common/catalogue.js";
 import { openContext, serve } from "../common/worker-host.js";
+import { whileWriting } from "./hook-kinds.js";
 import { KnownHooks } from "./hook-operations.js";
 import { LookingGlass, promptIds } from "./looking-glass.js";
 import type { WriteTasks } from "./write-tasks.js";
 
 let context: AttentionContext | undefined;
 let loaded: { readonly url: string; readonly model: LanguageModel } | undefined;
-const hooks = new KnownHooks();
-const glass = new LookingGlass(hooks);
+const writingHooks = new KnownHooks();
+const glass = new LookingGlass(new KnownHooks());
 
 serve<WriteTasks>({
   async open() {
@@ -34,7 +35,7 @@ serve<WriteTasks>({
   async write({ prompt, maxTokens, sampling, hooks: choices }, signal, report) {
     const model = theModel();
     const pieces = model.generate(promptIds(model, prompt), {
-      ...{ maxTokens, sampling, signal, hooks: hooks.of(choices) },
+      ...{ maxTokens, sampling, signal, hooks: writingHooks.of(whileWriting(choices)) },
       onProgress: ({ done, total }) => report({ kind: "prompt", done, total }),
     });
     let finished: "stop" | "length" = "length";
