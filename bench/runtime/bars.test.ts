@@ -29,7 +29,7 @@ const report: RuntimeReport = {
 
 test("bars are met up to what each may be", () => {
   expect(bars(report).map(({ value, met }) => [Number(value.toFixed(3)), met])).toEqual([
-    [0.3, true],
+    [0.4, true],
     [6, true],
     [1.05, true],
     [0.55, true],
@@ -52,6 +52,6 @@ test("bars are not met beyond", () => {
 test("the report says what driver it is of, and every figure", () => {
   const text = formatRuntime(report);
   expect(text).toContain("This adapter is a CPU driver");
-  expect(text).toMatch(/ms of JavaScript to record a decode step +0\.300 +0\.5 +yes/);
+  expect(text).toMatch(/ms of JavaScript to record a decode step +0\.400 +0\.5 +yes/);
   expect(text).toMatch(/at 2000 +21\.0 \(10\.0 to 30\.0\)/);
 });
