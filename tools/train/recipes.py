@@ -24,7 +24,7 @@ IMAGE = {"image": 28, "patch": 4, "classes": 10, "width": 128, "layers": 4, "hea
 LANGUAGE_RUN = {"task": "language", "batch": 8, "steps": 2052, "learning_rate": 4e-3, "warmup": 100, "weight_decay": 0.1}
 CONTINUED_RUN = {**LANGUAGE_RUN, "from": "lm-softmax", "steps": 684, "learning_rate": 1e-3, "warmup": 50}
 IMAGE_RUN = {"task": "classifier", "batch": 128, "steps": 3276, "learning_rate": 3e-3, "warmup": 100, "weight_decay": 0.05}
-DIFFUSION_RUN = {"task": "diffusion", "batch": 128, "steps": 4680, "learning_rate": 2e-3, "warmup": 100}
+DIFFUSION_RUN = {"task": "diffusion", "batch": 128, "steps": 3744, "learning_rate": 2e-3, "warmup": 100}
 DIFFUSION_RUN.update(weight_decay=0.01, label_dropout=0.1, ema=0.999)
 
 COMMON = {"seed": 1, "ema": 0, "from": None}
@@ -51,7 +51,7 @@ ALL = {**RECIPES, **CONTROLS}
 
 # Three seeds at a short budget: is the difference between two mechanisms more than noise?
 SEEDS = [1, 2, 3]
-SHORT_STEPS = {"language": 114, "classifier": 117}
+SHORT_STEPS = {"language": 76, "classifier": 78}
 
 
 def find(name):
