@@ -29,8 +29,6 @@ export interface HookKind {
   readonly fields: readonly (NumberField | ChoiceField)[];
   /** Which heads it takes to begin with. */
   readonly initialHeads: "one layer" | "all";
-  /** It is found in a whole text, so that it cannot act while one is written. */
-  readonly needsWholeText?: true;
 }
 
 /** A hook that is switched on, as the page tells the worker. */
@@ -39,11 +37,6 @@ export interface HookChoice {
   readonly heads: readonly HeadPlace[];
   /** By the names of the kind's fields. */
   readonly values: Values;
-}
-
-/** What can act while text is written. */
-export function whileWriting(choices: readonly HookChoice[]): HookChoice[] {
-  return choices.filter(({ kind }) => !HOOK_KINDS.find(({ name }) => name === kind)!.needsWholeText);
 }
 
 const strength = { kind: "number", min: 0, max: 1, step: 0.05 } as const;
@@ -94,7 +87,7 @@ export const HOOK_KINDS: readonly HookKind[] = [
     name: "calibrate",
     title: "Calibrate attention sinks",
     summary:
-      "Finds tokens that receive much attention without meaning much, lets them keep a share β of it, and gives the rest to the other tokens in proportion. The paper spares the first token. Sinks are found in the whole text, so the bars show it, and it is off while text is written.",
+      "Finds tokens that receive much attention without meaning much, lets them keep a share β of it, and gives the rest to the other tokens in proportion. The paper spares the first token. While text is written, sinks are found anew with each token.",
     paper: { title: "ACT", arxiv: "2406.15765" },
     fields: [
       { ...strength, name: "theta", label: "A sink receives more than θ", initial: "0.1", step: 0.01 },
@@ -108,7 +101,6 @@ export const HOOK_KINDS: readonly HookKind[] = [
       },
     ],
     initialHeads: "all",
-    needsWholeText: true,
   },
   {
     name: "gain",

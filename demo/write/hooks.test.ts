@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from "vitest";
-import { HOOK_KINDS, type HookChoice, whileWriting } from "./hook-kinds.js";
+import { HOOK_KINDS, type HookChoice } from "./hook-kinds.js";
 import { hooksOf, KnownHooks } from "./hook-operations.js";
 
 // The real functions by themselves: the whole of the hooks would have every kernel compiled for this.
@@ -47,11 +47,6 @@ describe("hooks of the page", () => {
     expect(known.of([initial("mask")])).toBe(first);
     expect(known.of([initial("gain")])).not.toBe(first);
     expect(known.of([])).toEqual([]);
-  });
-
-  it("are left out of writing where they are found in a whole text", () => {
-    const mask = initial("mask");
-    expect(whileWriting([mask, initial("calibrate")])).toEqual([mask]);
   });
 
   it("come with a paper and a sentence each", () => {

@@ -3,7 +3,6 @@ import type { AttentionContext } from "webgpu-attention";
 import { LanguageModel } from "webgpu-attention/transformer";
 import { fetchOf } from "../common/catalogue.js";
 import { openContext, serve } from "../common/worker-host.js";
-import { whileWriting } from "./hook-kinds.js";
 import { KnownHooks } from "./hook-operations.js";
 import { LookingGlass, promptIds } from "./looking-glass.js";
 import type { WriteTasks } from "./write-tasks.js";
@@ -35,7 +34,7 @@ serve<WriteTasks>({
   async write({ prompt, maxTokens, sampling, hooks: choices }, signal, report) {
     const model = theModel();
     const pieces = model.generate(promptIds(model, prompt), {
-      ...{ maxTokens, sampling, signal, hooks: writingHooks.of(whileWriting(choices)) },
+      ...{ maxTokens, sampling, signal, hooks: writingHooks.of(choices) },
       onProgress: ({ done, total }) => report({ kind: "prompt", done, total }),
     });
     let finished: "stop" | "length" = "length";

@@ -119,7 +119,7 @@ describe("writing page", () => {
       await opened(page);
       expect(await page.locator("#failure").isVisible()).toBe(false);
     };
-    // Calibration is found in whole texts: it must not be in the way of writing.
+    // Calibration finds sinks in the prompt, and anew with each token.
     await pages.use("write/#prompt=The+white+whale&topP=3&maxTokens=400&calibrate=on", onPage);
   });
 

@@ -92,7 +92,7 @@ async function keepOnly(
 ): Promise<void> {
   const rest = tokens.length - 1 - right;
   if (rest === 0) return;
-  if (state.layers.every(({ kind }) => kind === "cache")) {
+  if (state.canBeCut) {
     state.advance(-rest);
     return;
   }

@@ -5,6 +5,7 @@ import { announce, siteMechanism } from "./announce.js";
 import { planLayer } from "./layer.js";
 import { type ForwardContext, linearWeights, normOptions, rows } from "./layer-context.js";
 import type { SequenceState } from "./sequence-state.js";
+import type { SinkSearch } from "./sink-search.js";
 import { planSteps, type Step, stepOf } from "./step.js";
 import { type StepCost, StepList, sumSteps } from "./step-list.js";
 
@@ -29,6 +30,8 @@ export class LanguageForward {
   readonly cost: StepCost;
   /** Of each layer. */
   readonly layers: readonly StepCost[];
+  /** By layer, what hooks find sinks by that a state keeps. */
+  readonly sinkSearches: ReadonlyMap<number, SinkSearch>;
 
   private constructor(
     steps: readonly Step[],
@@ -36,6 +39,7 @@ export class LanguageForward {
     sites: readonly MovingSite[],
     tokens: number,
     logits: TensorView | undefined,
+    sinkSearches: ReadonlyMap<number, SinkSearch>,
   ) {
     this.#steps = new StepList(steps);
     const { dispatches, cost } = this.#steps;
@@ -44,6 +48,7 @@ export class LanguageForward {
     this.#sites = sites;
     this.#tokens = tokens;
     this.logits = logits;
+    this.sinkSearches = sinkSearches;
   }
 
   static async plan(
@@ -63,16 +68,17 @@ export class LanguageForward {
     );
     const layers: StepCost[] = [];
     const attentionPlans = new Map();
+    const sinkSearches = new Map<number, SinkSearch>();
     const steps = await planSteps([
       planEmbed(options),
       ...sites.map(async (site, index) => {
-        const own = await planLayer({ ...options, index, site, attentionPlans }, state);
+        const own = await planLayer({ ...options, index, site, attentionPlans, sinkSearches }, state);
         layers[index] = sumSteps(own);
         return own;
       }),
       ...(logits ? [planHead(options, logits), announceLogits(options, sites.at(-1)!, logits)] : []),
     ]);
-    return new LanguageForward(steps, layers, sites, tokens, logits);
+    return new LanguageForward(steps, layers, sites, tokens, logits, sinkSearches);
   }
 
   record(encoder: GPUCommandEncoder, state: SequenceState | undefined): void {

@@ -10,6 +10,7 @@ import { LanguageForward } from "./language-forward.js";
 import { planWithBuffers } from "./model-runtime.js";
 import { checkRoom, destroyedModel } from "./room.js";
 import type { SequenceState } from "./sequence-state.js";
+import { looksForSinks } from "./sink-search.js";
 import { type Activations, planWith, type Workspace } from "./workspace.js";
 
 export interface PassShape {
@@ -72,7 +73,9 @@ export class LanguagePasses {
     if (this.#destroyed) throw destroyedModel();
     const { config } = this.#parts;
     const { tokens, logitsOf, phase, isWhole, hooks, context, total = context } = shape;
-    const seesWhole = config.layers.some(({ attention }) => attention.mechanism === "sale");
+    const seesWhole =
+      config.layers.some(({ attention }) => attention.mechanism === "sale") ||
+      looksForSinks(config, hooks, { tokens, ...(state && { batches: state.batches }) });
     const key = JSON.stringify([
       ...[tokens, logitsOf, ropeContext(config, context), positionRows(config, total)],
       ...[state?.batches, state?.capacity, state?.dtype, hooks.length > 0 && phase, seesWhole && isWhole],
@@ -97,6 +100,7 @@ export class LanguagePasses {
     if (this.#destroyed) throw destroyedModel();
     const { ctx } = this.#parts;
     const { device } = ctx;
+    await state.prepareSinks(pass.forward.sinkSearches);
     const [lengths, totals, turn] = [[...state.lengths], [...state.totals], state.turn];
     const record = (encoder: GPUCommandEncoder) => {
       around.before?.(encoder);

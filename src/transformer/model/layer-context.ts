@@ -4,6 +4,7 @@ import type { NormOptions } from "webgpu-attention/layers";
 import type { SoftmaxPlan } from "webgpu-attention/softmax";
 import type { ModelConfig } from "../config/model-config.js";
 import type { ModelWeights } from "../weights/model-weights.js";
+import type { SinkSearch } from "./sink-search.js";
 import type { Activations } from "./workspace.js";
 
 /** What all steps of a forward pass are planned from. */
@@ -27,6 +28,8 @@ export interface ForwardContext {
   readonly isWhole?: boolean;
   /** Plans of attention that layers with the same attention have in common, by what they were planned for: they differ in tensors alone. */
   readonly attentionPlans?: Map<string, Promise<SoftmaxPlan>>;
+  /** By layer, what hooks find sinks by: filled in as layers are planned whose keys are in caches. */
+  readonly sinkSearches?: Map<number, SinkSearch>;
   /** u32 [B, ceil(T / 32)] bits: which rows of a batch of full sequences are there. Default all. */
   readonly keyMask?: GPUBuffer;
 }

@@ -5,6 +5,8 @@ import { throwIfAborted } from "../sources/source-errors.js";
 import { type CacheWindow, forget, roomIn, windowCapacity } from "./cache-window.js";
 import { checkPositions, checkRoom } from "./room.js";
 import type { SequenceState } from "./sequence-state.js";
+import { sinksMove } from "./sink-memory.js";
+import { looksForSinks } from "./sink-search.js";
 
 /** Of which tokens that are read logits are wanted. */
 export type LogitsOf = "none" | "last" | "all";
@@ -37,6 +39,8 @@ export async function readTokens(
   const all = Uint32Array.from(ids);
   const total = state.totals[0]! + all.length;
   checkPositions(config, total);
+  const looks = looksForSinks(config, hooks, { tokens: all.length });
+  if (window && looks) throw sinksMove();
   if (window) {
     await state.reserve(windowCapacity(window));
     await state.prepareEviction();
@@ -50,7 +54,7 @@ export async function readTokens(
     for (let done = 0; done < all.length; ) {
       throwIfAborted("prefill", signal);
       const rest = all.length - done;
-      const isWhole = isReadAtOnce(model, state, rest, window);
+      const isWhole = isReadAtOnce(model, state, rest, { window, looks });
       const tokens = isWhole ? rest : pieceOf(Math.min(rest, window ? roomIn(state, window) : rest));
       const isLast = tokens === rest;
       const lease = await passes.lease(
@@ -84,15 +88,15 @@ export async function readTokens(
   }
 }
 
-/** SALE selects keys by means over the whole prompt. */
+/** SALE selects keys by means over the whole prompt, and hooks that look for sinks do so in all of it. */
 function isReadAtOnce(
   { config }: LanguageModel,
   state: SequenceState,
   tokens: number,
-  window: CacheWindow | undefined,
+  { window, looks }: { readonly window: CacheWindow | undefined; readonly looks: boolean },
 ): boolean {
   const hasSale = config.layers.some(({ attention }) => attention.mechanism === "sale");
-  return hasSale && state.totals[0] === 0 && (!window || tokens <= windowCapacity(window));
+  return (hasSale || looks) && state.totals[0] === 0 && (!window || tokens <= windowCapacity(window));
 }
 
 function pieceOf(tokens: number): number {

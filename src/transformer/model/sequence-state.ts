@@ -12,6 +12,8 @@ import {
   rowBytes,
   type StateOptions,
 } from "./layer-state.js";
+import { type FoundSinks, SinkMemory } from "./sink-memory.js";
+import type { SinkSearch } from "./sink-search.js";
 
 /** One sequence of a state. */
 export interface SequenceEntry {
@@ -24,6 +26,7 @@ export interface SequenceEntry {
 interface Kept {
   readonly layers: readonly LayerState[];
   readonly buffers: readonly GPUBuffer[];
+  readonly sinks: SinkMemory;
   /** What rows are moved through, as wide as the widest of a sequence; made by the first eviction. */
   room?: GPUBuffer;
 }
@@ -100,12 +103,26 @@ export class SequenceState {
     }
     const options = { batches: sequences.length, capacity, dtype: first.dtype };
     const joined = await SequenceState.create(first.#ctx, first.#config, finite(options));
+    const { sinks } = joined.#kept;
+    try {
+      await joined.#make((ctx) =>
+        sinks.makeRoom(
+          ctx,
+          sequences.map(({ state }) => state.#kept.sinks),
+        ),
+      );
+    } catch (error) {
+      joined.destroy();
+      throw error;
+    }
     const encoder = first.#ctx.device.createCommandEncoder({ label: "join sequences" });
     for (const [index, { state, entry }] of sequences.entries()) {
       joined.lengths[index] = state.lengths[entry]!;
       joined.totals[index] = state.totals[entry]!;
       for (const [n, layer] of state.layers.entries())
         copyLayer(encoder, layer, joined.layers[n]!, { state, entry, joined, index });
+      const places = { from: { entry, turn: state.turn }, to: { entry: index, turn: joined.turn } };
+      sinks.copy(encoder, state.#kept.sinks, places);
     }
     first.#ctx.device.queue.submit([encoder.finish()]);
     return joined;
@@ -177,6 +194,44 @@ export class SequenceState {
     }
   }
 
+  /** @internal Whether its last tokens can be forgotten as if they had not been read, which recurrent layers and running sums cannot. */
+  get canBeCut(): boolean {
+    return !this.#kept.sinks.hasSums && this.layers.every(({ kind }) => kind === "cache");
+  }
+
+  /** @internal What is known of the sinks of a layer that a pass looks for. */
+  sinksOf(layer: number): FoundSinks {
+    return this.#kept.sinks.of(layer);
+  }
+
+  /**
+   * @internal Before a pass: room for sinks that it looks for where the text begins with it, and the same search where it goes on.
+   *
+   * @throws AttentionError "unsupported" where earlier tokens were read without looking, "limit"
+   */
+  async prepareSinks(searches: ReadonlyMap<number, SinkSearch>): Promise<void> {
+    const begun = this.totals.map((total) => total > 0);
+    const { sinks } = this.#kept;
+    const missing = sinks.missing(searches, begun);
+    if (missing.length > 0) await this.#make((ctx) => sinks.add(ctx, missing));
+    sinks.note(searches);
+  }
+
+  /** Buffers that come where there was none. @throws AttentionError "limit" */
+  async #make(make: (ctx: AttentionContext) => void): Promise<void> {
+    const { device } = this.#ctx;
+    device.pushErrorScope("out-of-memory");
+    let thrown: unknown;
+    try {
+      make(this.#ctx);
+    } catch (error) {
+      thrown = error;
+    }
+    const full = await device.popErrorScope().catch(() => null);
+    if (thrown) throw thrown;
+    if (full) throw noRoom(this, full.message);
+  }
+
   /**
    * @internal Drops tokens behind the first `kept` of each sequence, and closes the gap: what comes after moves to the front, and rotary
    * positions, which count in the cache, with it (StreamingLLM, arXiv 2309.17453). Recurrent layers have nothing to drop.
@@ -192,23 +247,21 @@ export class SequenceState {
       for (const [entry, count] of counts.entries())
         dropRows(encoder, view, room, { entry, kept, count, length: this.lengths[entry]! });
     for (const [entry, count] of counts.entries()) this.lengths[entry]! -= count;
+    this.#kept.sinks.forget();
   }
 
   /** @internal What `evict` moves rows through. @throws AttentionError "limit" */
   async prepareEviction(): Promise<void> {
     const rows = this.layers.flatMap((layer) => (layer.kind === "cache" ? [rowBytes(layer.k)] : []));
     if (rows.length === 0 || this.#kept.room) return;
-    const { device } = this.#ctx;
-    device.pushErrorScope("out-of-memory");
-    const room = moveRoom(this.#ctx, this.capacity * Math.max(...rows));
-    const full = await device.popErrorScope().catch(() => null);
-    if (full) throw noRoom(this, full.message);
-    this.#kept.room = room;
+    await this.#make((ctx) => {
+      this.#kept.room = moveRoom(ctx, this.capacity * Math.max(...rows));
+    });
   }
 
   get bytes(): number {
-    const { buffers, room } = this.#kept;
-    return [...buffers, ...(room ? [room] : [])].reduce((sum, { size }) => sum + size, 0);
+    const { buffers, sinks, room } = this.#kept;
+    return [...buffers, ...sinks.buffers, ...(room ? [room] : [])].reduce((sum, { size }) => sum + size, 0);
   }
 
   /** @internal @throws AttentionError "disposed" */
@@ -239,14 +292,16 @@ async function keep(ctx: AttentionContext, config: ModelConfig, options: StateOp
     thrown = error;
   }
   const full = await ctx.device.popErrorScope().catch(() => null);
-  if (!thrown && !full) return { layers, buffers };
-  free({ layers, buffers });
+  const kept: Kept = { layers, buffers, sinks: new SinkMemory(options) };
+  if (!thrown && !full) return kept;
+  free(kept);
   throw thrown ?? noRoom(options, full!.message);
 }
 
-function free({ buffers, room }: Kept): void {
-  for (const buffer of buffers) buffer.destroy();
-  room?.destroy();
+function free(kept: Kept): void {
+  for (const buffer of kept.buffers) buffer.destroy();
+  kept.sinks.destroy();
+  kept.room?.destroy();
 }
 
 /** A buffer cannot be copied within itself. */

@@ -1,13 +1,23 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { AttentionContext } from "webgpu-attention";
-import { type AttentionHook, captureActivations, type ShiftOperation } from "webgpu-attention/hooks";
+import {
+  type AttentionHook,
+  attentionCalibration,
+  captureActivations,
+  type ShiftOperation,
+} from "webgpu-attention/hooks";
 import { difference } from "../../../test/support/compare.js";
 import { testContext } from "../../../test/support/gpu.js";
 import { LanguageModel } from "../language-model.js";
+import type { SequenceState } from "./sequence-state.js";
+import type { ReceivedSums } from "./sink-memory.js";
 
 const FOLDER = new URL("../../../test/fixtures/architectures/llama/", import.meta.url);
 const ids = [1, 17, 30, 5, 41, 8, 2, 9, 33];
+const next = [12, 3, 40];
 const HIDDEN = { dims: [4, 17], tau: 1.4 };
+const HEADS = [0, 1, 2];
+const THETA = 0.2;
 
 let ctx: AttentionContext;
 let model: LanguageModel;
@@ -18,10 +28,52 @@ beforeAll(async () => {
 afterAll(() => model.destroy());
 
 /** Halves the weight of sinks in the first layer. */
-function shift(sinks: ShiftOperation["sinks"]): AttentionHook {
-  const operation: ShiftOperation = { kind: "shift", sinks, keep: 0.5, recipients: "nonsinks", protect: [] };
-  const heads = new Map([0, 1, 2].map((head) => [head, operation]));
+function shift(...sinks: ShiftOperation["sinks"][]): AttentionHook {
+  const heads = new Map(
+    HEADS.map((head) => {
+      const own = sinks[head % sinks.length]!;
+      const operation: ShiftOperation = {
+        kind: "shift",
+        sinks: own,
+        keep: 0.5,
+        recipients: "nonsinks",
+        protect: [],
+      };
+      return [head, operation];
+    }),
+  );
   return { prepare: ({ layer }) => (layer === 0 ? { heads } : undefined) };
+}
+
+const received = (update: "prefill" | "running" = "prefill") =>
+  shift({ received: "abs", theta: THETA, update });
+
+/** Sinks of each head of the first layer that a state has kept. */
+async function keptSinks(state: SequenceState): Promise<{ keys: number[] }[]> {
+  const { lists, heads } = state.sinksOf(0);
+  const words = await ctx.read({
+    buffer: lists.buffer,
+    shape: [1, 1, 1, lists.buffer.size / 4],
+    dtype: "f32",
+  });
+  const list = new Uint32Array(words.buffer, words.byteOffset, words.length);
+  const each = list.length / heads;
+  return HEADS.map((head) => ({
+    keys: Array.from(list.subarray(head * each + 1, head * each + 1 + list[head * each]!)),
+  }));
+}
+
+/** Mean weights that the keys of each head of the first layer have received, [heads][tokens]. */
+async function means(state: SequenceState): Promise<number[][]> {
+  const { sum, count }: ReceivedSums = state.sinksOf(0).turns![state.turn];
+  const dense = (view: ReceivedSums["sum"]) =>
+    ctx.read({ buffer: view.buffer, dtype: "f32", shape: [1, 1, HEADS.length, state.capacity] });
+  const [sums, counts] = [await dense(sum), await dense(count)];
+  return HEADS.map((head) =>
+    Array.from({ length: state.lengths[0]! }, (_, key) => head * state.capacity + key).map(
+      (n) => sums[n]! / counts[n]!,
+    ),
+  );
 }
 
 describe("shifts in a model", () => {
@@ -44,15 +96,145 @@ describe("shifts in a model", () => {
     capture.destroy();
   });
 
-  test("that look at the whole text are refused where a pass sees a part of it", async () => {
+  test.each([
+    ["received weight", { received: "abs", theta: THETA }],
+    ["received weight in 1 / keys", { received: "perKeys", alpha: 1.5 }],
+    ["hidden states", { hidden: HIDDEN }],
+  ] as const)("find sinks in a text by %s, and keep them for what follows", async (_, sinks) => {
+    const hooks = [shift(sinks)];
     const state = await model.createState({ capacity: 64 });
-    for (const sinks of [{ hidden: HIDDEN }, { received: "abs", theta: 0.2 }] as const) {
-      await model.logits(ids, { hooks: [shift(sinks)] });
-      const reading = model.prefill(state, ids, { hooks: [shift(sinks)] });
-      await expect(reading).rejects.toMatchObject({ code: "unsupported" });
+    const first = await model.prefill(state, ids, { hooks, logitsOf: "all" });
+    expect(difference(first, await model.logits(ids, { hooks })).maxRelative).toBeLessThan(1e-5);
+    const kept = await keptSinks(state);
+    expect(kept.some(({ keys }) => keys.length > 0 && keys.length < ids.length)).toBe(true);
+    // Further on, in a cache that has grown.
+    await state.reserve(128);
+    const rest = [await model.prefill(state, next.slice(0, 1), { hooks })];
+    rest.push(await model.prefill(state, next.slice(1), { hooks }));
+    const whole = [...ids, ...next];
+    const named = await model.logits(whole, { hooks: [shift(...kept)] });
+    const [plain, vocabulary] = [await model.logits(whole), model.config.tokens!.vocabulary];
+    const rowOf = (logits: Float32Array, row: number) =>
+      logits.subarray(row * vocabulary, (row + 1) * vocabulary);
+    for (const [n, row] of [ids.length, whole.length - 1].entries()) {
+      expect(difference(rest[n]!, rowOf(named, row)).maxRelative).toBeLessThan(1e-5);
+      expect(difference(rest[n]!, rowOf(plain, row)).maxRelative).toBeGreaterThan(1e-4);
     }
-    expect(state.lengths).toEqual([0]);
-    await model.prefill(state, ids, { hooks: [shift({ keys: [1] })] });
     state.destroy();
+  });
+
+  test("find sinks anew with each token, among what all tokens so far have given", async () => {
+    const hooks = [received("running")];
+    const state = await model.createState({ capacity: 64 });
+    await model.prefill(state, ids, { hooks });
+    const step = await model.createState({ capacity: 64 });
+    await model.prefill(step, ids, { hooks: [shift(...(await keptSinks(state)))] });
+    for (const id of next) {
+      const logits = await model.prefill(state, [id], { hooks });
+      // The newest key is none yet.
+      const sinks = (await means(state)).map((of) => ({
+        keys: of.flatMap((mean, key) => (mean > THETA && key < of.length - 1 ? [key] : [])),
+      }));
+      const named = await model.prefill(step, [id], { hooks: [shift(...sinks)] });
+      expect(difference(logits, named).maxRelative).toBeLessThan(1e-5);
+    }
+    const whole = await model.createState({ capacity: 64 });
+    await model.prefill(whole, [...ids, ...next], { hooks });
+    const all = await means(whole);
+    for (const [head, of] of (await means(state)).entries())
+      expect(difference(of, all[head]!).maxAbsolute).toBeLessThan(1e-5);
+    for (const made of [state, step, whole]) made.destroy();
+  });
+
+  test.each(["prefill", "running"] as const)(
+    "write texts of different lengths side by side as each alone: %s",
+    async (update) => {
+      const options = { maxTokens: 6, stopIds: [], hooks: [received(update)] };
+      const prompts = [ids, ids.slice(0, 1), ids.slice(2, 7)];
+      const write = async (given: readonly number[][]) => {
+        const written = given.map((): number[] => []);
+        for await (const { sequence, id } of model.generate(given, options)) written[sequence]!.push(id);
+        return written;
+      };
+      const alone: number[][] = [];
+      for (const prompt of prompts) alone.push(...(await write([prompt])));
+      expect(await write(prompts)).toEqual(alone);
+    },
+  );
+
+  test.each(["prefill", "running"] as const)(
+    "leave a state with which a text goes on: %s",
+    async (update) => {
+      const hooks = [received(update)];
+      const options = { maxTokens: 4, stopIds: [], hooks };
+      const write = async (prompt: readonly number[], state: SequenceState, maxTokens = 4) => {
+        const written: number[] = [];
+        for await (const { id } of model.generate([prompt], { ...options, state, maxTokens }))
+          written.push(id);
+        return written;
+      };
+      const [parts, whole] = [
+        await model.createState({ capacity: 64 }),
+        await model.createState({ capacity: 64 }),
+      ];
+      const first = await write(ids, parts);
+      const copy = await parts.copy();
+      const second = await write([first.at(-1)!], parts);
+      expect([...first, ...second]).toEqual(await write(ids, whole, 8));
+      // What was guessed wrongly is forgotten, sums of it too.
+      const wrong = (second[1]! + 1) % model.config.tokens!.vocabulary;
+      expect(await model.verify(copy, [first.at(-1)!, second[0]!, wrong], { hooks })).toEqual(
+        second.slice(0, 2),
+      );
+      expect(await model.verify(copy, second.slice(1, 4), { hooks })).toEqual(
+        second.slice(2, 4).concat(expect.any(Number) as never),
+      );
+      for (const state of [parts, whole, copy]) state.destroy();
+    },
+  );
+
+  test("that look for sinks are refused where they do not see the text", async () => {
+    const state = await model.createState({ capacity: 64 });
+    await model.prefill(state, ids);
+    const reading = (hook: AttentionHook, options = {}) =>
+      expect(model.prefill(state, next, { hooks: [hook], ...options })).rejects.toMatchObject({
+        code: "unsupported",
+      });
+    // Its beginning was read without looking, or by another rule.
+    await reading(received());
+    await reading(shift({ hidden: HIDDEN }));
+    const other = await model.createState({ capacity: 64 });
+    await model.prefill(other, ids, { hooks: [received()] });
+    await expect(model.prefill(other, next, { hooks: [received("running")] })).rejects.toThrow(
+      /another rule/,
+    );
+    // Sums lack the tokens between.
+    const running = await model.createState({ capacity: 64 });
+    await model.prefill(running, ids, { hooks: [received("running")] });
+    await model.prefill(running, next);
+    await expect(model.prefill(running, next, { hooks: [received("running")] })).rejects.toThrow(
+      /by another rule/,
+    );
+    // A cache that forgets moves them.
+    await reading(received(), { window: { sinks: 2, window: 30 } });
+    const generated = model.generate([ids.slice(0, 1)], { hooks: [received()], cache: { window: 30 } });
+    await expect(generated.next()).rejects.toThrow(/window/);
+    expect(state.lengths).toEqual([ids.length]);
+    await model.prefill(state, next, { hooks: [shift({ keys: [1] })] });
+    for (const made of [state, other, running]) made.destroy();
+  });
+
+  test("calibrate attention while text is written", async () => {
+    const heads = new Map(
+      HEADS.map((head) => [head, attentionCalibration({ theta: 0.05, beta: 0, protect: [] })]),
+    );
+    const calibrated = { prepare: () => ({ heads }) };
+    const write = async (hooks: readonly AttentionHook[]) => {
+      const written: number[] = [];
+      for await (const { id } of model.generate([ids], { maxTokens: 8, stopIds: [], hooks }))
+        written.push(id);
+      return written;
+    };
+    expect(await write([calibrated])).not.toEqual(await write([]));
   });
 });

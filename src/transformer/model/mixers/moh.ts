@@ -51,7 +51,11 @@ interface MixtureTensors {
 }
 
 /** In one plan, which computes active heads only; with hooks, which act on all heads, and for q8 keys, which only softmax attention reads, in three. */
-function planMixture(layer: LayerContext, attention: MohConfig, tensors: MixtureTensors): Promise<Step>[] {
+function planMixture(
+  layer: LayerContext,
+  attention: MohConfig,
+  tensors: MixtureTensors,
+): Promise<Step | Step[]>[] {
   if (layer.hooks.length > 0 || tensors.heads.keys.k.dtype === "q8")
     return planHookedMixture(layer, attention, tensors);
   const { heads, input: x, mixed: out } = tensors;
@@ -70,7 +74,7 @@ function planHookedMixture(
   layer: LayerContext,
   attention: MohConfig,
   { heads, input: x, mixed: out }: MixtureTensors,
-): Promise<Step>[] {
+): Promise<Step | Step[]>[] {
   const { ctx, batches, tokens, work } = layer;
   const { sharedHeads, topK, heads: count } = attention;
   const gates = work.view("gates", [batches, tokens, count, 1]);

@@ -4,12 +4,12 @@ import { planMatmul, planQkv } from "webgpu-attention/layers";
 import { planSoftmaxAttention, type SoftmaxPlan, type SoftmaxProblem } from "webgpu-attention/softmax";
 import type { SoftmaxConfig } from "../../config/model-config.js";
 import { ropeTable } from "../../config/rope.js";
-import { type LayerContext, linearWeights, rows } from "../layer-context.js";
+import { type LayerContext, linearWeights } from "../layer-context.js";
 import type { SequenceState } from "../sequence-state.js";
 import { planSteps, type Step, stepOf } from "../step.js";
+import { planSinkSearch } from "./find-sinks.js";
 import { planOutput } from "./output.js";
 import { type Streams, takeStream } from "./streams.js";
-import { checkSeesText, sinkSources } from "./text-wide-shifts.js";
 
 type Scored = Omit<SoftmaxConfig, "mechanism">;
 
@@ -84,19 +84,18 @@ export async function planHeads(
   layer: LayerContext,
   attention: Scored,
   { q, attended, keys, keysOf, isCached }: HeadTensors,
-): Promise<Step> {
+): Promise<Step[]> {
   const { ctx, hooks, site, work, batches, tokens } = layer;
   const problem: SoftmaxProblem = { q, ...keys, out: attended, ...scoreOptions(layer, attention, isCached) };
   if (hooks.length === 0) {
     const plan = await planShared(layer, attention, problem);
-    return stepOf(plan, (run) => ({ q, ...keysOf(run), out: attended }));
+    return [stepOf(plan, (run) => ({ q, ...keysOf(run), out: attended }))];
   }
   const lse = work.view("lse", [batches, tokens, attention.heads, 1]);
-  const sources = sinkSources(layer, { q });
-  if (isCached) checkSeesText(layer, sources);
-  const hidden = sources.hidden ? { hidden: rows(layer, "stream", layer.config.width) } : {};
-  const plan = await planHookedAttention(ctx, site, { ...problem, lse, ...hidden }, hooks);
-  return stepOf(plan, (run) => ({ q, ...keysOf(run), out: attended, lse, ...hidden }));
+  const { given, tensors, before, after } = planSinkSearch(layer, { q, k: keys.k, isCached });
+  const plan = await planHookedAttention(ctx, site, { ...problem, lse, ...given }, hooks);
+  const attend = stepOf(plan, (run) => ({ q, ...keysOf(run), out: attended, lse, ...tensors(run) }));
+  return [...before, attend, ...after(plan)];
 }
 
 /** One plan for all layers that attend alike: what it copies when it is recorded, such as lengths, is copied once. */
