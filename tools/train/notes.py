@@ -11,4 +11,11 @@ NOTES = {
         "starts further behind than lm-moh-75, with fewer heads on, and catches up with it; what is left of the distance to "
         "lm-softmax is common to both."
     ),
+    "lm-lightning": (
+        "is behind from the eighth token on, and by hardly more at the 500th (`compare.py`): what its states forget is not what it "
+        "lacks. Of tokens that come behind the same token as before it says as much as lm-softmax; it is worse at those that its "
+        "window does not give away. Its mixers have more projections (gates, as many key as query heads), and for as many "
+        "parameters its channel part has 320 hidden channels where lm-softmax has 448; heads of 24 channels with fixed decay look "
+        "less sharply than a softmax. The learning rate is the one that served lm-softmax, not tuned for it."
+    ),
 }

@@ -8,6 +8,7 @@ from unittest import mock
 import torch
 
 import bpe
+import compare
 import corpus
 import figures
 import fixtures
@@ -133,6 +134,21 @@ class Fixtures(unittest.TestCase):
         self.assertEqual(ids.shape, (1, fixtures.TOKENS))
         self.assertGreater(fixtures.TOKENS, 64)
         self.assertEqual(ids[0, 0], bpe.BEGIN_ID)
+
+
+class Comparison(unittest.TestCase):
+    def test_tokens_are_told_apart_by_what_came_before(self):
+        texts = torch.tensor([[5, 6, 5, 6, 7, 6], [6, 6, 6, 5, 5, 7]])
+        self.assertEqual(compare.novelty(texts).tolist(), [[0, 0, 1, 2, 0, 1], [0, 1, 2, 0, 1, 0]])
+
+    def test_bits_are_those_of_each_token(self):
+        config = {**recipes.SOFTMAX, "width": 16, "hidden": 16, "heads": 2, "kv_heads": 1, "layers": 1, "context": 8}
+        model = LanguageModel(config).eval()
+        texts = torch.arange(10).view(2, 5)
+        found = compare.bits(model, texts)
+        logits, _ = model(torch.tensor([[bpe.BEGIN_ID, *texts[1, :-1].tolist()]]))
+        expected = -logits[0].log_softmax(-1)[range(5), texts[1]] / math.log(2)
+        self.assertTrue(torch.allclose(found[1], expected, atol=1e-5))
 
 
 if __name__ == "__main__":
