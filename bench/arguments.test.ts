@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { readArguments, UsageError } from "./arguments.js";
+import { UsageError } from "../tools/command/usage-error.js";
+import { type BenchArguments, readArguments } from "./arguments.js";
 import { findSuites } from "./find-suites.js";
 import { benchProblem, rowName, type Suite } from "./suite.js";
 
@@ -13,7 +14,8 @@ const SUITES: Record<string, Suite> = {
   rare: { byDefault: false, problems },
 };
 
-const rowsOf = (...args: string[]) => readArguments(args, SUITES)!.rows.map(rowName);
+const read = (args: readonly string[], suites = SUITES) => readArguments(args, suites) as BenchArguments;
+const rowsOf = (...args: string[]) => read(args).rows.map(rowName);
 
 describe("the bench command's arguments", () => {
   it("default to the suites that run by default, all peers and five rounds", () => {
@@ -34,11 +36,11 @@ describe("the bench command's arguments", () => {
     const given = ["--against", "jax-js", "--rounds", "7", "--tuning", "measure", "--json", "x.json"];
     const expected = { peers: ["jax-js"], rounds: 7, tuning: "measure", json: "x.json" };
     expect(readArguments(given, SUITES)).toMatchObject(expected);
-    expect(readArguments(["--against", "none"], SUITES)!.peers).toEqual([]);
+    expect(read(["--against", "none"]).peers).toEqual([]);
   });
 
   it("may ask for help", () => {
-    expect(readArguments(["--help"], SUITES)).toBeUndefined();
+    expect(readArguments(["--help"], SUITES)).toBe("help");
   });
 
   it.each([
@@ -58,7 +60,7 @@ describe("the bench command's arguments", () => {
   it("name the suites of the folder, whose rows have names of their own", async () => {
     const suites = await findSuites();
     expect(Object.keys(suites)).toEqual(expect.arrayContaining(["decode", "prefill"]));
-    const names = readArguments(["--suite", Object.keys(suites).join(",")], suites)!.rows.map(rowName);
+    const names = read(["--suite", Object.keys(suites).join(",")], suites).rows.map(rowName);
     expect(new Set(names).size).toBe(names.length);
   });
 });

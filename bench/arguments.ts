@@ -1,4 +1,5 @@
-import { parseArgs } from "node:util";
+import { readOptions, wholeNumber } from "../tools/command/read-options.js";
+import { UsageError } from "../tools/command/usage-error.js";
 import { PEERS, type PeerName, TUNING_KINDS, type TuningKind } from "./contender.js";
 import { type BenchRow, rowName, type Suite } from "./suite.js";
 
@@ -22,20 +23,26 @@ export interface BenchArguments {
   readonly json?: string;
 }
 
-/** A mistake of whoever called the command. */
-export class UsageError extends Error {}
+const OPTIONS = {
+  suite: { type: "string" },
+  against: { type: "string" },
+  filter: { type: "string" },
+  rounds: { type: "string", default: String(MIN_ROUNDS) },
+  tuning: { type: "string" },
+  json: { type: "string" },
+  help: { type: "boolean", short: "h" },
+} as const;
 
 /**
  * @param suites by name
- * @returns undefined when help was asked for
  * @throws UsageError for unknown options, suites and peers, or when no row is left
  */
 export function readArguments(
   args: readonly string[],
   suites: Readonly<Record<string, Suite>>,
-): BenchArguments | undefined {
-  const values = parse(args);
-  if (values.help) return undefined;
+): BenchArguments | "help" {
+  const { values } = readOptions(args, { options: OPTIONS });
+  if (values.help) return "help";
   const { suite, against, json } = values;
   const tuning = readTuning(values.tuning);
   const byDefault = Object.keys(suites).filter((name) => suites[name]!.byDefault);
@@ -48,7 +55,7 @@ export function readArguments(
   return {
     rows,
     peers: against === "none" ? [] : chosen("--against", against, PEERS, PEERS),
-    rounds: readRounds(values.rounds),
+    rounds: wholeNumber("--rounds", values.rounds, MIN_ROUNDS),
     ...(tuning && { tuning }),
     ...(json && { json }),
   };
@@ -73,31 +80,4 @@ function readTuning(given: string | undefined): TuningKind | undefined {
   if (given !== undefined && kind === undefined)
     throw new UsageError(`--tuning is one of ${TUNING_KINDS.join(", ")}, not "${given}"`);
   return kind;
-}
-
-function readRounds(given: string | undefined): number {
-  const rounds = given === undefined ? MIN_ROUNDS : Number(given);
-  if (!Number.isInteger(rounds) || rounds < MIN_ROUNDS) {
-    throw new UsageError(`--rounds is a whole number of at least ${MIN_ROUNDS}, not "${given}"`);
-  }
-  return rounds;
-}
-
-function parse(args: readonly string[]) {
-  try {
-    return parseArgs({
-      args: [...args],
-      options: {
-        suite: { type: "string" },
-        against: { type: "string" },
-        filter: { type: "string" },
-        rounds: { type: "string" },
-        tuning: { type: "string" },
-        json: { type: "string" },
-        help: { type: "boolean" },
-      },
-    }).values;
-  } catch (error) {
-    throw new UsageError((error as Error).message);
-  }
 }

@@ -4,10 +4,9 @@
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import type { Page } from "playwright";
-import { launchBrowser } from "../tools/browser/launch-browser.js";
-import { openPage } from "../tools/browser/open-page.js";
-import { startPageServer } from "../tools/browser/page-server.js";
-import { type BenchArguments, readArguments, USAGE, UsageError } from "./arguments.js";
+import { ISOLATION, withPage } from "../tools/browser/with-page.js";
+import { runCommand } from "../tools/command/run-command.js";
+import { type BenchArguments, readArguments, USAGE } from "./arguments.js";
 import type { ContenderName } from "./contender.js";
 import { findSuites } from "./find-suites.js";
 // The page's declaration of `window.bench`.
@@ -21,27 +20,6 @@ const PACKAGES: Readonly<Record<ContenderName, string>> = {
   "onnxruntime-web": "../node_modules/onnxruntime-web",
   "jax-js": "../node_modules/@jax-js/jax",
 };
-
-/** Isolated pages have clocks of 5 microseconds; others, of 100. */
-const ISOLATION = {
-  "Cross-Origin-Opener-Policy": "same-origin",
-  "Cross-Origin-Embedder-Policy": "require-corp",
-};
-
-async function bench(args: BenchArguments): Promise<BenchReport> {
-  const server = await startPageServer({ name: "bench", headers: ISOLATION });
-  try {
-    const { browser } = await launchBrowser();
-    try {
-      const page = await openPage(browser, server.url("bench/page.html"), "bench");
-      return await measure(page, args);
-    } finally {
-      await browser.close();
-    }
-  } finally {
-    await server.close();
-  }
-}
 
 async function measure(page: Page, { rows, peers, rounds, tuning }: BenchArguments): Promise<BenchReport> {
   const start = await page.evaluate((options) => window.bench.start(options), {
@@ -77,31 +55,12 @@ function versionOf(name: ContenderName): string {
   return (JSON.parse(readFileSync(file, "utf8")) as { version: string }).version;
 }
 
-async function main(): Promise<number> {
-  let args: BenchArguments | undefined;
-  try {
-    args = readArguments(process.argv.slice(2), await findSuites());
-  } catch (error) {
-    if (!(error instanceof UsageError)) throw error;
-    console.error(`${error.message}\n${USAGE}`);
-    return 2;
-  }
-  if (!args) {
-    console.log(USAGE);
-    return 0;
-  }
-  const report = await bench(args);
+await runCommand(USAGE, async (given) => {
+  const args = readArguments(given, await findSuites());
+  if (args === "help") return "help";
+  const served = { name: "bench", headers: ISOLATION, file: "bench/page.html", global: "bench" };
+  const report = await withPage(served, (page) => measure(page, args));
   console.log(formatReport(report));
   if (args.json) writeFileSync(args.json, reportAsJson(report));
-  return oursIsRight(report) ? 0 : 1;
-}
-
-main().then(
-  (code) => {
-    process.exitCode = code;
-  },
-  (error: unknown) => {
-    console.error(error instanceof Error ? error.message : error);
-    process.exitCode = 1;
-  },
-);
+  return oursIsRight(report);
+});

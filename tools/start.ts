@@ -1,5 +1,6 @@
 /** `npm start`: the demo pages, or with `--headless` one search on the command line. Exit codes: 1 failed, 2 wrong usage. */
-import { type Command, HELP, parseCommand, UsageError } from "./start/arguments.js";
+import { UsageError } from "./command/usage-error.js";
+import { type Command, HELP, parseCommand } from "./start/arguments.js";
 import { Cleanup, search } from "./start/search.js";
 import { serve } from "./start/serve.js";
 

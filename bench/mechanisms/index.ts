@@ -3,11 +3,11 @@
  * other libraries, in one headless browser. Exit code 0: everything was right, 1: something was not, 2: wrong usage.
  */
 import { readFileSync, writeFileSync } from "node:fs";
-import { parseArgs } from "node:util";
-import { launchBrowser } from "../../tools/browser/launch-browser.js";
-import { openPage } from "../../tools/browser/open-page.js";
-import { startPageServer } from "../../tools/browser/page-server.js";
-import { UsageError } from "../arguments.js";
+import type { Page } from "playwright";
+import { ISOLATION, withPage } from "../../tools/browser/with-page.js";
+import { readOptions, wholeNumber } from "../../tools/command/read-options.js";
+import { runCommand } from "../../tools/command/run-command.js";
+import { UsageError } from "../../tools/command/usage-error.js";
 // The page's declaration of `window.mechanisms`.
 import type {} from "./page.js";
 import { compareEntry, everythingIsRight, formatReport, type MechanismsReport } from "./report.js";
@@ -23,12 +23,6 @@ const USAGE = `usage: npm run bench:mechanisms -- [--mechanism NAMES] [--filter 
   --json FILE        also write everything there, samples included
   --help             this text`;
 
-/** Isolated pages have clocks of 5 microseconds; others, of 100. */
-const ISOLATION = {
-  "Cross-Origin-Opener-Policy": "same-origin",
-  "Cross-Origin-Embedder-Policy": "require-corp",
-};
-
 interface Arguments {
   readonly mechanisms?: readonly string[];
   readonly filter: string;
@@ -37,42 +31,31 @@ interface Arguments {
   readonly json?: string;
 }
 
-async function bench(args: Arguments): Promise<MechanismsReport> {
-  const server = await startPageServer({ name: "bench-mechanisms", headers: ISOLATION });
-  try {
-    const { browser } = await launchBrowser();
-    try {
-      const page = await openPage(browser, server.url("bench/mechanisms/page.html"), "mechanisms");
-      const { peers, rounds } = args;
-      const start = await page.evaluate((options) => window.mechanisms.start(options), { peers });
-      const known = [...new Set(start.rows.map(({ mechanism }) => mechanism))].sort();
-      for (const name of args.mechanisms ?? [])
-        if (!known.includes(name))
-          throw new UsageError(`--mechanism: no "${name}"; there are ${known.join(", ")}`);
-      const chosen = start.rows.filter(
-        ({ mechanism, name }) => (args.mechanisms ?? known).includes(mechanism) && name.includes(args.filter),
-      );
-      if (chosen.length === 0) throw new UsageError(`no row has "${args.filter}" in its name`);
-      console.error(`${start.adapter}: plain f32 matmul`);
-      await page.evaluate((count) => window.mechanisms.measureMatmul(count), rounds);
-      const rows: MechanismRowResult[] = [];
-      for (const row of chosen) {
-        console.error(`measuring ${row.mechanism}: ${row.name}`);
-        const given = [row, rounds] as const;
-        rows.push(await page.evaluate(([what, count]) => window.mechanisms.measure(what, count), given));
-      }
-      const versions = {
-        ours: versionOf("../.."),
-        ...(peers && { "onnxruntime-web": versionOf("../../node_modules/onnxruntime-web") }),
-      };
-      const { adapter, software } = start;
-      return { date: new Date().toISOString(), adapter, software, rounds, versions, rows };
-    } finally {
-      await browser.close();
-    }
-  } finally {
-    await server.close();
+async function measure(page: Page, args: Arguments): Promise<MechanismsReport> {
+  const { peers, rounds } = args;
+  const start = await page.evaluate((options) => window.mechanisms.start(options), { peers });
+  const known = [...new Set(start.rows.map(({ mechanism }) => mechanism))].sort();
+  for (const name of args.mechanisms ?? [])
+    if (!known.includes(name))
+      throw new UsageError(`--mechanism: no "${name}"; there are ${known.join(", ")}`);
+  const chosen = start.rows.filter(
+    ({ mechanism, name }) => (args.mechanisms ?? known).includes(mechanism) && name.includes(args.filter),
+  );
+  if (chosen.length === 0) throw new UsageError(`no row has "${args.filter}" in its name`);
+  console.error(`${start.adapter}: plain f32 matmul`);
+  await page.evaluate((count) => window.mechanisms.measureMatmul(count), rounds);
+  const rows: MechanismRowResult[] = [];
+  for (const row of chosen) {
+    console.error(`measuring ${row.mechanism}: ${row.name}`);
+    const given = [row, rounds] as const;
+    rows.push(await page.evaluate(([what, count]) => window.mechanisms.measure(what, count), given));
   }
+  const versions = {
+    ours: versionOf("../.."),
+    ...(peers && { "onnxruntime-web": versionOf("../../node_modules/onnxruntime-web") }),
+  };
+  const { adapter, software } = start;
+  return { date: new Date().toISOString(), adapter, software, rounds, versions, rows };
 }
 
 function versionOf(folder: string): string {
@@ -80,66 +63,39 @@ function versionOf(folder: string): string {
   return (JSON.parse(readFileSync(file, "utf8")) as { version: string }).version;
 }
 
+const OPTIONS = {
+  mechanism: { type: "string" },
+  filter: { type: "string", default: "" },
+  rounds: { type: "string", default: String(MIN_ROUNDS) },
+  "no-peers": { type: "boolean" },
+  json: { type: "string" },
+  help: { type: "boolean", short: "h" },
+} as const;
+
 /** @throws UsageError */
-function readArguments(args: readonly string[]): Arguments | undefined {
-  const options = {
-    mechanism: { type: "string" },
-    filter: { type: "string" },
-    rounds: { type: "string" },
-    "no-peers": { type: "boolean" },
-    json: { type: "string" },
-    help: { type: "boolean" },
-  } as const;
-  let values: ReturnType<typeof parseArgs<{ options: typeof options }>>["values"];
-  try {
-    ({ values } = parseArgs({ args: [...args], options }));
-  } catch (error) {
-    throw new UsageError((error as Error).message);
-  }
-  if (values.help) return undefined;
-  const rounds = Number(values.rounds ?? MIN_ROUNDS);
-  if (!Number.isInteger(rounds) || rounds < MIN_ROUNDS)
-    throw new UsageError(`--rounds is a whole number of at least ${MIN_ROUNDS}, not "${values.rounds}"`);
+function readArguments(args: readonly string[]): Arguments | "help" {
+  const { values } = readOptions(args, { options: OPTIONS });
+  if (values.help) return "help";
   return {
     ...(values.mechanism && { mechanisms: values.mechanism.split(",") }),
-    filter: values.filter ?? "",
-    rounds,
+    filter: values.filter,
+    rounds: wholeNumber("--rounds", values.rounds, MIN_ROUNDS),
     peers: !values["no-peers"],
     ...(values.json && { json: values.json }),
   };
 }
 
-async function main(): Promise<number> {
-  let report: MechanismsReport;
-  let json: string | undefined;
-  try {
-    const args = readArguments(process.argv.slice(2));
-    if (!args) {
-      console.log(USAGE);
-      return 0;
-    }
-    json = args.json;
-    report = await bench(args);
-  } catch (error) {
-    if (!(error instanceof UsageError)) throw error;
-    console.error(`${error.message}\n${USAGE}`);
-    return 2;
-  }
+await runCommand(USAGE, async (given) => {
+  const args = readArguments(given);
+  if (args === "help") return "help";
+  const file = "bench/mechanisms/page.html";
+  const served = { name: "bench-mechanisms", headers: ISOLATION, file, global: "mechanisms" };
+  const report = await withPage(served, (page) => measure(page, args));
   console.log(formatReport(report));
   const rows = report.rows.map((row) => ({
     ...row,
     entries: row.entries.map((entry) => ({ ...entry, ...compareEntry(row, entry) })),
   }));
-  if (json) writeFileSync(json, `${JSON.stringify({ ...report, rows }, null, 2)}\n`);
-  return everythingIsRight(report) ? 0 : 1;
-}
-
-main().then(
-  (code) => {
-    process.exitCode = code;
-  },
-  (error: unknown) => {
-    console.error(error instanceof Error ? error.message : error);
-    process.exitCode = 1;
-  },
-);
+  if (args.json) writeFileSync(args.json, `${JSON.stringify({ ...report, rows }, null, 2)}\n`);
+  return everythingIsRight(report);
+});

@@ -4,11 +4,10 @@
  */
 import { existsSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
-import { launchBrowser } from "../../tools/browser/launch-browser.js";
-import { openPage } from "../../tools/browser/open-page.js";
-import { startPageServer } from "../../tools/browser/page-server.js";
-import { UsageError } from "../arguments.js";
+import type { Page } from "playwright";
+import { ISOLATION, withPage } from "../../tools/browser/with-page.js";
+import { readOptions, wholeNumber } from "../../tools/command/read-options.js";
+import { runCommand } from "../../tools/command/run-command.js";
 import { bars, formatRuntime } from "./bars.js";
 // The page's declaration of `window.runtime`.
 import type {} from "./page.js";
@@ -23,12 +22,6 @@ const USAGE = `usage: npm run bench:runtime -- [--rounds N] [--json FILE]
   --rounds N   turns of what is compared, at least ${MIN_ROUNDS}; default 9
   --json FILE  also write everything there, samples included
   --help       this text`;
-
-/** Isolated pages have clocks of 5 microseconds; others, of 100. */
-const ISOLATION = {
-  "Cross-Origin-Opener-Policy": "same-origin",
-  "Cross-Origin-Embedder-Policy": "require-corp",
-};
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -50,87 +43,46 @@ function lightningModel(): ModelAddress {
   return shipped("lm-lightning")[0] ?? tiny;
 }
 
-async function bench(rounds: number): Promise<RuntimeReport> {
-  const server = await startPageServer({ name: "bench-runtime", headers: ISOLATION });
-  try {
-    const { browser } = await launchBrowser();
-    try {
-      const page = await openPage(browser, server.url("bench/runtime/page.html"), "runtime");
-      const { adapter, software } = await page.evaluate(() => window.runtime.start());
-      const models = shipped("lm-softmax", "lm-lightning", "lm-flow", "lm-moh-75", "lm-moh-50");
-      const [softmax] = models as [ModelAddress, ...ModelAddress[]];
-      const recordings: RecordingResult[] = [];
-      const steps: DescribedStep[] = [];
-      for (const model of models) {
-        console.error(`${adapter}: a decode step of ${model.name}`);
-        const given = [model, STEPS] as const;
-        recordings.push(await page.evaluate((asked) => window.runtime.recording(...asked), given));
-        for (const weights of model === softmax ? (["f32", "f16", "q4"] as const) : (["f32"] as const)) {
-          const asked = [model, weights] as const;
-          steps.push(await page.evaluate((described) => window.runtime.step(...described), asked));
-        }
-      }
-      const lightning = lightningModel();
-      console.error(`${lightning.name} at two positions`);
-      const places = [lightning, POSITIONS, rounds] as const;
-      const positions = await page.evaluate((asked) => window.runtime.positions(...asked), places);
-      console.error("loading");
-      const files = [softmax, DTYPES, rounds] as const;
-      const loads = await page.evaluate((asked) => window.runtime.loads(...asked), files);
-      return { date: new Date().toISOString(), adapter, software, recordings, positions, steps, loads };
-    } finally {
-      await browser.close();
+async function measure(page: Page, rounds: number): Promise<RuntimeReport> {
+  const { adapter, software } = await page.evaluate(() => window.runtime.start());
+  const models = shipped("lm-softmax", "lm-lightning", "lm-flow", "lm-moh-75", "lm-moh-50");
+  const [softmax] = models as [ModelAddress, ...ModelAddress[]];
+  const recordings: RecordingResult[] = [];
+  const steps: DescribedStep[] = [];
+  for (const model of models) {
+    console.error(`${adapter}: a decode step of ${model.name}`);
+    const given = [model, STEPS] as const;
+    recordings.push(await page.evaluate((asked) => window.runtime.recording(...asked), given));
+    for (const weights of model === softmax ? (["f32", "f16", "q4"] as const) : (["f32"] as const)) {
+      const asked = [model, weights] as const;
+      steps.push(await page.evaluate((described) => window.runtime.step(...described), asked));
     }
-  } finally {
-    await server.close();
   }
+  const lightning = lightningModel();
+  console.error(`${lightning.name} at two positions`);
+  const places = [lightning, POSITIONS, rounds] as const;
+  const positions = await page.evaluate((asked) => window.runtime.positions(...asked), places);
+  console.error("loading");
+  const files = [softmax, DTYPES, rounds] as const;
+  const loads = await page.evaluate((asked) => window.runtime.loads(...asked), files);
+  return { date: new Date().toISOString(), adapter, software, recordings, positions, steps, loads };
 }
 
-/** @throws UsageError */
-function readArguments(args: readonly string[]): { rounds: number; json?: string } | "help" {
-  const options = {
-    rounds: { type: "string", default: "9" },
-    json: { type: "string" },
-    help: { type: "boolean" },
-  } as const;
-  let values: ReturnType<typeof parseArgs<{ options: typeof options }>>["values"];
-  try {
-    ({ values } = parseArgs({ args: [...args], options }));
-  } catch (error) {
-    throw new UsageError((error as Error).message);
-  }
+const OPTIONS = {
+  rounds: { type: "string", default: "9" },
+  json: { type: "string" },
+  help: { type: "boolean", short: "h" },
+} as const;
+
+await runCommand(USAGE, async (args) => {
+  const { values } = readOptions(args, { options: OPTIONS });
   if (values.help) return "help";
-  const rounds = Number(values.rounds);
-  if (!Number.isInteger(rounds) || rounds < MIN_ROUNDS)
-    throw new UsageError(`--rounds is a whole number of at least ${MIN_ROUNDS}, not "${values.rounds}"`);
-  return { rounds, ...(values.json && { json: values.json }) };
-}
-
-async function main(): Promise<number> {
-  try {
-    const args = readArguments(process.argv.slice(2));
-    if (args === "help") {
-      console.log(USAGE);
-      return 0;
-    }
-    const report = await bench(args.rounds);
-    console.log(formatRuntime(report));
-    if (args.json)
-      writeFileSync(args.json, `${JSON.stringify({ ...report, bars: bars(report) }, null, 2)}\n`);
-    return bars(report).every(({ met }) => met) ? 0 : 1;
-  } catch (error) {
-    if (!(error instanceof UsageError)) throw error;
-    console.error(`${error.message}\n${USAGE}`);
-    return 2;
-  }
-}
-
-main().then(
-  (code) => {
-    process.exitCode = code;
-  },
-  (error: unknown) => {
-    console.error(error instanceof Error ? error.message : error);
-    process.exitCode = 1;
-  },
-);
+  const rounds = wholeNumber("--rounds", values.rounds, MIN_ROUNDS);
+  const file = "bench/runtime/page.html";
+  const served = { name: "bench-runtime", headers: ISOLATION, file, global: "runtime" };
+  const report = await withPage(served, (page) => measure(page, rounds));
+  console.log(formatRuntime(report));
+  const rated = bars(report);
+  if (values.json) writeFileSync(values.json, `${JSON.stringify({ ...report, bars: rated }, null, 2)}\n`);
+  return rated.every(({ met }) => met);
+});

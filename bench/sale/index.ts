@@ -8,10 +8,11 @@ import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
 import { build } from "vite";
 import { kernelPlugin } from "../../src/build/kernel-plugin.js";
 import { findVulkanCpuDriver } from "../../test/support/vulkan-driver.js";
+import { readOptions, wholeNumber } from "../../tools/command/read-options.js";
+import { runCommand } from "../../tools/command/run-command.js";
 import { qualityPlot } from "./plot.js";
 import type { QualityCurve } from "./quality.js";
 import { htmlReport, speedTable } from "./report.js";
@@ -35,28 +36,26 @@ const USAGE = `usage: npm run bench:sale -- [--speed LIST] [--quality LIST] [--r
 
 type Input = RunnerTask["input"];
 
-async function main(): Promise<void> {
-  const { values } = parseArgs({
-    options: {
-      speed: { type: "string", default: SPEED },
-      quality: { type: "string", default: "synthetic,language" },
-      rounds: { type: "string", default: "3" },
-      json: { type: "string" },
-      html: { type: "string", default: "bench-sale.html" },
-      help: { type: "boolean" },
-    },
-  });
-  if (values.help) {
-    console.log(USAGE);
-    return;
-  }
+const OPTIONS = {
+  speed: { type: "string", default: SPEED },
+  quality: { type: "string", default: "synthetic,language" },
+  rounds: { type: "string", default: "3" },
+  json: { type: "string" },
+  html: { type: "string", default: "bench-sale.html" },
+  help: { type: "boolean", short: "h" },
+} as const;
+
+async function bench(args: readonly string[]): Promise<true | "help"> {
+  const { values } = readOptions(args, { options: OPTIONS });
+  if (values.help) return "help";
+  const rounds = wholeNumber("--rounds", values.rounds, 1);
   const list = (text: string) => text.split(",").filter((item) => item !== "");
   const folder = await builtRunner();
   try {
     const speed: SpeedRow[] = [];
     let adapter = "";
     const run = async (task: Omit<RunnerTask, "root" | "rounds">) => {
-      const report = await runTask(folder, { ...task, root: ROOT, rounds: Number(values.rounds) });
+      const report = await runTask(folder, { ...task, root: ROOT, rounds });
       if (report.adapter === null)
         throw new Error("Deno finds no WebGPU adapter (Debian: mesa-vulkan-drivers)");
       adapter = report.adapter;
@@ -85,6 +84,7 @@ async function main(): Promise<void> {
     if (values.json)
       writeFileSync(values.json, `${JSON.stringify({ date, adapter, speed, curves }, null, 2)}\n`);
     console.log(`${adapter}\n${speedTable(speed)}`);
+    return true;
   } finally {
     rmSync(folder, { recursive: true });
   }
@@ -132,7 +132,4 @@ function runTask(folder: string, task: RunnerTask): Promise<RunnerReport> {
   });
 }
 
-main().catch((error: unknown) => {
-  console.error(error instanceof Error ? error.message : error, `\n${USAGE}`);
-  process.exitCode = 1;
-});
+await runCommand(USAGE, bench);

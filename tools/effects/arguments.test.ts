@@ -20,8 +20,8 @@ describe("arguments of npm run effect", () => {
   test.each([
     [["sink"], /no effect "sink"; there are .*sinks/],
     [["sinks", "sale"], /one effect at a time/],
-    [["sinks", "--seeds", "0"], /--seeds: a whole number/],
-    [["sinks", "--seeds", "x"], /--seeds: a whole number/],
+    [["sinks", "--seeds", "0"], /--seeds is a whole number/],
+    [["sinks", "--seeds", "x"], /--seeds is a whole number/],
     [["sinks", "--fast"], /fast/],
   ])("refuse %j", (args, message) => {
     expect(() => readArguments(args)).toThrow(message);

@@ -1,4 +1,5 @@
-import { parseArgs } from "node:util";
+import { readOptions, wholeNumber } from "../command/read-options.js";
+import { UsageError } from "../command/usage-error.js";
 import { CATALOG, EFFECT_NAMES, type EffectName } from "./catalog.js";
 
 export interface EffectCommand {
@@ -6,11 +7,6 @@ export interface EffectCommand {
   /** 1, 2, ... */
   readonly seeds: readonly number[];
   readonly quick: boolean;
-}
-
-/** A command line that makes no sense; the message says what to do. */
-export class UsageError extends Error {
-  override readonly name = "UsageError";
 }
 
 export const HELP = `npm run effect -- NAME     measures a published effect on the models of this repository
@@ -22,36 +18,24 @@ ${EFFECT_NAMES.map((name) => `  ${name.padEnd(16)} ${CATALOG[name].title} (${CAT
 
 Figures are printed and written into docs/effects.md. Takes minutes on a CPU driver.`;
 
+const OPTIONS = {
+  seeds: { type: "string", default: "3" },
+  quick: { type: "boolean" },
+  help: { type: "boolean", short: "h" },
+} as const;
+
 /** @throws UsageError */
 export function readArguments(args: readonly string[]): EffectCommand | "help" {
-  const { values, positionals } = parsed(args);
+  const { values, positionals } = readOptions(args, { options: OPTIONS, allowPositionals: true });
   const [name, ...rest] = positionals;
   if (values.help || name === undefined) return "help";
   if (rest.length > 0) throw new UsageError(`one effect at a time, not ${rest.length + 1}`);
   const known = EFFECT_NAMES.find((effect) => effect === name);
   if (!known) throw new UsageError(`no effect "${name}"; there are ${EFFECT_NAMES.join(", ")}`);
-  const count = Number(values.seeds ?? 3);
-  if (!(Number.isInteger(count) && count >= 1))
-    throw new UsageError(`--seeds: a whole number from 1 on, not "${values.seeds}"`);
+  const count = wholeNumber("--seeds", values.seeds, 1);
   return {
     name: known,
     seeds: Array.from({ length: count }, (_, n) => n + 1),
     quick: values.quick ?? false,
   };
-}
-
-function parsed(args: readonly string[]) {
-  try {
-    return parseArgs({
-      args: [...args],
-      allowPositionals: true,
-      options: {
-        seeds: { type: "string" },
-        quick: { type: "boolean" },
-        help: { type: "boolean", short: "h" },
-      },
-    });
-  } catch (error) {
-    throw new UsageError((error as Error).message);
-  }
 }

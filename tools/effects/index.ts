@@ -3,7 +3,8 @@
  * Exit code 0: measured, 1: failed, 2: wrong usage.
  */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { type EffectCommand, HELP, readArguments, UsageError } from "./arguments.js";
+import { runCommand } from "../command/run-command.js";
+import { type EffectCommand, HELP, readArguments } from "./arguments.js";
 import { CATALOG } from "./catalog.js";
 import { withModule } from "./load-module.js";
 import { section, withSection } from "./page.js";
@@ -41,19 +42,11 @@ async function measure({ name, seeds, quick }: EffectCommand): Promise<void> {
 
 type Measured = Awaited<ReturnType<typeof import("./run.js").runEffect>>;
 
-async function main(): Promise<number> {
-  try {
-    const command = readArguments(process.argv.slice(2));
-    if (command === "help") console.log(HELP);
-    else await measure(command);
-    return 0;
-  } catch (error) {
-    console.error(error instanceof UsageError ? `${error.message}\n\n${HELP}` : (error as Error).message);
-    return error instanceof UsageError ? 2 : 1;
-  }
-}
-
-main().then((code) => {
-  // Dawn keeps threads that would hold the process.
-  process.exit(code);
+await runCommand(HELP, async (args) => {
+  const command = readArguments(args);
+  if (command === "help") return "help";
+  await measure(command);
+  return true;
 });
+// Dawn keeps threads that would hold the process.
+process.exit();

@@ -1,6 +1,7 @@
 import { existsSync, readdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
+import { readOptions } from "../command/read-options.js";
+import { UsageError } from "../command/usage-error.js";
 
 export const MODELS = fileURLToPath(new URL("../../demo/public/models/", import.meta.url));
 
@@ -12,8 +13,6 @@ export interface GenerateRequest {
   readonly maxTokens: number;
   readonly sampling: Readonly<Record<string, number>>;
 }
-
-export class UsageError extends Error {}
 
 export const HELP = `npm run generate -- --model NAME "prompt"     continues a text with a shipped model, in a headless browser
 
@@ -28,9 +27,18 @@ The text goes to stdout, all else to stderr.`;
 const NUMBERS = ["temperature", "top-k", "top-p", "min-p", "repetition-penalty", "seed"] as const;
 const DTYPES = ["stored", "f32", "f16", "q8", "q4"] as const;
 
+const TEXT = { type: "string" } as const;
+const OPTIONS = {
+  ...{ model: TEXT, dtype: TEXT, "max-tokens": TEXT, help: { type: "boolean", short: "h" } as const },
+  ...(Object.fromEntries(NUMBERS.map((name) => [name, TEXT])) as Record<
+    (typeof NUMBERS)[number],
+    typeof TEXT
+  >),
+};
+
 /** @throws UsageError */
 export function readArguments(args: readonly string[]): GenerateRequest | "help" {
-  const { values, positionals } = parsed(args);
+  const { values, positionals } = readOptions(args, { options: OPTIONS, allowPositionals: true });
   if (values.help) return "help";
   const [prompt, ...rest] = positionals;
   if (prompt === undefined || rest.length > 0) throw new UsageError("give one prompt, in quotes");
@@ -49,25 +57,6 @@ export function readArguments(args: readonly string[]): GenerateRequest | "help"
     maxTokens: numberOf("--max-tokens", maxTokens),
     sampling: { temperature: 0.8, ...Object.fromEntries(given) },
   };
-}
-
-function parsed(args: readonly string[]) {
-  const text = { type: "string" } as const;
-  try {
-    return parseArgs({
-      args: [...args],
-      allowPositionals: true,
-      options: {
-        ...{ model: text, dtype: text, "max-tokens": text, help: { type: "boolean", short: "h" } },
-        ...(Object.fromEntries(NUMBERS.map((name) => [name, text])) as Record<
-          (typeof NUMBERS)[number],
-          typeof text
-        >),
-      },
-    });
-  } catch (error) {
-    throw new UsageError((error as Error).message);
-  }
 }
 
 function numberOf(name: string, value: string): number {

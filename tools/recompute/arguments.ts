@@ -1,10 +1,9 @@
 import { existsSync, readdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
+import { readOptions } from "../command/read-options.js";
+import { UsageError } from "../command/usage-error.js";
 
 export const MODELS = fileURLToPath(new URL("../../demo/public/models/", import.meta.url));
-
-export class UsageError extends Error {}
 
 export const HELP = `npm run recompute -- [NAME...]     the figures of docs/checkpoints.md, computed again on the GPU
 
@@ -17,17 +16,13 @@ Exit code 0: all figures agree, 1: one does not, or could not be computed, 2: wr
 
 /** @throws UsageError */
 export function readArguments(args: readonly string[]): readonly string[] | "help" {
-  let parsed: { values: { help?: boolean | undefined }; positionals: string[] };
-  try {
-    parsed = parseArgs({ args: [...args], allowPositionals: true, options: { help: { type: "boolean" } } });
-  } catch (error) {
-    throw new UsageError((error as Error).message);
-  }
-  if (parsed.values.help) return "help";
+  const options = { help: { type: "boolean", short: "h" } } as const;
+  const { values, positionals } = readOptions(args, { options, allowPositionals: true });
+  if (values.help) return "help";
   const known = shippedModels();
-  const wrong = parsed.positionals.find((name) => !known.includes(name));
+  const wrong = positionals.find((name) => !known.includes(name));
   if (wrong !== undefined) throw new UsageError(`no "${wrong}"; there are ${known.join(", ")}`);
-  return parsed.positionals.length > 0 ? parsed.positionals : known;
+  return positionals.length > 0 ? positionals : known;
 }
 
 function shippedModels(): string[] {

@@ -5,10 +5,9 @@
 import { readFileSync } from "node:fs";
 import type { Page } from "playwright";
 import { formatTable } from "../../bench/table.js";
-import { launchBrowser } from "../browser/launch-browser.js";
-import { openPage } from "../browser/open-page.js";
-import { startPageServer } from "../browser/page-server.js";
-import { HELP, MODELS, readArguments, UsageError } from "./arguments.js";
+import { withPage } from "../browser/with-page.js";
+import { runCommand } from "../command/run-command.js";
+import { HELP, MODELS, readArguments } from "./arguments.js";
 import { testImages } from "./fashion-mnist.js";
 import { accuracyFigure, agrees, bitsFigure, type Figure, recognisedFigure } from "./figures.js";
 import { heldOutText } from "./held-out-text.js";
@@ -52,31 +51,23 @@ async function recompute(page: Page, name: string): Promise<Figure> {
 }
 
 async function recomputeAll(names: readonly string[]): Promise<boolean> {
-  const server = await startPageServer({ name: "recompute" });
-  try {
-    const { browser } = await launchBrowser();
-    try {
-      const page = await openPage(browser, server.url("tools/recompute/page.html"), "recompute");
-      await page.exposeFunction("writeNote", (text: string) => console.error(text));
-      console.error(await page.evaluate(() => window.recompute.adapter()));
-      const figures: Figure[] = [];
-      let missing = false;
-      for (const name of names) {
-        try {
-          figures.push(await recompute(page, name));
-        } catch (error) {
-          console.error((error as Error).message);
-          missing = true;
-        }
+  const served = { name: "recompute", file: "tools/recompute/page.html", global: "recompute" };
+  return await withPage(served, async (page) => {
+    await page.exposeFunction("writeNote", (text: string) => console.error(text));
+    console.error(await page.evaluate(() => window.recompute.adapter()));
+    const figures: Figure[] = [];
+    let missing = false;
+    for (const name of names) {
+      try {
+        figures.push(await recompute(page, name));
+      } catch (error) {
+        console.error((error as Error).message);
+        missing = true;
       }
-      console.log(formatFigures(figures));
-      return !missing && figures.every(agrees);
-    } finally {
-      await browser.close();
     }
-  } finally {
-    await server.close();
-  }
+    console.log(formatFigures(figures));
+    return !missing && figures.every(agrees);
+  });
 }
 
 function formatFigures(figures: readonly Figure[]): string {
@@ -90,16 +81,7 @@ function formatFigures(figures: readonly Figure[]): string {
   return formatTable(["figure", "reported", "found", "may differ by", "agrees"], rows).join("\n");
 }
 
-async function main(): Promise<number> {
-  try {
-    const names = readArguments(process.argv.slice(2));
-    if (names !== "help") return (await recomputeAll(names)) ? 0 : 1;
-    console.log(HELP);
-    return 0;
-  } catch (error) {
-    console.error(error instanceof UsageError ? `${error.message}\n\n${HELP}` : (error as Error).message);
-    return error instanceof UsageError ? 2 : 1;
-  }
-}
-
-process.exitCode = await main();
+await runCommand(HELP, async (args) => {
+  const names = readArguments(args);
+  return names === "help" ? "help" : await recomputeAll(names);
+});

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { parseCommand, UsageError } from "./arguments.js";
+import { UsageError } from "../command/usage-error.js";
+import { parseCommand } from "./arguments.js";
 
 describe("parseCommand", () => {
   it("serves by default", () => {

@@ -1,4 +1,5 @@
-import { parseArgs } from "node:util";
+import { readOptions } from "../command/read-options.js";
+import { UsageError } from "../command/usage-error.js";
 
 /** Two idle CPU cores without a GPU read some four passages a second: a minute for the book, and more for a file of one's own. */
 const BOOK_LIMIT = 200;
@@ -34,11 +35,6 @@ export interface SearchCommand {
 }
 
 export type Command = ServeCommand | SearchCommand | { readonly kind: "help" };
-
-/** A command line that makes no sense; the message says what to do. */
-export class UsageError extends Error {
-  override readonly name = "UsageError";
-}
 
 const OPTIONS = {
   port: { type: "string" },
@@ -80,7 +76,7 @@ export function parseCommand(args: readonly string[]): Command {
 
 function parseOptions(args: readonly string[]) {
   try {
-    return parseArgs({ args: [...args], options: OPTIONS, strict: true, allowPositionals: false }).values;
+    return readOptions(args, { options: OPTIONS }).values;
   } catch (error) {
     throw new UsageError(`${(error as Error).message.split("\n")[0]!.replace(/[.]?$/, ".")} See --help.`);
   }

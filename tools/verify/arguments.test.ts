@@ -2,7 +2,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { readArguments, UsageError } from "./arguments.js";
+import { UsageError } from "../command/usage-error.js";
+import { readArguments } from "./arguments.js";
 
 let folder: string;
 let empty: string;

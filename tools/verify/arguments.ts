@@ -1,10 +1,12 @@
 import { existsSync, readdirSync, statSync } from "node:fs";
-import { parseArgs } from "node:util";
+import { readOptions } from "../command/read-options.js";
+import { UsageError } from "../command/usage-error.js";
 
 export const USAGE = `usage: npm run verify -- --cases DIR [--filter TEXT] [--json FILE]
   --cases DIR    folder of *.safetensors cases
   --filter TEXT  only files whose name contains TEXT
-  --json FILE    also write the results there`;
+  --json FILE    also write the results there
+  --help         this text`;
 
 export interface VerifyArguments {
   readonly folder: string;
@@ -13,12 +15,17 @@ export interface VerifyArguments {
   readonly json?: string;
 }
 
-/** A mistake of whoever called the command, as opposed to a case that fails. */
-export class UsageError extends Error {}
+const OPTIONS = {
+  cases: { type: "string" },
+  filter: { type: "string", default: "" },
+  json: { type: "string" },
+  help: { type: "boolean", short: "h" },
+} as const;
 
 /** @throws UsageError for unknown options, a missing folder, or when there is nothing to verify. */
-export function readArguments(args: readonly string[]): VerifyArguments {
-  const { cases: folder, filter = "", json } = parse(args);
+export function readArguments(args: readonly string[]): VerifyArguments | "help" {
+  const { cases: folder, filter, json, help } = readOptions(args, { options: OPTIONS }).values;
+  if (help) return "help";
   if (!folder) throw new UsageError("--cases DIR is missing");
   if (!existsSync(folder) || !statSync(folder).isDirectory())
     throw new UsageError(`no such folder: ${folder}`);
@@ -28,15 +35,4 @@ export function readArguments(args: readonly string[]): VerifyArguments {
   if (files.length === 0)
     throw new UsageError(`none of the ${all.length} cases in ${folder} has "${filter}" in its name`);
   return { folder, files, ...(json && { json }) };
-}
-
-function parse(args: readonly string[]): { cases?: string; filter?: string; json?: string } {
-  try {
-    return parseArgs({
-      args: [...args],
-      options: { cases: { type: "string" }, filter: { type: "string" }, json: { type: "string" } },
-    }).values;
-  } catch (error) {
-    throw new UsageError((error as Error).message);
-  }
 }

@@ -4,7 +4,8 @@
  */
 import { writeFileSync } from "node:fs";
 import { launchBrowser } from "../browser/launch-browser.js";
-import { readArguments, USAGE, UsageError, type VerifyArguments } from "./arguments.js";
+import { runCommand } from "../command/run-command.js";
+import { readArguments, USAGE, type VerifyArguments } from "./arguments.js";
 import { type CaseReport, formatReport } from "./case-report.js";
 import { CaseRunner } from "./case-runner.js";
 import { startCaseServer } from "./case-server.js";
@@ -31,15 +32,9 @@ async function verify({ folder, files }: VerifyArguments): Promise<CaseReport[]>
   }
 }
 
-async function main(): Promise<number> {
-  let args: VerifyArguments;
-  try {
-    args = readArguments(process.argv.slice(2));
-  } catch (error) {
-    if (!(error instanceof UsageError)) throw error;
-    console.error(`${error.message}\n${USAGE}`);
-    return 2;
-  }
+await runCommand(USAGE, async (given) => {
+  const args = readArguments(given);
+  if (args === "help") return "help";
   const reports = await verify(args);
   const count = (status: CaseReport["status"]) => reports.filter((report) => report.status === status).length;
   const [passed, failed, skipped] = [count("passed"), count("failed"), count("skipped")];
@@ -47,15 +42,5 @@ async function main(): Promise<number> {
     writeFileSync(args.json, `${JSON.stringify({ passed, failed, skipped, cases: reports }, null, 2)}\n`);
   if (skipped > 0) console.log(`${skipped} skipped`);
   console.log(`${passed} passed, ${failed} failed`);
-  return failed > 0 ? 1 : 0;
-}
-
-main().then(
-  (code) => {
-    process.exitCode = code;
-  },
-  (error: unknown) => {
-    console.error(error instanceof Error ? error.message : error);
-    process.exitCode = 1;
-  },
-);
+  return failed === 0;
+});
