@@ -7,6 +7,13 @@ export function toHash(values: Values, initial: Values): string {
   return changed.length === 0 ? "" : `#${new URLSearchParams(changed)}`;
 }
 
+/** Puts values where a link finds them. */
+export function keepInAddress(values: Values, initial: Values): void {
+  const hash = toHash(values, initial);
+  // Replaced, not pushed: going back should leave the page, not undo a digit.
+  if (hash !== location.hash) history.replaceState(null, "", hash || location.pathname);
+}
+
 /** The initial values, with what a link asks for in their place; names that the page does not have are dropped. */
 export function fromHash(hash: string, initial: Values): Record<string, string> {
   const asked = new URLSearchParams(hash.replace(/^#/, ""));

@@ -1,7 +1,8 @@
 import { type CatalogueModel, fetchCatalogue, modelPlace } from "../common/catalogue.js";
 import { create } from "../common/create.js";
 import { element } from "../common/elements.js";
-import { fromHash, toHash, type Values } from "../common/hash-values.js";
+import { megabytes, parameterCount } from "../common/format.js";
+import { fromHash, keepInAddress, type Values } from "../common/hash-values.js";
 import { HeadGrid } from "../common/head-grid.js";
 import { changeableHeads, formatHeads, type HeadPlace, readHeads } from "../common/heads.js";
 import { KeptWorker } from "../common/kept-worker.js";
@@ -116,9 +117,7 @@ function showNumbers(): void {
 /** Keeps the address up to date, and the images, once there are some. */
 function changed(): void {
   showNumbers();
-  const hash = toHash(valuesOf(), initial);
-  // Replaced, not pushed: going back should leave the page, not undo a digit.
-  if (hash !== location.hash) history.replaceState(null, "", hash || location.pathname);
+  keepInAddress(valuesOf(), initial);
   if (hasSamples) void run();
 }
 
@@ -134,7 +133,7 @@ function run(): Promise<void> {
       signal,
       onReport({ model: which, done, total }) {
         const name = which === "sampler" ? "model" : "classifier";
-        progress.show(`Loading the ${name}: ${megabytes(done)} of ${megabytes(total)} MB`, done, total);
+        progress.show(`Loading the ${name}: ${megabytes(done)} of ${megabytes(total)}`, done, total);
       },
     });
     progress.begin("Sampling; the first time, kernels are compiled");
@@ -170,15 +169,11 @@ function requestOf(): SampleRequest {
 function figures({ name, parameters, bytes, recognised }: CatalogueModel): string {
   const parts = [
     name,
-    parameters !== undefined && `${(parameters / 1e6).toFixed(2)} million parameters`,
-    `${megabytes(bytes)} MB`,
+    parameters !== undefined && parameterCount(parameters),
+    megabytes(bytes),
     recognised !== undefined && `${(100 * recognised).toFixed(1)} % of its samples recognised`,
   ];
   return parts.filter(Boolean).join(" · ");
-}
-
-function megabytes(bytes: number): string {
-  return (bytes / 1e6).toFixed(1);
 }
 
 form.addEventListener("submit", (event) => {

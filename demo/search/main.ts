@@ -1,5 +1,6 @@
 import { element } from "../common/elements.js";
 import { FailureView } from "../common/failure-view.js";
+import { megabytes } from "../common/format.js";
 import { PageFailure } from "../common/page-failure.js";
 import { ProgressView } from "../common/progress-view.js";
 import { HeatMap } from "./heat-map.js";
@@ -96,7 +97,7 @@ async function answer(question: string, signal: AbortSignal): Promise<void> {
       top: TOP,
       signal,
       onLoad: (done, total) =>
-        progress.show(`Loading the model: ${megabytes(done)} of ${megabytes(total)} MB`, done, total),
+        progress.show(`Loading the model: ${megabytes(done)} of ${megabytes(total)}`, done, total),
       onProgress: (done, total) => {
         firstReport ??= { time: performance.now(), done };
         const each = (performance.now() - firstReport.time) / Math.max(1, done - firstReport.done);
@@ -176,10 +177,6 @@ function setBusy(busy: boolean): void {
 
 function count(number: number, noun: string): string {
   return `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
-}
-
-function megabytes(bytes: number): string {
-  return (bytes / 1e6).toFixed(1);
 }
 
 function exampleButton(text: string): HTMLLIElement {

@@ -1,7 +1,8 @@
 import { type CatalogueModel, fetchCatalogue, modelPlace } from "../common/catalogue.js";
 import { create } from "../common/create.js";
 import { element } from "../common/elements.js";
-import { fromHash, toHash, type Values } from "../common/hash-values.js";
+import { megabytes } from "../common/format.js";
+import { fromHash, keepInAddress, type Values } from "../common/hash-values.js";
 import { KeptWorker } from "../common/kept-worker.js";
 import { PageTasks } from "../common/page-tasks.js";
 import type { WorkerClient } from "../common/worker-client.js";
@@ -108,9 +109,7 @@ function changed(): void {
 }
 
 function keepAddress(): void {
-  const hash = toHash(valuesOf(), initial);
-  // Replaced, not pushed: going back should leave the page, not undo a digit.
-  if (hash !== location.hash) history.replaceState(null, "", hash || location.pathname);
+  keepInAddress(valuesOf(), initial);
 }
 
 async function runWrite(): Promise<void> {
@@ -186,7 +185,7 @@ async function loadedModel(signal: AbortSignal): Promise<WorkerClient<WriteTasks
   await client.ask("load", modelPlace(model), {
     signal,
     onReport: ({ done, total }) =>
-      progress.show(`Loading the model: ${megabytes(done)} of ${megabytes(total)} MB`, done, total),
+      progress.show(`Loading the model: ${megabytes(done)} of ${megabytes(total)}`, done, total),
   });
   return client;
 }
@@ -195,10 +194,6 @@ function pace(tokens: number, since: number): string {
   const count = `${tokens} token${tokens === 1 ? "" : "s"}`;
   const seconds = (performance.now() - since) / 1000;
   return tokens > 1 ? `${count}, ${((tokens - 1) / seconds).toFixed(1)} a second` : count;
-}
-
-function megabytes(bytes: number): string {
-  return (bytes / 1e6).toFixed(1);
 }
 
 function exampleButton(example: string): HTMLLIElement {

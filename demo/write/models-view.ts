@@ -1,6 +1,7 @@
 import { type CatalogueModel, mechanismTitle } from "../common/catalogue.js";
 import { create } from "../common/create.js";
 import { element } from "../common/elements.js";
+import { megabytes, parameterCount } from "../common/format.js";
 
 /** A radio button for each language model, with its figures. */
 export function showModels(
@@ -30,8 +31,8 @@ function figures(model: CatalogueModel, best: number): string {
   const steps = trainingSteps?.toLocaleString("en");
   const parts = [
     name,
-    parameters !== undefined && `${(parameters / 1e6).toFixed(2)} million parameters`,
-    `${(bytes / 1e6).toFixed(1)} MB`,
+    parameters !== undefined && parameterCount(parameters),
+    megabytes(bytes),
     steps && (continues ? `${steps} training steps after ${continues}` : `${steps} training steps`),
     bitsPerByte !== undefined && `${bitsPerByte.toFixed(3)} bits per byte`,
     bitsPerByte === best && "the best of these",
