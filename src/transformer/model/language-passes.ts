@@ -73,12 +73,13 @@ export class LanguagePasses {
     if (this.#destroyed) throw destroyedModel();
     const { config } = this.#parts;
     const { tokens, logitsOf, phase, isWhole, hooks, context, total = context } = shape;
-    const seesWhole =
-      config.layers.some(({ attention }) => attention.mechanism === "sale") ||
-      looksForSinks(config, hooks, { tokens, ...(state && { batches: state.batches }) });
+    const looksAtAll =
+      isWhole &&
+      (config.layers.some(({ attention }) => attention.mechanism === "sale") ||
+        looksForSinks(config, hooks, { tokens, ...(state && { batches: state.batches }) }));
     const key = JSON.stringify([
       ...[tokens, logitsOf, ropeContext(config, context), positionRows(config, total)],
-      ...[state?.batches, state?.capacity, state?.dtype, hooks.length > 0 && phase, seesWhole && isWhole],
+      ...[state?.batches, state?.capacity, state?.dtype, hooks.length > 0 && phase, looksAtAll],
       this.#hookNames.of(hooks),
     ]);
     return this.#cache.lease(key, () =>
