@@ -20,6 +20,7 @@ import fixtures
 import provenance
 import recipes
 import report
+import seeds
 import text_data
 from evaluate import accuracy, bits_per_byte
 from loop import parameters
@@ -29,7 +30,10 @@ from train import open_run
 MEGABYTE = 10**6
 LIMIT = 4 * MEGABYTE
 # What the short runs are compared by.
-FIGURE = {"language": lambda model: bits_per_byte(model)["bits_per_byte"], "classifier": accuracy}
+FIGURE = {
+    "language": lambda model: bits_per_byte(model, limit=seeds.TOKENS)["bits_per_byte"],
+    "classifier": accuracy,
+}
 
 
 def finished(name):

@@ -12,6 +12,7 @@ from paths import CACHE, replace
 
 SAVE_SECONDS = 60
 CURVE_STEPS = 20
+WATCH_STEPS = 100
 # Layers from or to something else than hidden channels: pixels, classes, heads to choose.
 OUTER = {"patches", "head", "router"}
 # What a state holds besides weights, optimiser, generator, and what it is checked by.
@@ -125,7 +126,7 @@ class Run:
         stop = []
         previous = {number: signal.signal(number, lambda *_: stop.append(True)) for number in (signal.SIGTERM, signal.SIGINT)}
         begin = last = saved = time.monotonic()
-        every = max(CURVE_STEPS, self.recipe["steps"] // 20)
+        every = max(WATCH_STEPS, self.recipe["steps"] // 20)
         goal = self.recipe["steps"] if until is None else until
         while self.step < goal and not stop and time.monotonic() - begin < 60 * minutes:
             self.advance()

@@ -18,4 +18,9 @@ NOTES = {
         "parameters its channel part has 320 hidden channels where lm-softmax has 448; heads of 24 channels with fixed decay look "
         "less sharply than a softmax. The learning rate is the one that served lm-softmax, not tuned for it."
     ),
+    "lm-flow": (
+        "is behind everywhere, by more the further into a window, and least where a token follows the same one as before "
+        "(`compare.py`). A causal flow at a token is its share of what all earlier tokens together take in: with each of them, "
+        "any one counts for less, and nothing in it makes near ones count for more: positions are sinusoids beside the embeddings."
+    ),
 }

@@ -145,6 +145,7 @@ def noise(task, unit, show):
     text = paragraph(
         "Short runs of three seeds, not exported, their weights rounded to f16. A difference of means is more than noise when it",
         f"exceeds {seeds.CRITICAL} standard errors (Student's t at 5 %). It says who is ahead after so few steps, not at the end.",
+        *([f"Bits per byte are those of the book's first {seeds.TOKENS:,} tokens."] if task == "language" else []),
     )
     text += short_table(scratch, scratch[0], show, unit)
     if continued:
