@@ -19,11 +19,13 @@ import image_data
 import recipes
 import safetensors
 import text_data
+from models.diffusion import sample
 from paths import FIXTURES, replace
 
 TOKENS = 768  # a whole context, and one stride more
 STRIDE = 256
 IMAGES = 32
+SAMPLES = 3  # a driver for the CPU takes ten seconds for one
 
 
 @torch.no_grad()
@@ -43,6 +45,12 @@ def image_logits(model, pixels):
     return model(image_data.normalise(pixels))[0]
 
 
+def class_samples(model):
+    """Noise and what becomes of it by the sampler's defaults, an image of each of the first classes."""
+    noise = torch.randn(SAMPLES, 1, 28, 28, generator=torch.Generator().manual_seed(1))
+    return noise, sample(model, noise, torch.arange(SAMPLES))
+
+
 def arrays():
     tokenizer = bpe.Tokenizer.load(text_data.tokenizer_file())
     tokens = torch.tensor(tokenizer.encode(corpus.held_out_text())[:TOKENS])
@@ -54,11 +62,13 @@ def arrays():
             found[f"{name}.bits"] = window_bits(checkpoint.load(name), tokens).numpy()
         elif task == "classifier":
             found[f"{name}.logits"] = image_logits(checkpoint.load(name), pixels).numpy()
+        else:
+            found[f"{name}.noise"], found[f"{name}.samples"] = (part.numpy() for part in class_samples(checkpoint.load(name)))
     return found
 
 
 def write():
-    note = f"bits of windows of the first {TOKENS} tokens; logits of the first {IMAGES} test images"
+    note = f"bits of windows of the first {TOKENS} tokens; logits of the first {IMAGES} test images; samples of the first {SAMPLES} classes"
     metadata = {"note": note, "licence": f"the images are from {checkpoint.FASHION_MNIST}"}
     found = arrays()
     replace(FIXTURES / "figures.safetensors", lambda partial: safetensors.write(partial, found, metadata))

@@ -35,9 +35,9 @@ class Exported(unittest.TestCase):
 
     def test_figures_are_made_of_the_items_that_are_kept(self):
         kept, _ = safetensors.read(FIXTURES / "figures.safetensors")
-        items = {"language": "bits", "classifier": "logits"}
+        items = {"language": ["bits"], "classifier": ["logits"], "diffusion": ["noise", "samples"]}
         tasks = {name: recipes.find(name)["task"] for name in NAMES}
-        named = {f"{name}.{items[task]}" for name, task in tasks.items() if task in items}
+        named = {f"{name}.{item}" for name, task in tasks.items() for item in items[task]}
         self.assertEqual(set(kept), named | {"ids", "images", "labels"}, "run figure_items.py")
         found = figure_items.arrays()
         for key, value in kept.items():
