@@ -18,15 +18,13 @@ import package::softmax::visibility::{ kept_keys, key_seen, query_position, tile
 import super::key_sets::members;
 import super::row_lse::row_lse;
 import package::_calibration::row_terms::{ HAS_ROW_TERMS, RowTerms, pattern_weight, row_terms_of };
-import super::sweep_params::{ ROW_SUMS, TOP, cell_begin, column_at, map_at, pair_count, part_count, row_at, sweep, swept_head, top_at };
+import super::column_sums::{ COUNT_SEEN, KeySums, LOOK_BACK, MAP, RECEIVED, RECEIVED_MAX, add_columns };
+import super::sweep_params::{ TOP, cell_begin, map_at, part_count, row_at, sweep, swept_head, top_at };
+import super::sweep_tile::{ KEYS, KEY_QUADS, THREADS, partials };
+import super::tile_order::{ keep_top, largest, place_of_first };
 
-const THREADS: u32 = 4u;
 /// Query rows of a thread.
 const ROWS: u32 = 8u;
-/// Keys of a tile: a multiple of 4, at most 32 and without subgroups at most THREADS.
-const KEYS: u32 = 8u;
-/// Places of a list of keys that one round of a loop moves, where a device bounds rounds.
-const SHIFTS: u32 = 1u;
 
 const ENTROPY: bool = false;
 const SQUARES: bool = false;
@@ -34,41 +32,14 @@ const DISTANCE: bool = false;
 const WINDOWED_DISTANCE: bool = false;
 /// Sets of keys whose weight rows sum.
 const SETS: u32 = 0u;
-const RECEIVED: bool = false;
-const RECEIVED_MAX: bool = false;
-/// Count the queries that see a key, where ranges and key mask do not say it.
-const COUNT_SEEN: bool = false;
-const LOOK_BACK: bool = false;
-const MAP: bool = false;
 
 const TILE_Q = THREADS * ROWS;
-const KEY_QUADS = KEYS / 4u;
 @if(subgroups) const OWN_KEYS = KEY_QUADS;
 @if(!subgroups) const OWN_KEYS = KEYS;
 const HELD_QUERIES = select(1u, ROWS * HEAD_DIM4, ROTARY);
 const MASSES = ROWS * max(SETS, 1u);
 /// e^LEAST is 0 in f32.
 const LEAST = -104.0;
-
-/// Which of a key's sums is which.
-const MAX_SUM = u32(RECEIVED);
-const COUNT_SUM = MAX_SUM + u32(RECEIVED_MAX);
-const LOOK_SUM = COUNT_SUM + u32(COUNT_SEEN);
-
-@group(0) @binding(15) var<storage, read_write> partials: array<f32>;
-
-/// What the threads' rows have for each key of a tile.
-struct KeySums {
-  sum: array<vec4f, KEY_QUADS>,
-  most: array<vec4f, KEY_QUADS>,
-  count: array<vec4f, KEY_QUADS>,
-  look: array<vec4f, KEY_QUADS>,
-}
-
-@if(!subgroups) const KINDS = 4u;
-/// [KINDS, KEYS, THREADS]
-@if(!subgroups) var<workgroup> thread_sums: array<f32, KINDS * KEYS * THREADS>;
-@if(!subgroups) var<workgroup> tile_sums: array<f32, KEYS>;
 
 @compute @workgroup_size(THREADS)
 fn main(
@@ -326,171 +297,4 @@ fn weights(weight: vec4f, terms: RowTerms, key: vec4u) -> vec4f {
     );
   }
   return weight;
-}
-
-fn largest(order: array<vec4f, KEY_QUADS>) -> f32 {
-  var held = order;
-  var most = held[0];
-  for (var quad = 0u; quad < KEY_QUADS; quad++) {
-    most = max(most, held[quad]);
-  }
-  return max(max(most.x, most.y), max(most.z, most.w));
-}
-
-/// Where the first of a tile's keys stands that has this value.
-fn place_of_first(order: array<vec4f, KEY_QUADS>, value: f32) -> f32 {
-  var held = order;
-  var first = vec4f(f32(KEYS));
-  for (var quad = 0u; quad < KEY_QUADS; quad++) {
-    let places = vec4f(4.0 * f32(quad)) + vec4f(0.0, 1.0, 2.0, 3.0);
-    first = min(first, select(vec4f(f32(KEYS)), places, held[quad] == vec4f(value)));
-  }
-  return min(min(first.x, first.y), min(first.z, first.w));
-}
-
-/// Puts keys of a tile that come before the last of a row's list in their places, and returns what orders the list's last key then.
-fn keep_top(order: array<vec4f, KEY_QUADS>, tile: u32, list: u32, worst: f32) -> f32 {
-  var held = order;
-  var least = worst;
-  if (largest(order) <= least) {
-    return least;
-  }
-  for (var n = 0u; n < 4u * KEY_QUADS; n++) {
-    let value = held[n / 4u][n % 4u];
-    if (value > least) {
-      var place = TOP - 1u;
-      var moves = true;
-      while (moves) {
-        for (var shift = 0u; shift < SHIFTS; shift++) {
-          // Of equals the first stays first.
-          let before = partials[list + 2u * (max(place, 1u) - 1u)];
-          moves = moves && place > 0u && before < value;
-          if (moves) {
-            partials[list + 2u * place] = before;
-            partials[list + 2u * place + 1u] = partials[list + 2u * place - 1u];
-            place--;
-          }
-        }
-      }
-      partials[list + 2u * place] = value;
-      partials[list + 2u * place + 1u] = f32(tile + n);
-      least = partials[list + 2u * (TOP - 1u)];
-    }
-  }
-  return least;
-}
-
-fn add_column(sum: u32, pair: u32, part: u32, key: u32, end_key: u32, value: f32) {
-  if (key < end_key) {
-    partials[column_at(sum, pair, part) + key] += value;
-  }
-}
-
-fn add_cell(line: u32, key: u32, end_key: u32, value: f32) {
-  if (key < end_key) {
-    partials[line + key * sweep.columns / params.tokens_k] += value;
-  }
-}
-
-@if(subgroups) fn quad_sum(own: vec4f) -> vec4f {
-  let two = own + quadSwapX(own);
-  return two + quadSwapY(two);
-}
-
-@if(subgroups) fn quad_max(own: vec4f) -> vec4f {
-  let two = max(own, quadSwapX(own));
-  return max(two, quadSwapY(two));
-}
-
-/// A lane's share of four keys.
-@if(subgroups) fn share(values: vec4f, lane: u32) -> f32 {
-  return select(
-    select(values.x, values.y, lane == 1u),
-    select(values.z, values.w, lane == 3u),
-    lane >= 2u,
-  );
-}
-
-@if(subgroups) fn add_columns(sums: KeySums, pair: u32, part: u32, line: u32, lane: u32, tile: u32, end_key: u32) {
-  for (var quad = 0u; quad < KEY_QUADS; quad++) {
-    let key = tile + 4u * quad + lane;
-    if (RECEIVED || MAP) {
-      let total = quad_sum(sums.sum[quad]);
-      if (RECEIVED) {
-        add_column(0u, pair, part, key, end_key, share(total, lane));
-      }
-      if (MAP && lane == 0u) {
-        add_cell(line, tile + 4u * quad, end_key, total.x);
-        add_cell(line, tile + 4u * quad + 1u, end_key, total.y);
-        add_cell(line, tile + 4u * quad + 2u, end_key, total.z);
-        add_cell(line, tile + 4u * quad + 3u, end_key, total.w);
-      }
-    }
-    if (RECEIVED_MAX) {
-      let most = share(quad_max(sums.most[quad]), lane);
-      if (key < end_key) {
-        let at = column_at(MAX_SUM, pair, part) + key;
-        partials[at] = max(partials[at], most);
-      }
-    }
-    if (COUNT_SEEN) {
-      add_column(COUNT_SUM, pair, part, key, end_key, share(quad_sum(sums.count[quad]), lane));
-    }
-    if (LOOK_BACK) {
-      add_column(LOOK_SUM, pair, part, key, end_key, share(quad_sum(sums.look[quad]), lane));
-    }
-  }
-}
-
-@if(!subgroups) fn put_sums(kind: u32, thread: u32, sums: array<vec4f, KEY_QUADS>) {
-  var held = sums;
-  for (var n = 0u; n < KEYS; n++) {
-    thread_sums[(kind * KEYS + n) * THREADS + thread] = held[n / 4u][n % 4u];
-  }
-}
-
-@if(!subgroups) fn sum_of_threads(kind: u32, key: u32) -> f32 {
-  var sum = 0.0;
-  for (var t = 0u; t < THREADS; t++) {
-    sum += thread_sums[(kind * KEYS + key) * THREADS + t];
-  }
-  return sum;
-}
-
-@if(!subgroups) fn add_columns(sums: KeySums, pair: u32, part: u32, line: u32, thread: u32, tile: u32, end_key: u32) {
-  if (!(RECEIVED || RECEIVED_MAX || COUNT_SEEN || LOOK_BACK || MAP)) {
-    return;
-  }
-  put_sums(0u, thread, sums.sum);
-  put_sums(1u, thread, sums.most);
-  put_sums(2u, thread, sums.count);
-  put_sums(3u, thread, sums.look);
-  workgroupBarrier();
-  let key = tile + thread;
-  if (thread < KEYS) {
-    if (RECEIVED || MAP) {
-      tile_sums[thread] = sum_of_threads(0u, thread);
-    }
-    if (RECEIVED) {
-      add_column(0u, pair, part, key, end_key, tile_sums[thread]);
-    }
-    if (RECEIVED_MAX && key < end_key) {
-      let at = column_at(MAX_SUM, pair, part) + key;
-      for (var t = 0u; t < THREADS; t++) {
-        partials[at] = max(partials[at], thread_sums[(KEYS + thread) * THREADS + t]);
-      }
-    }
-    if (COUNT_SEEN) {
-      add_column(COUNT_SUM, pair, part, key, end_key, sum_of_threads(2u, thread));
-    }
-    if (LOOK_BACK) {
-      add_column(LOOK_SUM, pair, part, key, end_key, sum_of_threads(3u, thread));
-    }
-  }
-  workgroupBarrier();
-  if (MAP && thread == 0u) {
-    for (var n = 0u; n < KEYS; n++) {
-      add_cell(line, tile + n, end_key, tile_sums[n]);
-    }
-  }
 }
