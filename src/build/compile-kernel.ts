@@ -30,6 +30,11 @@ export function readKernelSources(root: string): KernelSources {
   return { root, files };
 }
 
+/** Whether a file is a kernel rather than a part that kernels import. */
+export function isKernel(text: string): boolean {
+  return /^@compute\b/m.test(text);
+}
+
 /**
  * Links one kernel with its imports and builds every variant that its `@if` conditions ask for.
  *

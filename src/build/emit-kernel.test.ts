@@ -1,14 +1,14 @@
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
 import type { KernelModule, KernelVariant } from "../dispatch/kernel-module.js";
-import { readKernelSources } from "./compile-kernel.js";
+import { isKernel, readKernelSources } from "./compile-kernel.js";
 import { emitWhole } from "./emit-kernel.js";
 import { compileKernelFile } from "./kernel-plugin.js";
 import { closeTint } from "./tint.js";
 
 const KERNELS = join(import.meta.dirname, "../../kernels");
 const kernelFiles = Object.entries(readKernelSources(KERNELS).files)
-  .filter(([, text]) => /^@compute\b/m.test(text))
+  .filter(([, text]) => isKernel(text))
   .map(([path]) => path);
 
 afterAll(closeTint);

@@ -2,8 +2,9 @@
  * `npm run check:wgsl`: the lint over every `.wgsl` file, and every variant of every kernel under Tint and Naga.
  * Exit code 1 when anything failed.
  */
+import { isKernel } from "../../src/build/compile-kernel.js";
 import { closeTint } from "../../src/build/tint.js";
-import { isKernel, type KernelText, kernelTexts, wgslFiles } from "./kernel-texts.js";
+import { type KernelText, kernelTexts, wgslFiles } from "./kernel-texts.js";
 import { naga } from "./naga.js";
 import { tint } from "./tint.js";
 import { uninitialisedVars } from "./uninitialised-vars.js";
@@ -41,7 +42,7 @@ async function main(): Promise<void> {
     );
   }
 
-  const texts = await link(files.filter(isKernel));
+  const texts = await link(files.filter(({ text }) => isKernel(text)));
   if (texts.length === 0) throw new Error("no kernel found below kernels/");
   for (const [name, compiler] of Object.entries({ Tint: tint, Naga: naga })) {
     const verdicts = await compiler(texts);

@@ -1,6 +1,6 @@
-import { readdirSync, readFileSync } from "node:fs";
-import { join, relative } from "node:path";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { readKernelSources } from "../../src/build/compile-kernel.js";
 import { compileKernelFile } from "../../src/build/kernel-plugin.js";
 import { specialise } from "../../src/dispatch/specialise.js";
 
@@ -23,18 +23,9 @@ export interface KernelText {
 
 /** Every `.wgsl` file below `kernels/`, shared parts included. */
 export function wgslFiles(): WgslFile[] {
-  return readdirSync(KERNELS, { recursive: true, encoding: "utf8" })
-    .filter((file) => file.endsWith(".wgsl"))
-    .sort()
-    .map((file) => {
-      const path = join(KERNELS, file);
-      return { path, name: relative(join(KERNELS, ".."), path), text: readFileSync(path, "utf8") };
-    });
-}
-
-/** Whether a file is a kernel rather than a part that kernels import. */
-export function isKernel({ text }: WgslFile): boolean {
-  return /^@compute\b/m.test(text);
+  return Object.entries(readKernelSources(KERNELS).files)
+    .map(([file, text]) => ({ name: join("kernels", file), path: join(KERNELS, file), text }))
+    .sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
 /** @throws KernelBuildError with file and line when the kernel does not even link. */
