@@ -2,23 +2,25 @@
  * `npm run bench -- --suite prefill,decode --against onnxruntime-web,jax-js`: measures this project and others on the same
  * problems, in one headless browser. Exit code 0: ours was right in every row, 1: it was not, 2: wrong usage.
  */
-import { readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import type { Page } from "playwright";
 import { ISOLATION, withPage } from "../tools/browser/with-page.js";
 import { runCommand } from "../tools/command/run-command.js";
 import { type BenchArguments, readArguments, USAGE } from "./arguments.js";
 import type { ContenderName } from "./contender.js";
 import { findSuites } from "./find-suites.js";
+import { packageVersion } from "./package-version.js";
 // The page's declaration of `window.bench`.
 import type {} from "./page.js";
 import { type BenchReport, formatReport, oursIsRight, reportAsJson } from "./report.js";
 import type { RowResult } from "./results.js";
 import { groupRows, rowName } from "./suite.js";
 
-const PACKAGES: Readonly<Record<ContenderName, string>> = {
-  ours: "..",
-  "onnxruntime-web": "../node_modules/onnxruntime-web",
-  "jax-js": "../node_modules/@jax-js/jax",
+/** What is measured, as it is installed; ours is this one. */
+const PACKAGES: Readonly<Record<ContenderName, string | undefined>> = {
+  ours: undefined,
+  "onnxruntime-web": "onnxruntime-web",
+  "jax-js": "@jax-js/jax",
 };
 
 async function measure(page: Page, { rows, peers, rounds, tuning }: BenchArguments): Promise<BenchReport> {
@@ -36,7 +38,9 @@ async function measure(page: Page, { rows, peers, rounds, tuning }: BenchArgumen
   }
   return {
     date: new Date().toISOString(),
-    versions: Object.fromEntries((["ours", ...peers] as const).map((name) => [name, versionOf(name)])),
+    versions: Object.fromEntries(
+      (["ours", ...peers] as const).map((name) => [name, packageVersion(PACKAGES[name])]),
+    ),
     start,
     rounds,
     ...(tuning && { tuning }),
@@ -48,11 +52,6 @@ async function measure(page: Page, { rows, peers, rounds, tuning }: BenchArgumen
 /** What is being measured goes to stderr: stdout is the report alone. */
 function progress(what: string): void {
   console.error(`measuring ${what}`);
-}
-
-function versionOf(name: ContenderName): string {
-  const file = new URL(`${PACKAGES[name]}/package.json`, import.meta.url);
-  return (JSON.parse(readFileSync(file, "utf8")) as { version: string }).version;
 }
 
 await runCommand(USAGE, async (given) => {

@@ -2,12 +2,13 @@
  * `npm run bench:mechanisms -- --mechanism linear,flow --filter causal`: time per row, and speedups over softmax attention and over
  * other libraries, in one headless browser. Exit code 0: everything was right, 1: something was not, 2: wrong usage.
  */
-import { readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import type { Page } from "playwright";
 import { ISOLATION, withPage } from "../../tools/browser/with-page.js";
 import { readOptions, wholeNumber } from "../../tools/command/read-options.js";
 import { runCommand } from "../../tools/command/run-command.js";
 import { UsageError } from "../../tools/command/usage-error.js";
+import { packageVersion } from "../package-version.js";
 // The page's declaration of `window.mechanisms`.
 import type {} from "./page.js";
 import { compareEntry, everythingIsRight, formatReport, type MechanismsReport } from "./report.js";
@@ -51,16 +52,11 @@ async function measure(page: Page, args: Arguments): Promise<MechanismsReport> {
     rows.push(await page.evaluate(([what, count]) => window.mechanisms.measure(what, count), given));
   }
   const versions = {
-    ours: versionOf("../.."),
-    ...(peers && { "onnxruntime-web": versionOf("../../node_modules/onnxruntime-web") }),
+    ours: packageVersion(),
+    ...(peers && { "onnxruntime-web": packageVersion("onnxruntime-web") }),
   };
   const { adapter, software } = start;
   return { date: new Date().toISOString(), adapter, software, rounds, versions, rows };
-}
-
-function versionOf(folder: string): string {
-  const file = new URL(`${folder}/package.json`, import.meta.url);
-  return (JSON.parse(readFileSync(file, "utf8")) as { version: string }).version;
 }
 
 const OPTIONS = {

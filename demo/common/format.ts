@@ -7,3 +7,8 @@ export function megabytes(bytes: number): string {
 export function parameterCount(parameters: number): string {
   return `${(parameters / 1e6).toFixed(2)} million parameters`;
 }
+
+/** `1 passage`, `1,200 passages` */
+export function plural(count: number, noun: string): string {
+  return `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
+}

@@ -25,7 +25,3 @@ function figures(value: number): string {
   if (Number.isInteger(value) || value >= 100) return Math.round(value).toLocaleString("en");
   return value.toPrecision(3);
 }
-
-export function plural(count: number, noun: string): string {
-  return `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
-}

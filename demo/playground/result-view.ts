@@ -1,7 +1,8 @@
 import type { Verification, VerifiedOutput } from "../../kernels/_playground/mechanism.js";
 import { create } from "../common/create.js";
 import { element } from "../common/elements.js";
-import { duration, plural, scientific, withPrefix } from "./format.js";
+import { plural } from "../common/format.js";
+import { duration, scientific, withPrefix } from "./format.js";
 import type { Measurement } from "./measure.js";
 import { passesTable } from "./passes-table.js";
 import type { RunReport } from "./run-problem.js";

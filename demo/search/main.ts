@@ -1,6 +1,6 @@
 import { element } from "../common/elements.js";
 import { FailureView } from "../common/failure-view.js";
-import { megabytes } from "../common/format.js";
+import { megabytes, plural } from "../common/format.js";
 import { PageFailure } from "../common/page-failure.js";
 import { ProgressView } from "../common/progress-view.js";
 import { HeatMap } from "./heat-map.js";
@@ -88,7 +88,7 @@ async function answer(question: string, signal: AbortSignal): Promise<void> {
   const passages = selectSpread(splitPassages(await source.read()), Number(limit.value));
   progress.begin("Opening the device");
   const opened = await openEngine();
-  status.textContent = `Searching ${count(passages.length, "passage")} …`;
+  status.textContent = `Searching ${plural(passages.length, "passage")} …`;
   let firstReport: { time: number; done: number } | undefined;
   const result = await opened.search(
     passages.map(({ text }) => text),
@@ -102,7 +102,7 @@ async function answer(question: string, signal: AbortSignal): Promise<void> {
         firstReport ??= { time: performance.now(), done };
         const each = (performance.now() - firstReport.time) / Math.max(1, done - firstReport.done);
         const pace = done > firstReport.done ? `, ${each.toFixed(0)} ms each` : "";
-        progress.show(`Reading: ${done} of ${count(total, "sentence")}${pace}`, done, total);
+        progress.show(`Reading: ${done} of ${plural(total, "sentence")}${pace}`, done, total);
       },
     },
   );
@@ -117,10 +117,10 @@ function show(result: SearchResult, passages: readonly Passage[]): void {
 }
 
 function summary({ encoded, milliseconds }: SearchResult, searched: number): string {
-  if (encoded === 0) return `Compared with ${count(searched, "passage")}, all read before.`;
+  if (encoded === 0) return `Compared with ${plural(searched, "passage")}, all read before.`;
   const each = `${(milliseconds / encoded).toFixed(milliseconds < 10 * encoded ? 1 : 0)} ms per sentence`;
   const seconds = `${(milliseconds / 1000).toFixed(milliseconds < 10_000 ? 2 : 0)} s`;
-  return `Searched ${count(searched, "passage")}: read ${count(encoded, "new sentence")} in ${seconds}, ${each}.`;
+  return `Searched ${plural(searched, "passage")}: read ${plural(encoded, "new sentence")} in ${seconds}, ${each}.`;
 }
 
 function explain(error: unknown): void {
@@ -173,10 +173,6 @@ function setBusy(busy: boolean): void {
   if (focused === submit) cancel.focus();
   if (focused === cancel) submit.focus();
   form.setAttribute("aria-busy", String(busy));
-}
-
-function count(number: number, noun: string): string {
-  return `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
 }
 
 function exampleButton(text: string): HTMLLIElement {
