@@ -9,8 +9,8 @@ import type { WriteTasks } from "./write-tasks.js";
 
 let context: AttentionContext | undefined;
 let loaded: { readonly url: string; readonly model: LanguageModel } | undefined;
-const writingHooks = new KnownHooks();
-const glass = new LookingGlass(new KnownHooks());
+const hooks = new KnownHooks();
+const glass = new LookingGlass(hooks);
 
 serve<WriteTasks>({
   async open() {
@@ -34,7 +34,7 @@ serve<WriteTasks>({
   async write({ prompt, maxTokens, sampling, hooks: choices }, signal, report) {
     const model = theModel();
     const pieces = model.generate(promptIds(model, prompt), {
-      ...{ maxTokens, sampling, signal, hooks: writingHooks.of(choices) },
+      ...{ maxTokens, sampling, signal, hooks: hooks.of(choices) },
       onProgress: ({ done, total }) => report({ kind: "prompt", done, total }),
     });
     let finished: "stop" | "length" = "length";
