@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { beforeAll, expect, test } from "vitest";
 import type { AttentionContext } from "webgpu-attention";
 import { DiffusionModel, ImageModel, LanguageModel } from "webgpu-attention/transformer";
-import { argMax, bitsOfWindow, textWindows } from "../../tools/recompute/evaluate.js";
+import { argMax, asPixels, bitsOfWindow, classesOf, textWindows } from "../../tools/recompute/evaluate.js";
 import { difference } from "../support/compare.js";
 import { testContext } from "../support/gpu.js";
 import { readSafetensors } from "../support/safetensors.js";
@@ -66,10 +66,7 @@ test.each(names(".noise"))("%s makes PyTorch's images, and the judge names them 
   const labels = Array.from({ length: noise!.length / (channels * size ** 2) }, (_, label) => label);
   const images = await model.sample({ labels, noise: noise! });
   expect(difference(images, expected!).maxRelative).toBeLessThan(STEPS_TOLERANCE);
-  const clamped = (pixels: Float32Array) => pixels.map((value) => Math.min(1, Math.max(-1, value)));
-  const named = async (pixels: Float32Array) =>
-    (await judge.encode(clamped(pixels), { outputs: ["logits"] })).map(({ logits }) => argMax(logits!));
-  expect(await named(images)).toEqual(await named(expected!));
+  expect(await classesOf(judge, asPixels(images))).toEqual(await classesOf(judge, asPixels(expected!)));
   model.destroy();
   judge.destroy();
 });

@@ -12,7 +12,7 @@ export const HELP = `npm run recompute -- [NAME...]     the figures of docs/chec
   --help             this text
 
 Bits per byte of the held-out book (minutes on a GPU, an hour on a CPU driver), accuracy on the test images of Fashion-MNIST (Debian's
-package dataset-fashion-mnist), and how many samples of the diffusion transformer image-softmax recognises (a CPU driver makes ten a minute).
+package dataset-fashion-mnist), and how many samples of the diffusion transformer image-softmax recognises (a CPU driver takes ten seconds for one).
 Exit code 0: all figures agree, 1: one does not, or could not be computed, 2: wrong usage.`;
 
 export interface RecomputeArguments {

@@ -58,6 +58,11 @@ export function argMax(values: ArrayLike<number>): number {
   return Array.from(values).reduce((best, value, index, all) => (value > all[best]! ? index : best), 0);
 }
 
+/** Samples as a classifier knows images: it was trained on bytes, which end at -1 and 1. */
+export function asPixels(samples: Float32Array): Float32Array {
+  return samples.map((value) => Math.min(1, Math.max(-1, value)));
+}
+
 /** Conditional samples that a classifier names by their class, of one class after the other. */
 export async function recognised(
   model: DiffusionModel,
@@ -71,11 +76,7 @@ export async function recognised(
     const own = noise.subarray(label * perClass * each, (label + 1) * perClass * each);
     const labels = Array.from({ length: perClass }, () => label);
     const images = await model.sample({ labels, noise: own });
-    // The judge was trained on bytes, which end at -1 and 1.
-    const named = await classesOf(
-      judge,
-      images.map((value) => Math.min(1, Math.max(-1, value))),
-    );
+    const named = await classesOf(judge, asPixels(images));
     right += named.filter((name) => name === label).length;
   }
   return right;

@@ -8,6 +8,7 @@ import {
 } from "webgpu-attention/hooks";
 import { DiffusionModel, ImageModel } from "webgpu-attention/transformer";
 import { normalArray, randomSource } from "../../../test/support/random.js";
+import { asPixels } from "../../recompute/evaluate.js";
 import { confidence, effectiveClasses, likeliest } from "../confidence.js";
 import type { EffectInput, EffectReport } from "../effect.js";
 import { mean, spread } from "../figures.js";
@@ -130,7 +131,7 @@ async function qualityOf(
   const labels = new Array<null>(noise.length / (channels * size ** 2)).fill(null);
   const perturbation = guidance && { w: guidance.w, hooks: hooksOf(guidance) };
   const images = await dit.sample({ labels, noise, steps, ...(perturbation && { perturbation }) });
-  const results = await judge.encode(images.map((value) => Math.min(1, Math.max(-1, value))));
+  const results = await judge.encode(asPixels(images));
   return {
     confidence: mean(results.map(({ logits }) => confidence(logits!))),
     classes: effectiveClasses(results.map(({ logits }) => likeliest(logits!))),
