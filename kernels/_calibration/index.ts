@@ -1,6 +1,7 @@
 /** Passes that act around softmax attention, from q, k, v, its output and its log-sum-exp. No buffer of size Tq x Tk. */
 
 export type { CompiledPlan, PlanSegment } from "../../src/dispatch/compiled-plan.js";
+export { byHeadLayout } from "../../src/dispatch/layout.js";
 export type { TensorSpec } from "../../src/dispatch/tensor-set.js";
 export { chainScoreMods } from "./chain-score-mods.js";
 export {
@@ -37,6 +38,7 @@ export {
   type SinkLists,
   type SinkRule,
   shiftAttention,
+  sinkListWords,
 } from "./shift/index.js";
 export {
   planShiftedAttention,

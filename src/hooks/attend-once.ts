@@ -1,15 +1,10 @@
 import type { AttentionContext, TensorLayout, TensorView } from "webgpu-attention";
-import type { CompiledPlan } from "webgpu-attention/calibration";
+import { byHeadLayout, type CompiledPlan } from "webgpu-attention/calibration";
 
 /** What an attention writes. */
 export interface AttentionOutputs {
   readonly out: TensorView;
   readonly lse?: TensorView;
-}
-
-/** Numbers of heads [B, T, H, 1] with each head's tokens side by side, as softmax attention lays out its log-sum-exp. */
-export function byHeadLayout(batches: number, tokens: number, heads: number): TensorLayout {
-  return { dtype: "f32", shape: [batches, tokens, heads, 1], strides: [heads * tokens, 1, tokens, 1] };
 }
 
 /**

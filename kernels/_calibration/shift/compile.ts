@@ -8,7 +8,7 @@ import { softmaxTables } from "../../softmax/tables.js";
 import { rowTermsLayout } from "../row-terms.js";
 import { packOperations } from "./operation-table.js";
 import type { ShiftParts, ShiftPlanInputs } from "./pass-parts.js";
-import { type AttentionShiftProblem, attentionOf, listWords, type ShiftShape } from "./problem.js";
+import { type AttentionShiftProblem, attentionOf, type ShiftShape, sinkListWords } from "./problem.js";
 
 type Specs = Readonly<Record<string, TensorSpec>>;
 
@@ -27,7 +27,7 @@ export interface ShiftSetup {
 
 /** Words for the lists of sinks of all heads. */
 export function listsBytes({ batches, heads, tokensK }: ShiftShape["attention"]): number {
-  return 4 * batches * heads * listWords(tokensK);
+  return 4 * batches * heads * sinkListWords(tokensK);
 }
 
 /**

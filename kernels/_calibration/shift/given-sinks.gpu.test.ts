@@ -2,14 +2,14 @@ import { expect, it } from "vitest";
 import { testContext } from "../../../test/support/gpu.js";
 import { normalArray, randomSource } from "../../../test/support/random.js";
 import { planAttentionShift } from "./index.js";
-import { listWords } from "./problem.js";
+import { sinkListWords } from "./problem.js";
 
 const TOKENS = 40;
 const shape = [1, TOKENS, 1, 8] as const;
 
 /** Lists of one head: how many sinks, their keys, a bit a key. */
 function sinkWords(sinks: readonly number[], room: number): Uint32Array<ArrayBuffer> {
-  const words = new Uint32Array(listWords(room));
+  const words = new Uint32Array(sinkListWords(room));
   words.set([sinks.length, ...sinks]);
   for (const key of sinks) words[1 + room + (key >> 5)]! |= 1 << (key & 31);
   return words;
@@ -36,7 +36,7 @@ it.each([64, TOKENS, 30])(
       sinks: { buffer, keys: room },
     });
     await ctx.submitChecked((encoder) => plan.record(encoder, tensors));
-    const layout = { dtype: "f32", shape: [1, 1, 1, listWords(TOKENS)] } as const;
+    const layout = { dtype: "f32", shape: [1, 1, 1, sinkListWords(TOKENS)] } as const;
     const found = new Uint32Array((await ctx.read({ ...layout, buffer: plan.sinks.buffer })).buffer);
     const wanted = sinkWords([2, 29], TOKENS);
     expect([...found.subarray(0, 3)]).toEqual([...wanted.subarray(0, 3)]);

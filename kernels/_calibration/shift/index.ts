@@ -13,7 +13,7 @@ import { planShift, planSinks } from "./plan.js";
 import { type AttentionShiftProblem, checkShiftProblem } from "./problem.js";
 import type { SinkLists } from "./types.js";
 
-export type { AttentionShiftProblem } from "./problem.js";
+export { type AttentionShiftProblem, sinkListWords } from "./problem.js";
 export type { HeadShifts, KeySet, KeyShift, ShiftGate, ShiftRows, SinkLists, SinkRule } from "./types.js";
 
 /** Tensors of one `record`. Layouts are as planned; buffers may differ from call to call. */

@@ -182,7 +182,7 @@ function checkSinkLists({ buffer, keys }: SinkLists, { batches, heads }: Softmax
   if (!Number.isSafeInteger(keys) || keys < 1)
     fail("shape", "sinks.keys", "an integer of at least 1", keys, "Take `sinks` of the prefill's plan.");
   checkUsage("sinks.buffer usage", buffer, "STORAGE");
-  const bytes = 4 * batches * heads * listWords(keys);
+  const bytes = 4 * batches * heads * sinkListWords(keys);
   if (buffer.size < bytes)
     fail(
       "shape",
@@ -193,7 +193,7 @@ function checkSinkLists({ buffer, keys }: SinkLists, { batches, heads }: Softmax
     );
 }
 
-/** Words of one head's list of sinks. */
-export function listWords(keys: number): number {
+/** Words of one head's list in `SinkLists`: how many, the keys in order, a bit a key. */
+export function sinkListWords(keys: number): number {
   return 1 + keys + Math.ceil(keys / 32);
 }

@@ -1,5 +1,6 @@
 import type { AttentionContext, TensorLayout, TensorView } from "webgpu-attention";
 import {
+  byHeadLayout,
   type CompiledPlan,
   PlanSequence,
   rowTermsLayout,
@@ -8,7 +9,6 @@ import {
   type Views,
 } from "webgpu-attention/calibration";
 import type { SoftmaxProblem, SoftmaxTensors } from "webgpu-attention/softmax";
-import { byHeadLayout } from "../attend-once.js";
 import type { IntervenedPlan, IntervenedTensors } from "./intervened-attention.js";
 
 /** Tensors that the caller gives beside those of softmax attention. */
