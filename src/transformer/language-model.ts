@@ -129,7 +129,7 @@ export class LanguageModel {
     checkPositions(this.config, ids.length);
     const tokens = hooks.length > 0 ? ids.length : this.#paddedLength(ids.length);
     const { value: pass, release } = await this.passes.lease({
-      ...{ tokens, logitsOf: "all", phase: "prefill", isWhole: tokens === ids.length, hooks },
+      ...{ tokens, logitsOf: "all", phase: "prefill", isWhole: true, hooks },
       ...{ context: ids.length, total: tokens },
     });
     try {

@@ -10,7 +10,6 @@ import { LanguageForward } from "./language-forward.js";
 import { planWithBuffers } from "./model-runtime.js";
 import { checkRoom, destroyedModel } from "./room.js";
 import type { SequenceState } from "./sequence-state.js";
-import { looksForSinks } from "./sink-search.js";
 import { type Activations, planWith, type Workspace } from "./workspace.js";
 
 export interface PassShape {
@@ -73,13 +72,9 @@ export class LanguagePasses {
     if (this.#destroyed) throw destroyedModel();
     const { config } = this.#parts;
     const { tokens, logitsOf, phase, isWhole, hooks, context, total = context } = shape;
-    const looksAtAll =
-      isWhole &&
-      (config.layers.some(({ attention }) => attention.mechanism === "sale") ||
-        looksForSinks(config, hooks, { tokens, ...(state && { batches: state.batches }) }));
     const key = JSON.stringify([
       ...[tokens, logitsOf, ropeContext(config, context), positionRows(config, total)],
-      ...[state?.batches, state?.capacity, state?.dtype, hooks.length > 0 && phase, looksAtAll],
+      ...[state?.batches, state?.capacity, state?.dtype, hooks.length > 0 && phase, isWhole],
       this.#hookNames.of(hooks),
     ]);
     return this.#cache.lease(key, () =>

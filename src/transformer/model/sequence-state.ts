@@ -12,7 +12,7 @@ import {
   rowBytes,
   type StateOptions,
 } from "./layer-state.js";
-import { type FoundSinks, SinkMemory } from "./sink-memory.js";
+import { type FoundSinks, layersOf, SinkMemory } from "./sink-memory.js";
 import type { SinkSearch } from "./sink-search.js";
 
 /** One sequence of a state. */
@@ -105,12 +105,7 @@ export class SequenceState {
     const joined = await SequenceState.create(first.#ctx, first.#config, finite(options));
     const { sinks } = joined.#kept;
     try {
-      await joined.#make((ctx) =>
-        sinks.makeRoom(
-          ctx,
-          sequences.map(({ state }) => state.#kept.sinks),
-        ),
-      );
+      await joined.#addSinks(layersOf(sequences.map(({ state }) => state.#kept.sinks)));
     } catch (error) {
       joined.destroy();
       throw error;
@@ -212,24 +207,15 @@ export class SequenceState {
   async prepareSinks(searches: ReadonlyMap<number, SinkSearch>): Promise<void> {
     const begun = this.totals.map((total) => total > 0);
     const { sinks } = this.#kept;
-    const missing = sinks.missing(searches, begun);
-    if (missing.length > 0) await this.#make((ctx) => sinks.add(ctx, missing));
+    await this.#addSinks(sinks.missing(searches, begun));
     sinks.note(searches);
   }
 
-  /** Buffers that come where there was none. @throws AttentionError "limit" */
-  async #make(make: (ctx: AttentionContext) => void): Promise<void> {
-    const { device } = this.#ctx;
-    device.pushErrorScope("out-of-memory");
-    let thrown: unknown;
-    try {
-      make(this.#ctx);
-    } catch (error) {
-      thrown = error;
-    }
-    const full = await device.popErrorScope().catch(() => null);
-    if (thrown) throw thrown;
-    if (full) throw noRoom(this, full.message);
+  /** @throws AttentionError "limit" */
+  async #addSinks(layers: Parameters<SinkMemory["add"]>[1]): Promise<void> {
+    const ctx = this.#ctx;
+    // Nothing asks the driver in passes that make no room.
+    if (layers.length > 0) await madeInRoom(ctx, this, () => this.#kept.sinks.add(ctx, layers));
   }
 
   /**
@@ -254,9 +240,8 @@ export class SequenceState {
   async prepareEviction(): Promise<void> {
     const rows = this.layers.flatMap((layer) => (layer.kind === "cache" ? [rowBytes(layer.k)] : []));
     if (rows.length === 0 || this.#kept.room) return;
-    await this.#make((ctx) => {
-      this.#kept.room = moveRoom(ctx, this.capacity * Math.max(...rows));
-    });
+    const bytes = this.capacity * Math.max(...rows);
+    this.#kept.room = await madeInRoom(this.#ctx, this, () => moveRoom(this.#ctx, bytes));
   }
 
   get bytes(): number {
@@ -282,20 +267,35 @@ export class SequenceState {
 /** Buffers of all layers, or none of them. */
 async function keep(ctx: AttentionContext, config: ModelConfig, options: StateOptions): Promise<Kept> {
   const buffers: GPUBuffer[] = [];
-  ctx.device.pushErrorScope("out-of-memory");
-  let thrown: unknown;
-  let layers: readonly LayerState[] = [];
   try {
     const allocate = allocator(ctx, (buffer) => buffers.push(buffer));
-    layers = config.layers.map(({ attention }) => emptyLayer(allocate, attention, options));
+    const layers = await madeInRoom(ctx, options, () =>
+      config.layers.map(({ attention }) => emptyLayer(allocate, attention, options)),
+    );
+    return { layers, buffers, sinks: new SinkMemory(options) };
   } catch (error) {
-    thrown = error;
+    for (const buffer of buffers) buffer.destroy();
+    throw error;
   }
-  const full = await ctx.device.popErrorScope().catch(() => null);
-  const kept: Kept = { layers, buffers, sinks: new SinkMemory(options) };
-  if (!thrown && !full) return kept;
-  free(kept);
-  throw thrown ?? noRoom(options, full!.message);
+}
+
+/** What `make` makes of new buffers. @throws AttentionError "limit" where the driver has no room for them, and what `make` throws */
+async function madeInRoom<Made>(
+  { device }: AttentionContext,
+  sizes: Pick<StateOptions, "batches" | "capacity">,
+  make: () => Made,
+): Promise<Made> {
+  device.pushErrorScope("out-of-memory");
+  let result: { readonly made: Made } | { readonly thrown: unknown };
+  try {
+    result = { made: make() };
+  } catch (thrown) {
+    result = { thrown };
+  }
+  const full = await device.popErrorScope().catch(() => null);
+  if ("thrown" in result) throw result.thrown;
+  if (full) throw noRoom(sizes, full.message);
+  return result.made;
 }
 
 function free(kept: Kept): void {

@@ -1,5 +1,5 @@
 import { type AttentionContext, AttentionError, type TensorView } from "webgpu-attention";
-import type { SinkLists } from "webgpu-attention/calibration";
+import { byHeadLayout, type SinkLists, sinkListWords } from "webgpu-attention/calibration";
 import type { SinkSearch } from "./sink-search.js";
 
 /** Sums of what the keys of each head have received, [B, capacity, Hq, 1] with each head's keys side by side. */
@@ -17,10 +17,6 @@ export interface FoundSinks {
   /** In two turns, as recurrent layers have them, where some search goes on with each token. */
   readonly turns?: readonly [ReceivedSums, ReceivedSums];
 }
-
-/** Words of a head's list: how many, the keys in order, a bit a key. */
-export const listWords = (keys: number) => 1 + keys + bitWords(keys);
-const bitWords = (keys: number) => Math.ceil(keys / 32);
 
 interface Sizes {
   readonly batches: number;
@@ -58,7 +54,7 @@ export class SinkMemory {
    * @param begun which sequences have tokens: theirs must have been found by the same search
    * @throws AttentionError "unsupported"
    */
-  missing(searches: Searches, begun: readonly boolean[]): (readonly [layer: number, search: SinkSearch])[] {
+  missing(searches: Searches, begun: readonly boolean[]): LayerSearch[] {
     return [...searches].filter(([layer, { rules, running }]) => {
       const known = this.#layers.get(layer);
       const hasRoom = known !== undefined && (!running || known.turns !== undefined);
@@ -70,10 +66,7 @@ export class SinkMemory {
   }
 
   /** Room for the sinks of layers, in place of what is known of them. */
-  add(
-    ctx: AttentionContext,
-    layers: Iterable<readonly [layer: number, search: Pick<SinkSearch, "heads" | "running">]>,
-  ): void {
+  add(ctx: AttentionContext, layers: readonly LayerSearch[]): void {
     for (const [layer, search] of layers) {
       const made = emptySinks(ctx, search, this.#sizes);
       for (const buffer of buffersOf(this.#layers.get(layer))) buffer.destroy();
@@ -90,17 +83,15 @@ export class SinkMemory {
       for (const [entry, rule] of rules.entries()) if (rule !== undefined) this.of(layer).rules[entry] = rule;
   }
 
-  /** Room for what is known of several states' sequences. */
-  makeRoom(ctx: AttentionContext, states: readonly SinkMemory[]): void {
-    const all = states.flatMap((state) => [...state.#layers]);
-    const running = new Set(all.flatMap(([layer, { turns }]) => (turns ? [layer] : [])));
-    const layers = [...new Map(all)].map(
-      ([layer, { heads }]) => [layer, { heads, running: running.has(layer) }] as const,
-    );
-    this.add(ctx, layers);
+  /** What this takes room for. */
+  get layers(): LayerSearch[] {
+    return [...this.#layers].map(([layer, { heads, turns }]) => [
+      layer,
+      { heads, running: turns !== undefined },
+    ]);
   }
 
-  /** What another state knows of one of its sequences; `makeRoom` comes first. */
+  /** What another state knows of one of its sequences, once there is room for it. */
   copy(
     encoder: GPUCommandEncoder,
     other: SinkMemory,
@@ -122,6 +113,14 @@ export class SinkMemory {
 }
 
 type Searches = ReadonlyMap<number, SinkSearch>;
+type LayerSearch = readonly [layer: number, search: Pick<SinkSearch, "heads" | "running">];
+
+/** Layers that are room enough for what several states know. */
+export function layersOf(states: readonly SinkMemory[]): LayerSearch[] {
+  const all = states.flatMap(({ layers }) => layers);
+  // The last of a layer counts.
+  return [...new Map(all.sort(([, a], [, b]) => Number(a.running) - Number(b.running)))];
+}
 
 /** Nothing known. */
 function emptySinks(
@@ -129,11 +128,9 @@ function emptySinks(
   { heads, running }: Pick<SinkSearch, "heads" | "running">,
   { batches, capacity }: Sizes,
 ): FoundSinks {
-  const { buffer } = ctx.empty([batches, 1, heads, listWords(capacity)]);
-  const view = (): TensorView => ({
-    ...ctx.empty([batches, capacity, heads, 1]),
-    strides: [heads * capacity, 1, capacity, 1],
-  });
+  const { buffer } = ctx.empty([batches, 1, heads, sinkListWords(capacity)]);
+  const layout = byHeadLayout(batches, capacity, heads);
+  const view = (): TensorView => ({ ...ctx.empty(layout.shape), ...layout });
   const sums = (): ReceivedSums => ({ sum: view(), count: view() });
   const rules = Array.from({ length: batches }, () => undefined);
   const lists = { buffer, keys: capacity };
@@ -167,9 +164,9 @@ function copySinks(encoder: GPUCommandEncoder, from: Placed, to: Placed): void {
   for (let head = 0; head < from.heads; head++) {
     const [row, place] = [from.at.entry * from.heads + head, to.at.entry * to.heads + head];
     const [a, b] = [from.lists.buffer, to.lists.buffer];
-    const [first, begin] = [row * listWords(source), place * listWords(target)];
+    const [first, begin] = [row * sinkListWords(source), place * sinkListWords(target)];
     copy(a, first, b, begin, 1 + keys);
-    copy(a, first + 1 + source, b, begin + 1 + target, bitWords(keys));
+    copy(a, first + 1 + source, b, begin + 1 + target, sinkListWords(keys) - 1 - keys);
     if (from.turns && to.turns) copySums(from.turns[from.at.turn], to.turns[to.at.turn], row, place);
   }
 }

@@ -11,8 +11,7 @@ import { wholeSite } from "./announce.js";
 export interface SinkSearch {
   /** Query heads of the layer. */
   readonly heads: number;
-  /** Whether some shift looks at what keys receive, and some at hidden states. */
-  readonly received: boolean;
+  /** Whether some shift looks at hidden states. */
   readonly hidden: boolean;
   /** Whether some look anew at each token (`update: "running"`). */
   readonly running: boolean;
@@ -35,7 +34,6 @@ export function sinkSearch(
   if (all.length === 0) return undefined;
   return {
     heads: problem.q.shape[2],
-    received: all.some(({ sinks }) => "received" in sinks),
     hidden: all.some(({ sinks }) => "hidden" in sinks),
     running: all.some(({ sinks }) => "received" in sinks && sinks.update === "running"),
     rules: entries.map((searches) =>

@@ -1,9 +1,9 @@
 import type { TensorView } from "webgpu-attention";
+import { sinkListWords } from "webgpu-attention/calibration";
 import type { HookedPlan, HookedProblem, IntervenedTensors } from "webgpu-attention/hooks";
 import type { SoftmaxTensors } from "webgpu-attention/softmax";
 import { type LayerContext, rows } from "../layer-context.js";
 import type { SequenceState } from "../sequence-state.js";
-import { listWords } from "../sink-memory.js";
 import { type SinkSearch, sinkSearch } from "../sink-search.js";
 import { recordStep, type Step } from "../step.js";
 
@@ -40,7 +40,7 @@ export function planSinkSearch(layer: LayerContext, { q, k, isCached }: Keys): P
   const sumsOf = (run: SequenceState | undefined) => {
     const { turns } = run!.sinksOf(index);
     if (!search.running || !turns) return {};
-    const [from, to] = run!.turn === 0 ? turns : [turns[1], turns[0]];
+    const [from, to] = [turns[run!.turn], turns[1 - run!.turn]!];
     const written = { receivedSum: to.sum, receivedCount: to.count };
     return isWhole ? written : { carriedSum: from.sum, carriedCount: from.count, ...written };
   };
@@ -84,7 +84,7 @@ function goOn(
   { work, batches, index }: LayerContext,
   { capacity, heads, running, sumsOf }: CachedSearch,
 ): PlannedSearch {
-  const { buffer } = work.view("sinks", [batches, 1, heads, listWords(capacity)]);
+  const { buffer } = work.view("sinks", [batches, 1, heads, sinkListWords(capacity)]);
   return {
     given: { sinks: { buffer, keys: capacity }, ...(running && { carried: true, receivedSums: true }) },
     tensors: sumsOf,
