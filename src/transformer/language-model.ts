@@ -18,7 +18,7 @@ import { SequenceState } from "./model/sequence-state.js";
 import { Workspace } from "./model/workspace.js";
 import { type ModelSource, modelFiles } from "./sources/model-files.js";
 import { throwIfAborted } from "./sources/source-errors.js";
-import { loadOwnTokenizer } from "./tokenizer/load-tokenizer.js";
+import { loadOwnTokenizer, type OwnTokenizer } from "./tokenizer/load-tokenizer.js";
 import type { TextTokenizer } from "./tokenizer/text-tokenizer.js";
 import type { ModelWeights } from "./weights/model-weights.js";
 
@@ -47,8 +47,10 @@ const LENGTH_STEP = 16;
 export class LanguageModel {
   readonly ctx: AttentionContext;
   readonly config: ModelConfig;
-  /** Absent where the model came without one. */
+  /** Absent where the model came without one, or with one that cannot be read: `generate` then refuses texts, and says why. */
   readonly tokenizer: TextTokenizer | undefined;
+  /** @internal Why the model's tokenizer could not be read. */
+  readonly tokenizerRefusal: AttentionError | undefined;
   readonly #weights: ModelWeights;
   readonly #work: Workspace;
   readonly #busy = new WeakSet<SequenceState>();
@@ -59,20 +61,22 @@ export class LanguageModel {
     ctx: AttentionContext,
     config: ModelConfig,
     weights: ModelWeights,
-    tokenizer: TextTokenizer | undefined,
+    { tokenizer, refusal }: OwnTokenizer,
   ) {
     this.ctx = ctx;
     this.config = config;
     this.tokenizer = tokenizer;
+    this.tokenizerRefusal = refusal;
     this.#weights = weights;
     this.#work = new Workspace(ctx);
     this.passes = new LanguagePasses({ ctx, config, weights, work: this.#work });
   }
 
   /**
-   * Loads a language model, and its tokenizer where there is a `tokenizer.json`, or one that can be read in a GGUF file.
+   * Loads a language model, and its tokenizer where there is a `tokenizer.json`, or one that can be read in a GGUF file. Without
+   * `@huggingface/tokenizers` it runs on token ids.
    *
-   * @throws AttentionError as `loadCheckpoint` and `loadTokenizer`; "unsupported" for models that are no language models
+   * @throws AttentionError as `loadCheckpoint`; "format" for a damaged tokenizer, "unsupported" for models that are no language models
    */
   static async load(
     ctx: AttentionContext,

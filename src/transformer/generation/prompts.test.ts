@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { AttentionError } from "webgpu-attention";
 import type { LanguageModel } from "../language-model.js";
 import { promptIds } from "./prompts.js";
 
@@ -34,4 +35,15 @@ test.each([
 
 test("conversations are written as the caller says", () => {
   expect(promptIds(model, chat, { addGenerationPrompt: false })).toEqual([[7, 2, 0]]);
+});
+
+test("a text says what keeps the model's tokenizer from being read", () => {
+  const missing = new AttentionError("unsupported", {
+    ...{ subject: "tokenizer.json", expected: "the package", got: "none", fix: "Install it." },
+  });
+  const without = { ...model, tokenizer: undefined } as unknown as LanguageModel;
+  expect(promptIds(without, [1, 2], undefined)).toEqual([[1, 2]]);
+  expect(() => promptIds(without, "a", undefined)).toThrow(/token ids/);
+  const refused = { ...without, tokenizerRefusal: missing } as unknown as LanguageModel;
+  for (const prompt of ["a", chat]) expect(() => promptIds(refused, prompt, undefined)).toThrow(missing);
 });

@@ -36,14 +36,14 @@ function isMessage(value: unknown): value is ChatMessage {
 }
 
 function idsOf(
-  { tokenizer, config }: LanguageModel,
+  model: LanguageModel,
   prompt: Prompt,
   n: number,
   chat: ChatOptions | undefined,
 ): ArrayLike<number> {
   if (typeof prompt === "string") {
-    const ids = required(tokenizer).encode(prompt);
-    const { bos } = config.tokens!;
+    const ids = tokenizerOf(model).encode(prompt);
+    const { bos } = model.config.tokens!;
     return ids.length === 0 && bos !== undefined ? [bos] : ids;
   }
   if (typeof prompt?.length !== "number")
@@ -53,12 +53,13 @@ function idsOf(
       ...{ got: String(prompt), fix: 'For example "Once", or [{ role: "user", content: "Hello" }].' },
     });
   return isMessage(prompt[0])
-    ? required(tokenizer).encodeChat(prompt as readonly ChatMessage[], chat)
+    ? tokenizerOf(model).encodeChat(prompt as readonly ChatMessage[], chat)
     : (prompt as ArrayLike<number>);
 }
 
-function required(tokenizer: TextTokenizer | undefined): TextTokenizer {
+function tokenizerOf({ tokenizer, tokenizerRefusal }: LanguageModel): TextTokenizer {
   if (tokenizer) return tokenizer;
+  if (tokenizerRefusal) throw tokenizerRefusal;
   throw new AttentionError("unsupported", {
     subject: "prompt",
     expected: "token ids: the model came without a tokenizer.json",

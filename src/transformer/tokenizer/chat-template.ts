@@ -51,16 +51,18 @@ function isMessage(message: ChatMessage): boolean {
 }
 
 /**
- * A Jinja template with `@huggingface/jinja`, which is loaded for it.
+ * A Jinja template with `@huggingface/jinja`, which is loaded for it. Without the package, writing a conversation is what is refused: a model
+ * with a template takes texts as well.
  *
  * @param tokens spelling of special tokens by the names that templates use: `bos_token`
- * @throws AttentionError "unsupported" without the package, "format" for a text that is no template
+ * @throws AttentionError "format" for a text that is no template; `render` "unsupported" without the package
  */
 export async function chatTemplate(
   text: string,
   tokens: Readonly<Record<string, string>>,
 ): Promise<ChatTemplate> {
   const used = await jinja();
+  if (used instanceof AttentionError) return refusing(used);
   const render = asFormatError("chat template", "a Jinja template", () => boundedTemplate(used, text));
   return {
     render: (variables) =>
@@ -70,18 +72,26 @@ export async function chatTemplate(
   };
 }
 
-async function jinja(): Promise<typeof import("@huggingface/jinja")> {
+async function jinja(): Promise<typeof import("@huggingface/jinja") | AttentionError> {
   try {
     return await import("@huggingface/jinja");
   } catch (cause) {
-    throw new AttentionError("unsupported", {
+    return new AttentionError("unsupported", {
       subject: "chat template",
       expected: "the package @huggingface/jinja, which renders it",
       got: `the error "${cause}"`,
-      fix: "Install it (npm install @huggingface/jinja), or load the tokenizer with chat: false.",
+      fix: "Install it: npm install @huggingface/jinja. Texts are encoded without it.",
       cause,
     });
   }
+}
+
+function refusing(error: AttentionError): ChatTemplate {
+  return {
+    render() {
+      throw error;
+    },
+  };
 }
 
 /** Templates refuse what they do not take by raising errors of their own. */

@@ -28,8 +28,8 @@ const OPTIONS = ["chat", "signal", ...MODEL_FILES_OPTIONS];
  * `tokenizer_config.json`. Beside a GGUF file they come first; where there is no `tokenizer.json`, the tokenizer within is read (with
  * `@huggingface/gguf`).
  *
- * @throws AttentionError "format" for files that are missing or damaged, "unsupported" without one of the packages, or for a GGUF file
- *   whose tokenizer is of a kind that is not known; "aborted"
+ * @throws AttentionError "format" for files that are missing or damaged, "unsupported" without one of these packages, or for a GGUF file
+ *   whose tokenizer is of a kind that is not known; "aborted". Without `@huggingface/jinja` only conversations are refused
  */
 export async function loadTokenizer(
   source: ModelSource,
@@ -37,36 +37,45 @@ export async function loadTokenizer(
 ): Promise<TextTokenizer> {
   checkKnown("loadTokenizer", options, OPTIONS);
   const { chat = true, signal } = options;
-  const opened = new OpenedFiles(await modelFiles(source, options), {}, signal);
+  const tokenizer = await readTokenizer(await modelFiles(source, options), chat, signal);
+  if (tokenizer) return tokenizer;
+  throw noTokenizer();
+}
+
+/** The tokenizer that a model comes with. */
+export interface OwnTokenizer {
+  /** Undefined where it has none, or one that cannot be read: such models run on token ids. */
+  readonly tokenizer: TextTokenizer | undefined;
+  /** Why what it has cannot be read: a missing package, or a kind that is not known. */
+  readonly refusal?: AttentionError;
+}
+
+/** @throws AttentionError "format" for damaged files, "aborted" */
+export async function loadOwnTokenizer(files: ModelFiles, signal?: AbortSignal): Promise<OwnTokenizer> {
   try {
-    const { name, json, config } = await describeTokenizer(opened, signal);
-    const backend = await makeTokenizer(name, json, config);
-    const template = chat ? await loadTemplate(opened, config) : undefined;
-    return new TextTokenizer(backend, template);
-  } finally {
-    await opened.close();
+    return { tokenizer: await readTokenizer(files, true, signal) };
+  } catch (error) {
+    if (!(error instanceof AttentionError && error.code === "unsupported")) throw error;
+    return { tokenizer: undefined, refusal: error };
   }
 }
 
-/**
- * The tokenizer that a model comes with; undefined where it has none, or its GGUF file one of a kind that cannot be read: such models run on
- * token ids.
- *
- * @throws AttentionError as `loadTokenizer`
- */
-export async function loadOwnTokenizer(
+/** Undefined where there is none. */
+async function readTokenizer(
   files: ModelFiles,
-  signal?: AbortSignal,
+  chat: boolean,
+  signal: AbortSignal | undefined,
 ): Promise<TextTokenizer | undefined> {
-  const source = await files.open("tokenizer.json", signal);
-  await source?.close?.();
-  if (!source && files.single === undefined) return undefined;
-  const loading = loadTokenizer(files, signal ? { signal } : {});
-  if (source) return loading;
-  return loading.catch((error) => {
-    if (error instanceof AttentionError && error.code === "unsupported") return undefined;
-    throw error;
-  });
+  const opened = new OpenedFiles(files, {}, signal);
+  try {
+    const described = await describeTokenizer(opened, signal);
+    if (!described) return undefined;
+    const { name, json, config } = described;
+    const backend = await makeTokenizer(name, json, config);
+    return new TextTokenizer(backend, chat ? await loadTemplate(opened, config) : undefined);
+  } finally {
+    await opened.close();
+  }
 }
 
 interface NamedTokenizer extends TokenizerFiles {
@@ -77,7 +86,7 @@ interface NamedTokenizer extends TokenizerFiles {
 async function describeTokenizer(
   opened: OpenedFiles,
   signal: AbortSignal | undefined,
-): Promise<NamedTokenizer> {
+): Promise<NamedTokenizer | undefined> {
   const { single } = opened;
   const bytes = await opened.read("tokenizer.json");
   if (bytes) {
@@ -85,7 +94,7 @@ async function describeTokenizer(
     return { name: "tokenizer.json", json, config: await readObject(opened, "tokenizer_config.json") };
   }
   const source = single === undefined ? undefined : await opened.open(single);
-  if (!source) throw noTokenizer();
+  if (!source) return undefined;
   const { metadata } = await readGgufHeader(source, signal);
   return { name: source.name, ...describeGgufTokenizer(source.name, metadata) };
 }

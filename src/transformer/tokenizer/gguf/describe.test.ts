@@ -109,16 +109,18 @@ test("a tokenizer.json beside the file comes first; a kind that is not known lea
   const tokenizer = await loadTokenizer([fileOf(sentencePiece()), beside]);
   expect(tokenizer.idOf("<|begin|>")).toBe(0);
   const own = async (pairs: Pairs) => loadOwnTokenizer(await modelFiles(fileOf(pairs)));
-  expect((await own(sentencePiece()))?.idOf("</s>")).toBe(2);
-  expect(await own(sentencePiece({ "tokenizer.ggml.model": "rwkv" }))).toBeUndefined();
-  expect(await loadOwnTokenizer(await modelFiles(async () => undefined))).toBeUndefined();
+  expect((await own(sentencePiece())).tokenizer?.idOf("</s>")).toBe(2);
+  const unknown = await own(sentencePiece({ "tokenizer.ggml.model": "rwkv" }));
+  expect(unknown.tokenizer).toBeUndefined();
+  expect(unknown.refusal).toMatchObject({ code: "unsupported", message: expect.stringContaining("rwkv") });
+  expect(await loadOwnTokenizer(await modelFiles(async () => undefined))).toEqual({});
 });
 
 test.each(["gguf-gpt2-f16", "gguf-llama-f32", "gguf-qwen2-q8_0", "gguf-qwen3-q4_0"])(
   "whatever tokenizer %s has, it keeps no model from loading",
   async (name) => {
     const address = new URL(`../../../../test/fixtures/architectures/${name}/model.gguf`, import.meta.url);
-    const tokenizer = await loadOwnTokenizer(await modelFiles(address));
+    const { tokenizer } = await loadOwnTokenizer(await modelFiles(address));
     expect(tokenizer === undefined).toBe(name === "gguf-llama-f32");
   },
 );
