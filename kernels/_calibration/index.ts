@@ -33,6 +33,7 @@ export {
   type KeySet,
   type KeyShift,
   planAttentionShift,
+  protectedKeys,
   type ShiftGate,
   type ShiftRows,
   type SinkLists,

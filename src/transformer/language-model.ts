@@ -177,7 +177,7 @@ export class LanguageModel {
    * Reads the newest token and a guess at what follows it, all in one pass, and takes as much of the guess as the model would have written itself
    * (speculative decoding, arXiv 2211.17192, where tokens are chosen by the same seed). The state goes on behind the last token that was
    * taken: the rest of the guess is undone. Where a layer is recurrent, what was taken of a guess that was not right is read once more, since
-   * its state cannot be cut off.
+   * its state cannot be cut off. Hooks that find attention sinks anew with each token (`update: "running"`) have tokens read one by one.
    *
    * @param tokens the newest token of the text, which the state has not read, and behind it the guess
    * @returns what the text goes on with: as much of the guess as was right, and one token more. The state has read all but the last of

@@ -13,6 +13,7 @@ import { planShift, planSinks } from "./plan.js";
 import { type AttentionShiftProblem, checkShiftProblem } from "./problem.js";
 import type { SinkLists } from "./types.js";
 
+export { protectedKeys } from "./operation-table.js";
 export { type AttentionShiftProblem, sinkListWords } from "./problem.js";
 export type { HeadShifts, KeySet, KeyShift, ShiftGate, ShiftRows, SinkLists, SinkRule } from "./types.js";
 

@@ -31,7 +31,7 @@ export interface OperationTable {
 /**
  * Packs shifts. Sets of keys are stored once each, and so are lists of channels to look at.
  *
- * @param found.given sinks that are there already are taken, but where a rule finds them anew at each step
+ * @param found.given sinks that were found already are taken, but where they are named, or a rule finds them anew at each step
  * @param found.spareNewest those rules leave the newest key out
  */
 export function packOperations(
@@ -49,7 +49,7 @@ export function packOperations(
   for (const [index, { batch, head, shift }] of shifts.entries()) {
     owners[batch * heads + head] = index;
     const { sinks, recipients, gate = {}, rows = "all" } = shift;
-    const protect = shift.protect ?? ("received" in sinks ? [0] : []);
+    const protect = protectedKeys(shift);
     const at = index * OPERATION_WORDS;
     const set = (word: number, keys: KeySet | undefined) => {
       operations[at + word] = keys ? sets.add(keys) : NONE;
@@ -68,12 +68,12 @@ export function packOperations(
     floats[at + 11] = gate.portion?.[1] ?? 0;
     const running = "received" in sinks && sinks.update === "running";
     set(15, protect.length > 0 ? { keys: protect } : undefined);
-    if (given && !running) {
-      operations[at + 12] = RULES.given;
-      needs.given = true;
-    } else if ("keys" in sinks) {
+    if ("keys" in sinks) {
       operations[at + 12] = RULES.keys;
       set(14, sinks);
+    } else if (given && !running) {
+      operations[at + 12] = RULES.given;
+      needs.given = true;
     } else if ("hidden" in sinks) {
       operations[at + 12] = RULES.hidden;
       floats[at + 13] = threshold(sinks.hidden.tau);
@@ -94,6 +94,11 @@ export function packOperations(
   for (const [part, words] of parts.entries()) values.set(words, starts[part]);
   const [, headsAt, operationsAt, setsAt, probesAt] = starts as [number, number, number, number, number];
   return { values, headsAt, operationsAt, setsAt, probesAt, probes: probes.values.length, needs };
+}
+
+/** Keys that are never sinks: those that a shift protects, and by default the first where received weight decides. */
+export function protectedKeys({ sinks, protect }: Pick<KeyShift, "sinks" | "protect">): readonly number[] {
+  return protect ?? ("received" in sinks ? [0] : []);
 }
 
 /** Whether the passes have to look at sets of keys, besides those that are sinks or protected. */

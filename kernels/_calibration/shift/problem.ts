@@ -26,7 +26,7 @@ export interface AttentionShiftProblem extends SoftmaxProblem {
   /** [B, Tk, Hq, 1] dense for each head, as `attentionStatistics` writes `receivedMean`: needed by rules that look at it. Default so. */
   readonly received?: TensorLayout;
   /**
-   * Sinks that are there already, such as those of the prefill while decoding: taken for all rules but those with
+   * Sinks that were found already, such as those of the prefill while decoding: taken for all rules but names (`{ keys }`) and those with
    * `update: "running"`, whose sinks come from `received`. Indices of keys: those of a cache that has moved its keys since are stale.
    * Default none.
    */

@@ -37,8 +37,12 @@ fn given_bits(batch: u32, head: u32, word: u32) -> u32 {
   return given[list_place(batch, head, shift.given_keys) + 1u + shift.given_keys + word];
 }
 
-/// Bits of the sinks among keys 32 word to 32 word + 31.
+/// Bits of the sinks among keys 32 word to 32 word + 31. Behind a sequence's keys there are none, whatever stands there in the buffers.
 fn sink_bits(operation: u32, batch: u32, head: u32, word: u32) -> u32 {
+  let keys = key_count(batch);
+  if (32u * word >= keys) {
+    return 0u;
+  }
   let rule = operation_word(operation, 12u);
   let which = operation_word(operation, 14u);
   var bits = 0u;
@@ -51,7 +55,7 @@ fn sink_bits(operation: u32, batch: u32, head: u32, word: u32) -> u32 {
     if (rule == RECEIVED_PER_KEY) {
       limit /= max(f32(key_count(batch)) - f32(terms[batch]), 1.0);
     }
-    for (var n = 0u; n < min(32u, params.tokens_k - 32u * word); n++) {
+    for (var n = 0u; n < min(32u, keys - 32u * word); n++) {
       let key = 32u * word + n;
       var value = 0u;
       if (rule == HIDDEN) {
@@ -68,9 +72,7 @@ fn sink_bits(operation: u32, batch: u32, head: u32, word: u32) -> u32 {
   if (operation_word(operation, 16u) == 1u && word == newest / 32u) {
     bits &= ~(1u << (newest % 32u));
   }
-  // Given lists may have had room for more keys.
-  let keys = min(params.tokens_k - 32u * word, 32u);
-  return bits & (0xffffffffu >> (32u - keys));
+  return bits & (0xffffffffu >> (32u - min(keys - 32u * word, 32u)));
 }
 
 @compute @workgroup_size(THREADS)

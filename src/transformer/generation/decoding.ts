@@ -5,7 +5,7 @@ import type { LanguagePass } from "../model/language-passes.js";
 import { checkPositions, roundedUp } from "../model/room.js";
 import type { SequenceState } from "../model/sequence-state.js";
 import { sinksMove } from "../model/sink-memory.js";
-import { looksForSinks } from "../model/sink-search.js";
+import { sinkSearches } from "../model/sink-search.js";
 import { type GenerateOptions, windowOf } from "./options.js";
 import { readPrompts } from "./read-prompts.js";
 import { StepReader, type StepResult } from "./step-reader.js";
@@ -53,8 +53,8 @@ export class Decoding {
     const before = given ? [...given.totals] : prompts.map(() => 0);
     const longest = Math.max(...prompts.map(({ length }, b) => before[b]! + length));
     checkPositions(config, longest - 1 + maxTokens);
-    if (windowOf(options) && looksForSinks(config, options.hooks ?? [], { batches: prompts.length }))
-      throw sinksMove();
+    const searches = sinkSearches(config, options.hooks ?? [], { batches: prompts.length });
+    if (windowOf(options) && searches.length > 0) throw sinksMove();
     // What is wrong with the options is found before prompts are read.
     const choice = await TokenChoice.create(ctx, { prompts, before, vocabulary, sampling });
     try {

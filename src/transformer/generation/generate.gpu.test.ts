@@ -141,6 +141,22 @@ describe("generation", () => {
     await expectGreedy(prompt, ids!);
   });
 
+  test("texts of one length that are read side by side are read each as it is", async () => {
+    const texts = [prompt, prompt.map((id) => (id + 7) % model.config.tokens!.vocabulary)];
+    const read = async (text: readonly number[]) => {
+      const state = await model.createState({ capacity: 64 });
+      const logits = await model.prefill(state, text);
+      const verified = await model.verify(state, [text[1]!, text[0]!, text[2]!]);
+      state.destroy();
+      return { logits, verified };
+    };
+    const alone = [await read(texts[0]!), await read(texts[1]!)];
+    expect(alone[0]!.logits).not.toEqual(alone[1]!.logits);
+    expect(await Promise.all(texts.map(read))).toEqual(alone);
+    const written = texts.map((text) => idsOf(text, { maxTokens: 6 }));
+    for (const [n, text] of texts.entries()) await expectGreedy(text, (await written[n]!)[0]!);
+  });
+
   test("a penalty keeps tokens from coming again, as long as the text may become", async () => {
     const sampling = { repetitionPenalty: 1e6 };
     const [ids] = await idsOf(prompt, { maxTokens: 20, sampling });

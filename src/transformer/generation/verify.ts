@@ -6,6 +6,7 @@ import type { LanguageModel, PassOptions } from "../language-model.js";
 import { readTokens } from "../model/read-tokens.js";
 import { checkPositions, checkRoom } from "../model/room.js";
 import type { SequenceState } from "../model/sequence-state.js";
+import { sinkSearches } from "../model/sink-search.js";
 import { throwIfAborted } from "../sources/source-errors.js";
 import { StepReader } from "./step-reader.js";
 
@@ -32,11 +33,35 @@ export async function verify(
   const given = Array.from(tokens);
   checkRoom({ lengths: [state.lengths[0]! + given.length], capacity: state.capacity });
   checkPositions(model.config, state.totals[0]! + given.length);
-  const chosen = await chooseAll(model, state, given, { ...options, hooks, sampling });
+  const choosing = { hooks, sampling };
+  if (looksAnew(model, hooks)) return await chooseOneByOne(model, state, given, choosing);
+  const chosen = await chooseAll(model, state, given, choosing);
   const wrong = given.findIndex((_, n) => n + 1 < given.length && chosen[n] !== given[n + 1]);
   const right = wrong < 0 ? given.length - 1 : wrong;
   await keepOnly(model, state, given, { right, hooks });
   return chosen.slice(0, right + 1);
+}
+
+type Choosing = Required<Pick<VerifyOptions, "hooks" | "sampling">>;
+
+/** Whether each token has sinks of its own, found among what the tokens before it have given: a guess in one pass would have those of its end. */
+function looksAnew({ config }: LanguageModel, hooks: VerifyOptions["hooks"] = []): boolean {
+  return sinkSearches(config, hooks, { phases: ["decode"] }).some(({ running }) => running);
+}
+
+/** Nothing is read of a guess that was not right. */
+async function chooseOneByOne(
+  model: LanguageModel,
+  state: SequenceState,
+  tokens: readonly number[],
+  choosing: Choosing,
+): Promise<number[]> {
+  const chosen: number[] = [];
+  for (const [n, token] of tokens.entries()) {
+    if (n > 0 && chosen[n - 1] !== token) break;
+    chosen.push(...(await chooseAll(model, state, [token], choosing)));
+  }
+  return chosen;
 }
 
 /** What the model chooses behind each of these tokens. */
@@ -44,7 +69,7 @@ async function chooseAll(
   { ctx, passes }: LanguageModel,
   state: SequenceState,
   tokens: readonly number[],
-  { hooks = [], sampling }: VerifyOptions,
+  { hooks, sampling }: Choosing,
 ): Promise<number[]> {
   const context = state.lengths[0]! + tokens.length;
   const total = state.totals[0]! + tokens.length;
@@ -60,8 +85,8 @@ async function chooseAll(
   try {
     const choice = await planSampling(ctx, { ...sampling, logits, lengths: pass.totals });
     try {
-      ctx.device.queue.writeBuffer(pass.ids, 0, Uint32Array.from(tokens));
       await passes.run(pass, state, {
+        before: () => ctx.device.queue.writeBuffer(pass.ids, 0, Uint32Array.from(tokens)),
         after: (encoder) => {
           choice.record(encoder, { logits, ids });
           reader.record(encoder, ids, logits);
@@ -97,7 +122,7 @@ async function keepOnly(
     return;
   }
   state.undo(tokens.length);
-  await readTokens(model, state, tokens.slice(0, right + 1), { hooks, logitsOf: "none" });
+  await readTokens(model, state, tokens.slice(0, right + 1), { hooks, logitsOf: "none", phase: "decode" });
 }
 
 function severalSequences(count: number): AttentionError {

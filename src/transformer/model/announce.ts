@@ -25,8 +25,13 @@ export function announce(
 }
 
 /** A layer's site in a pass over whole inputs of so many tokens. */
-export function wholeSite(layer: number, mechanism: string, tokens: number): AttentionSite {
-  return { layer, mechanism: siteMechanism(mechanism), phase: "prefill", positions: [0, tokens] };
+export function wholeSite(
+  layer: number,
+  mechanism: string,
+  tokens: number,
+  phase: AttentionSite["phase"] = "prefill",
+): AttentionSite {
+  return { layer, mechanism: siteMechanism(mechanism), phase, positions: [0, tokens] };
 }
 
 /** What hooks may take a mechanism for: the heads of some have softmax inside. */

@@ -7,6 +7,7 @@ import type { ModelWeights } from "../weights/model-weights.js";
 import { ForwardCache, type Lease } from "./forward-cache.js";
 import { HookNames } from "./hook-names.js";
 import { LanguageForward } from "./language-forward.js";
+import { turnOf } from "./layer-state.js";
 import { planWithBuffers } from "./model-runtime.js";
 import { checkRoom, destroyedModel } from "./room.js";
 import type { SequenceState } from "./sequence-state.js";
@@ -86,6 +87,7 @@ export class LanguagePasses {
    * Submits a pass over more tokens of a state, and what comes before and behind it, in one command buffer. The first run of a pass with a state's
    * buffers waits for what the driver says about them.
    *
+   * @param around.before fills in the pass's ids, in its commands or at once
    * @throws AttentionError "shape" when the tokens do not fit, "limit", "disposed", "device-lost"; the state is then as it was
    */
   async run(
@@ -96,9 +98,13 @@ export class LanguagePasses {
     if (this.#destroyed) throw destroyedModel();
     const { ctx } = this.#parts;
     const { device } = ctx;
-    await state.prepareSinks(pass.forward.sinkSearches);
-    const [lengths, totals, turn] = [[...state.lengths], [...state.totals], state.turn];
+    const { sinkSearches } = pass.forward;
+    state.assertAlive();
+    await state.prepareSinks(sinkSearches);
+    const standing = state.standing;
+    // From here to the end of recording nothing waits: passes are shared, and others write to the same buffers before they are submitted.
     const record = (encoder: GPUCommandEncoder) => {
+      state.noteSinks(sinkSearches);
       around.before?.(encoder);
       state.advance(pass.tokens);
       checkRoom(state);
@@ -106,7 +112,7 @@ export class LanguagePasses {
       device.queue.writeBuffer(pass.totals, 0, Uint32Array.from(state.totals));
       pass.forward.record(encoder, state);
       around.after?.(encoder);
-      state.turn = turn === 0 ? 1 : 0;
+      state.turn = turnOf(standing.turn, 1);
     };
     try {
       if (pass.known.has(state.layers)) {
@@ -118,7 +124,7 @@ export class LanguagePasses {
         pass.known.add(state.layers);
       }
     } catch (error) {
-      state.reset(lengths, totals, turn);
+      state.restore(standing);
       throw error;
     }
   }

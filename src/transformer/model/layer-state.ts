@@ -24,6 +24,14 @@ export interface RecurrentState {
   readonly turns: readonly [TensorView, TensorView];
 }
 
+/** Which of two tensors holds what the last pass left. */
+export type Turn = 0 | 1;
+
+/** Which of the two holds what was left so many passes before the last one, as long as none has written to it since. */
+export function turnOf(last: Turn, back: 0 | 1): Turn {
+  return last === back ? 0 : 1;
+}
+
 export type LayerState = KeyValueCache | RecurrentState;
 
 export interface StateOptions {

@@ -3,10 +3,11 @@ import type { AttentionHook } from "webgpu-attention/hooks";
 import type { LanguageModel } from "../language-model.js";
 import { throwIfAborted } from "../sources/source-errors.js";
 import { type CacheWindow, forget, roomIn, windowCapacity } from "./cache-window.js";
+import type { PassShape } from "./language-passes.js";
 import { checkPositions, checkRoom } from "./room.js";
 import type { SequenceState } from "./sequence-state.js";
 import { sinksMove } from "./sink-memory.js";
-import { looksForSinks } from "./sink-search.js";
+import { sinkSearches } from "./sink-search.js";
 
 /** Of which tokens that are read logits are wanted. */
 export type LogitsOf = "none" | "last" | "all";
@@ -17,6 +18,8 @@ export interface ReadOptions {
   readonly window?: CacheWindow;
   readonly signal?: AbortSignal;
   readonly onProgress?: (done: number, total: number) => void;
+  /** "decode": what goes on with a text as tokens that are written do. Default "prefill". */
+  readonly phase?: PassShape["phase"];
 }
 
 /** Tokens that one pass takes at most: longer texts go through in pieces, so that buffers stay small and dispatches short. */
@@ -32,14 +35,14 @@ export async function readTokens(
   model: LanguageModel,
   state: SequenceState,
   ids: ArrayLike<number>,
-  { hooks, logitsOf, window, signal, onProgress }: ReadOptions,
+  { hooks, logitsOf, window, signal, onProgress, phase = "prefill" }: ReadOptions,
 ): Promise<Float32Array> {
   if (state.batches !== 1) throw severalSequences(state.batches);
   const { ctx, passes, config } = model;
   const all = Uint32Array.from(ids);
   const total = state.totals[0]! + all.length;
   checkPositions(config, total);
-  const looks = looksForSinks(config, hooks, { tokens: all.length });
+  const looks = sinkSearches(config, hooks, { tokens: all.length, phases: [phase] }).length > 0;
   if (window && looks) throw sinksMove();
   if (window) {
     await state.reserve(windowCapacity(window));
@@ -54,21 +57,23 @@ export async function readTokens(
     for (let done = 0; done < all.length; ) {
       throwIfAborted("prefill", signal);
       const rest = all.length - done;
-      const isWhole = isReadAtOnce(model, state, rest, { window, looks });
+      const isWhole = phase === "prefill" && isReadAtOnce(model, state, rest, { window, looks });
       const tokens = isWhole ? rest : pieceOf(Math.min(rest, window ? roomIn(state, window) : rest));
       const isLast = tokens === rest;
       const lease = await passes.lease(
         {
-          ...{ tokens, hooks, phase: "prefill", isWhole, context, total },
+          ...{ tokens, hooks, phase, isWhole, context, total },
           logitsOf: logitsOf === "last" && !isLast ? "none" : logitsOf,
         },
         state,
       );
       const { value: pass, release } = lease;
       try {
-        ctx.device.queue.writeBuffer(pass.ids, 0, all, done, tokens);
         await passes.run(pass, state, {
-          before: (encoder) => window && forget(state, encoder, window),
+          before: (encoder) => {
+            ctx.device.queue.writeBuffer(pass.ids, 0, all, done, tokens);
+            if (window) forget(state, encoder, window);
+          },
           after: (encoder) => {
             const found = pass.forward.logits;
             if (logits && found) keepRows(encoder, found, logits, logitsOf === "all" ? done : 0);

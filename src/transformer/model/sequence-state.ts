@@ -11,8 +11,10 @@ import {
   type LayerState,
   rowBytes,
   type StateOptions,
+  type Turn,
+  turnOf,
 } from "./layer-state.js";
-import { type FoundSinks, layersOf, SinkMemory } from "./sink-memory.js";
+import { type FoundSinks, type KnownRules, type LayerRoom, layersOf, SinkMemory } from "./sink-memory.js";
 import type { SinkSearch } from "./sink-search.js";
 
 /** One sequence of a state. */
@@ -29,6 +31,14 @@ interface Kept {
   readonly sinks: SinkMemory;
   /** What rows are moved through, as wide as the widest of a sequence; made by the first eviction. */
   room?: GPUBuffer;
+}
+
+/** Where the sequences of a state stand: what tells which part of its buffers is theirs. */
+interface Standing {
+  readonly lengths: readonly number[];
+  readonly totals: readonly number[];
+  readonly turn: Turn;
+  readonly rules: KnownRules;
 }
 
 /**
@@ -48,7 +58,7 @@ export class SequenceState {
   /** Tokens of each sequence so far, whatever its caches have forgotten. */
   readonly totals: number[];
   /** Which of the two tensors of a recurrent layer holds what is left: changes with every pass. */
-  turn: 0 | 1 = 0;
+  turn: Turn = 0;
 
   private constructor(ctx: AttentionContext, config: ModelConfig, options: StateOptions, kept: Kept) {
     this.#ctx = ctx;
@@ -103,24 +113,26 @@ export class SequenceState {
     }
     const options = { batches: sequences.length, capacity, dtype: first.dtype };
     const joined = await SequenceState.create(first.#ctx, first.#config, finite(options));
-    const { sinks } = joined.#kept;
     try {
       await joined.#addSinks(layersOf(sequences.map(({ state }) => state.#kept.sinks)));
+      for (const { state } of sequences) state.assertAlive();
+      const encoder = first.#ctx.device.createCommandEncoder({ label: "join sequences" });
+      for (const [index, from] of sequences.entries()) joined.#copyEntry(encoder, index, from);
+      first.#ctx.device.queue.submit([encoder.finish()]);
+      return joined;
     } catch (error) {
       joined.destroy();
       throw error;
     }
-    const encoder = first.#ctx.device.createCommandEncoder({ label: "join sequences" });
-    for (const [index, { state, entry }] of sequences.entries()) {
-      joined.lengths[index] = state.lengths[entry]!;
-      joined.totals[index] = state.totals[entry]!;
-      for (const [n, layer] of state.layers.entries())
-        copyLayer(encoder, layer, joined.layers[n]!, { state, entry, joined, index });
-      const places = { from: { entry, turn: state.turn }, to: { entry: index, turn: joined.turn } };
-      sinks.copy(encoder, state.#kept.sinks, places);
-    }
-    first.#ctx.device.queue.submit([encoder.finish()]);
-    return joined;
+  }
+
+  #copyEntry(encoder: GPUCommandEncoder, index: number, { state, entry }: SequenceEntry): void {
+    this.lengths[index] = state.lengths[entry]!;
+    this.totals[index] = state.totals[entry]!;
+    for (const [n, layer] of state.layers.entries())
+      copyLayer(encoder, layer, this.layers[n]!, { state, entry, joined: this, index });
+    const places = { from: { entry, turn: state.turn }, to: { entry: index, turn: this.turn } };
+    this.#kept.sinks.copy(encoder, state.#kept.sinks, places);
   }
 
   /** Tokens that the caches have room for; without caches, any number. */
@@ -162,23 +174,30 @@ export class SequenceState {
     free(this.#kept);
     this.#kept = other.#kept;
     this.#capacity = other.#capacity;
-    this.reset(other.lengths, other.totals, other.turn);
+    this.restore(other.standing);
     other.#destroyed = true;
   }
 
   /** @internal As before the last pass, which took so many tokens: caches have them still behind their ends, recurrent layers in the other turn. */
   undo(tokens: number): void {
     this.advance(-tokens);
-    this.turn = this.turn === 0 ? 1 : 0;
+    this.turn = turnOf(this.turn, 1);
   }
 
-  /** @internal As it was: of lengths, totals and turn alone. */
-  reset(lengths: readonly number[], totals: readonly number[], turn: 0 | 1): void {
+  /** @internal */
+  get standing(): Standing {
+    const { lengths, totals, turn } = this;
+    return { lengths: [...lengths], totals: [...totals], turn, rules: this.#kept.sinks.rules };
+  }
+
+  /** @internal As it was, where nothing was submitted since. */
+  restore({ lengths, totals, turn, rules }: Standing): void {
     for (const entry of this.lengths.keys()) {
       this.lengths[entry] = lengths[entry]!;
       this.totals[entry] = totals[entry]!;
     }
     this.turn = turn;
+    this.#kept.sinks.rules = rules;
   }
 
   /** @internal */
@@ -202,20 +221,35 @@ export class SequenceState {
   /**
    * @internal Before a pass: room for sinks that it looks for where the text begins with it, and the same search where it goes on.
    *
-   * @throws AttentionError "unsupported" where earlier tokens were read without looking, "limit"
+   * @throws AttentionError "unsupported" where earlier tokens were read without looking, "limit", "disposed"
    */
   async prepareSinks(searches: ReadonlyMap<number, SinkSearch>): Promise<void> {
     const begun = this.totals.map((total) => total > 0);
-    const { sinks } = this.#kept;
-    await this.#addSinks(sinks.missing(searches, begun));
-    sinks.note(searches);
+    await this.#addSinks(this.#kept.sinks.missing(searches, begun));
   }
 
-  /** @throws AttentionError "limit" */
-  async #addSinks(layers: Parameters<SinkMemory["add"]>[1]): Promise<void> {
-    const ctx = this.#ctx;
+  /** @internal As a pass is recorded. */
+  noteSinks(searches: ReadonlyMap<number, SinkSearch>): void {
+    this.#kept.sinks.note(searches);
+  }
+
+  /** @throws AttentionError "limit", "disposed"; what was known of sinks then stays */
+  async #addSinks(layers: readonly LayerRoom[]): Promise<void> {
     // Nothing asks the driver in passes that make no room.
-    if (layers.length > 0) await madeInRoom(ctx, this, () => this.#kept.sinks.add(ctx, layers));
+    if (layers.length === 0) return;
+    const { sinks } = this.#kept;
+    const drop = (buffers: readonly GPUBuffer[]) => {
+      for (const buffer of buffers) buffer.destroy();
+    };
+    const made = await madeInRoom(
+      this.#ctx,
+      this,
+      () => sinks.makeRoom(this.#ctx, layers),
+      ({ buffers }) => drop(buffers),
+    );
+    if (this.#destroyed) drop(made.buffers);
+    this.assertAlive();
+    sinks.add(made);
   }
 
   /**
@@ -241,7 +275,12 @@ export class SequenceState {
     const rows = this.layers.flatMap((layer) => (layer.kind === "cache" ? [rowBytes(layer.k)] : []));
     if (rows.length === 0 || this.#kept.room) return;
     const bytes = this.capacity * Math.max(...rows);
-    this.#kept.room = await madeInRoom(this.#ctx, this, () => moveRoom(this.#ctx, bytes));
+    this.#kept.room = await madeInRoom(
+      this.#ctx,
+      this,
+      () => moveRoom(this.#ctx, bytes),
+      (room) => room.destroy(),
+    );
   }
 
   get bytes(): number {
@@ -279,11 +318,17 @@ async function keep(ctx: AttentionContext, config: ModelConfig, options: StateOp
   }
 }
 
-/** What `make` makes of new buffers. @throws AttentionError "limit" where the driver has no room for them, and what `make` throws */
+/**
+ * What `make` makes of new buffers.
+ *
+ * @param drop takes it back
+ * @throws AttentionError "limit" where the driver has no room for them, and what `make` throws
+ */
 async function madeInRoom<Made>(
   { device }: AttentionContext,
   sizes: Pick<StateOptions, "batches" | "capacity">,
   make: () => Made,
+  drop?: (made: Made) => void,
 ): Promise<Made> {
   device.pushErrorScope("out-of-memory");
   let result: { readonly made: Made } | { readonly thrown: unknown };
@@ -294,8 +339,9 @@ async function madeInRoom<Made>(
   }
   const full = await device.popErrorScope().catch(() => null);
   if ("thrown" in result) throw result.thrown;
-  if (full) throw noRoom(sizes, full.message);
-  return result.made;
+  if (!full) return result.made;
+  drop?.(result.made);
+  throw noRoom(sizes, full.message);
 }
 
 function free(kept: Kept): void {
@@ -325,9 +371,12 @@ function copyLayer(encoder: GPUCommandEncoder, from: LayerState, to: LayerState,
       encoder.copyBufferToBuffer(from[name].buffer, source, to[name].buffer, target, bytes);
     }
   } else if (from.kind === "recurrent" && to.kind === "recurrent") {
-    const [source, target] = [from.turns[state.turn], to.turns[joined.turn]];
-    const bytes = 4 * source.shape[1] * source.shape[2] * source.shape[3];
-    encoder.copyBufferToBuffer(source.buffer, entry * bytes, target.buffer, index * bytes, bytes);
+    // The other turn too: the last pass may have to be undone.
+    for (const back of [0, 1] as const) {
+      const [source, target] = [from.turns[turnOf(state.turn, back)], to.turns[turnOf(joined.turn, back)]];
+      const bytes = 4 * source.shape[1] * source.shape[2] * source.shape[3];
+      encoder.copyBufferToBuffer(source.buffer, entry * bytes, target.buffer, index * bytes, bytes);
+    }
   }
 }
 

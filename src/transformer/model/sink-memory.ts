@@ -1,6 +1,7 @@
 import { type AttentionContext, AttentionError, type TensorView } from "webgpu-attention";
 import { byHeadLayout, type SinkLists, sinkListWords } from "webgpu-attention/calibration";
-import type { SinkSearch } from "./sink-search.js";
+import { type Turn, turnOf } from "./layer-state.js";
+import type { SinkRule, SinkSearch } from "./sink-search.js";
 
 /** Sums of what the keys of each head have received, [B, capacity, Hq, 1] with each head's keys side by side. */
 export interface ReceivedSums {
@@ -11,7 +12,7 @@ export interface ReceivedSums {
 /** What is known of a layer's sinks, between passes. */
 export interface FoundSinks {
   /** What each batch entry's were found by; undefined: nothing was looked for. */
-  readonly rules: (string | undefined)[];
+  readonly rules: (SinkRule | undefined)[];
   readonly heads: number;
   readonly lists: SinkLists;
   /** In two turns, as recurrent layers have them, where some search goes on with each token. */
@@ -23,6 +24,24 @@ interface Sizes {
   /** Keys that caches have room for. */
   readonly capacity: number;
 }
+
+type Searches = ReadonlyMap<number, SinkSearch>;
+
+/** A layer that needs buffers, for all of what is known of it or for sums beside it. */
+export interface LayerRoom extends Pick<SinkSearch, "heads" | "running"> {
+  readonly layer: number;
+  /** What stays. */
+  readonly known?: FoundSinks;
+}
+
+/** New buffers that no state has yet. */
+export interface SinkRoom {
+  readonly layers: ReadonlyMap<number, FoundSinks>;
+  readonly buffers: readonly GPUBuffer[];
+}
+
+/** By what the sinks of layers were found, of each batch entry. */
+export type KnownRules = ReadonlyMap<number, readonly (SinkRule | undefined)[]>;
 
 /** What a state knows of sinks, layer by layer: nothing where no hook looks for them in the text. */
 export class SinkMemory {
@@ -39,7 +58,7 @@ export class SinkMemory {
     return known;
   }
 
-  /** Whether some search goes on with each token. */
+  /** Whether there are sums, which a search goes on with at each token. */
   get hasSums(): boolean {
     return [...this.#layers.values()].some(({ turns }) => turns);
   }
@@ -48,47 +67,77 @@ export class SinkMemory {
     return [...this.#layers.values()].flatMap(buffersOf);
   }
 
+  get rules(): KnownRules {
+    return new Map([...this.#layers].map(([layer, { rules }]) => [layer, [...rules]]));
+  }
+
+  /** As they were; of layers that came since, nothing is known. */
+  set rules(known: KnownRules) {
+    for (const [layer, { rules }] of this.#layers)
+      for (const entry of rules.keys()) rules[entry] = known.get(layer)?.[entry];
+  }
+
   /**
-   * Before a pass that looks for sinks: layers that have no room for them yet.
+   * Before a pass that looks for sinks: what it needs room for.
    *
    * @param begun which sequences have tokens: theirs must have been found by the same search
    * @throws AttentionError "unsupported"
    */
-  missing(searches: Searches, begun: readonly boolean[]): LayerSearch[] {
-    return [...searches].filter(([layer, { rules, running }]) => {
-      const known = this.#layers.get(layer);
-      const hasRoom = known !== undefined && (!running || known.turns !== undefined);
-      const goesOn = rules.map((rule, entry) => rule !== undefined && begun[entry]!);
-      const isSame = rules.every((rule, entry) => !goesOn[entry] || known?.rules[entry] === rule);
-      if (goesOn.includes(true) && !(hasRoom && isSame)) throw notLookedFor(layer);
-      return !hasRoom || !begun.includes(true);
+  missing(searches: Searches, begun: readonly boolean[]): LayerRoom[] {
+    return [...searches].flatMap(([layer, { heads, running, rules }]) => {
+      const found = this.#layers.get(layer);
+      const isOther = rules.some(
+        (rule, entry) => rule && begun[entry] && found?.rules[entry]?.text !== rule.text,
+      );
+      if (isOther) throw notLookedFor(layer);
+      // Where no text has begun, what an earlier one left is wiped out.
+      const known = begun.includes(true) ? found : undefined;
+      if (known && (known.turns || !running)) return [];
+      return [{ layer, heads, running, ...(known && { known }) }];
     });
   }
 
-  /** Room for the sinks of layers, in place of what is known of them. */
-  add(ctx: AttentionContext, layers: readonly LayerSearch[]): void {
-    for (const [layer, search] of layers) {
-      const made = emptySinks(ctx, search, this.#sizes);
-      for (const buffer of buffersOf(this.#layers.get(layer))) buffer.destroy();
-      this.#layers.set(layer, made);
+  /** Empty buffers for layers; whoever asked has them until they are added. */
+  makeRoom(ctx: AttentionContext, layers: readonly LayerRoom[]): SinkRoom {
+    const buffers: GPUBuffer[] = [];
+    const empty: Empty = (shape) => {
+      const view = ctx.empty(shape);
+      buffers.push(view.buffer);
+      return view;
+    };
+    try {
+      const made = layers.map((room) => [room.layer, emptySinks(empty, room, this.#sizes)] as const);
+      return { layers: new Map(made), buffers };
+    } catch (error) {
+      for (const buffer of buffers) buffer.destroy();
+      throw error;
+    }
+  }
+
+  /** Takes over room for layers, in place of what it had for them. */
+  add({ layers }: SinkRoom): void {
+    for (const [layer, found] of layers) {
+      const stays = new Set(buffersOf(found));
+      for (const buffer of buffersOf(this.#layers.get(layer))) if (!stays.has(buffer)) buffer.destroy();
+      this.#layers.set(layer, found);
     }
   }
 
   /** What a pass looks for, once there is room for it. */
   note(searches: Searches): void {
     // Sums that a pass does not go on with are not those of the whole text.
-    for (const [layer, { rules, turns }] of this.#layers)
-      if (turns && !searches.has(layer)) rules.fill(undefined);
+    for (const [layer, { rules }] of this.#layers)
+      if (!searches.get(layer)?.running)
+        for (const [entry, rule] of rules.entries()) if (rule?.running) rules[entry] = undefined;
     for (const [layer, { rules }] of searches)
-      for (const [entry, rule] of rules.entries()) if (rule !== undefined) this.of(layer).rules[entry] = rule;
+      for (const [entry, rule] of rules.entries()) if (rule) this.of(layer).rules[entry] = rule;
   }
 
   /** What this takes room for. */
-  get layers(): LayerSearch[] {
-    return [...this.#layers].map(([layer, { heads, turns }]) => [
-      layer,
-      { heads, running: turns !== undefined },
-    ]);
+  get layers(): LayerRoom[] {
+    return [...this.#layers].map(([layer, { heads, turns }]) => ({
+      ...{ layer, heads, running: turns !== undefined },
+    }));
   }
 
   /** What another state knows of one of its sequences, once there is room for it. */
@@ -112,28 +161,28 @@ export class SinkMemory {
   }
 }
 
-type Searches = ReadonlyMap<number, SinkSearch>;
-type LayerSearch = readonly [layer: number, search: Pick<SinkSearch, "heads" | "running">];
-
 /** Layers that are room enough for what several states know. */
-export function layersOf(states: readonly SinkMemory[]): LayerSearch[] {
+export function layersOf(states: readonly SinkMemory[]): LayerRoom[] {
   const all = states.flatMap(({ layers }) => layers);
   // The last of a layer counts.
-  return [...new Map(all.sort(([, a], [, b]) => Number(a.running) - Number(b.running)))];
+  const sorted = all.sort((a, b) => Number(a.running) - Number(b.running));
+  return [...new Map(sorted.map((room) => [room.layer, room])).values()];
 }
 
-/** Nothing known. */
+type Empty = (shape: TensorView["shape"]) => TensorView;
+
 function emptySinks(
-  ctx: AttentionContext,
-  { heads, running }: Pick<SinkSearch, "heads" | "running">,
+  empty: Empty,
+  { heads, running, known }: LayerRoom,
   { batches, capacity }: Sizes,
 ): FoundSinks {
-  const { buffer } = ctx.empty([batches, 1, heads, sinkListWords(capacity)]);
   const layout = byHeadLayout(batches, capacity, heads);
-  const view = (): TensorView => ({ ...ctx.empty(layout.shape), ...layout });
+  const view = (): TensorView => ({ ...empty(layout.shape), ...layout });
   const sums = (): ReceivedSums => ({ sum: view(), count: view() });
-  const rules = Array.from({ length: batches }, () => undefined);
-  const lists = { buffer, keys: capacity };
+  const { rules, lists } = known ?? {
+    rules: Array.from({ length: batches }, () => undefined),
+    lists: { buffer: empty([batches, 1, heads, sinkListWords(capacity)]).buffer, keys: capacity },
+  };
   return { rules, heads, lists, ...(running && { turns: [sums(), sums()] as const }) };
 }
 
@@ -146,7 +195,7 @@ function buffersOf(found: FoundSinks | undefined): GPUBuffer[] {
 /** Where a sequence stands in a batch, and the turn that its state is in. */
 interface Place {
   readonly entry: number;
-  readonly turn: 0 | 1;
+  readonly turn: Turn;
 }
 
 type Placed = FoundSinks & { readonly at: Place };
@@ -167,7 +216,10 @@ function copySinks(encoder: GPUCommandEncoder, from: Placed, to: Placed): void {
     const [first, begin] = [row * sinkListWords(source), place * sinkListWords(target)];
     copy(a, first, b, begin, 1 + keys);
     copy(a, first + 1 + source, b, begin + 1 + target, sinkListWords(keys) - 1 - keys);
-    if (from.turns && to.turns) copySums(from.turns[from.at.turn], to.turns[to.at.turn], row, place);
+    // The other turn too: the last pass may have to be undone.
+    if (from.turns && to.turns)
+      for (const back of [0, 1] as const)
+        copySums(from.turns[turnOf(from.at.turn, back)], to.turns[turnOf(to.at.turn, back)], row, place);
   }
 }
 

@@ -68,7 +68,7 @@ function findAll(layer: LayerContext, { capacity, hidden, running, sumsOf }: Cac
   };
 }
 
-/** As many hidden states as a cache has keys: those behind the text's are of keys that nobody sees. */
+/** As many hidden states as a cache has keys: those behind the text's are not looked at. */
 function copyStream(layer: LayerContext, hidden: TensorView): Step {
   const { batches, tokens, config } = layer;
   const { buffer } = rows(layer, "stream", config.width);
