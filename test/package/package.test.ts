@@ -1,5 +1,5 @@
 /** The tarball as a user gets it. `npm run test:package` builds first. */
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -30,7 +30,11 @@ afterAll(() => installed?.remove());
 describe("the tarball", () => {
   it("holds the built package and nothing else", () => {
     const others = installed.files.filter((path) => !path.startsWith("dist/")).sort();
-    const allowed = ["CHANGELOG.md", "LICENSE", "README.md", "THIRD-PARTY-LICENSES.txt", "package.json"];
+    const docs = readdirSync(join(PROJECT, "docs")).filter((name) => name.endsWith(".md"));
+    const allowed = [
+      ...["CHANGELOG.md", "LICENSE", "README.md", "THIRD-PARTY-LICENSES.txt", "package.json"],
+      ...docs.map((name) => `docs/${name}`),
+    ];
     expect(allowed).toEqual(expect.arrayContaining(others));
     expect(installed.files.filter((path) => /test|golden|playground|\.wgsl$/.test(path))).toEqual([]);
   });

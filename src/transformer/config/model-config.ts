@@ -3,7 +3,7 @@ import type { RopeConfig } from "./rope.js";
 
 /**
  * What a model computes, whatever file described it: what the builder of a model reads. Sizes are in channels, tokens or entries.
- * `docs/models.md` has the equations.
+ * `tools/train/README.md` of the repository has the equations of native models.
  */
 export interface ModelConfig {
   /** As the file names it: `"llama"`, `"gpt2"`, `"native"`. */
