@@ -53,7 +53,6 @@ export class LanguageModel {
   readonly tokenizerRefusal: AttentionError | undefined;
   readonly #weights: ModelWeights;
   readonly #work: Workspace;
-  readonly #busy = new WeakSet<SequenceState>();
   /** @internal */
   readonly passes: LanguagePasses;
 
@@ -199,7 +198,8 @@ export class LanguageModel {
    * @param tokens of each sequence; one is a decode step
    * @throws AttentionError "shape" for a count of tokens that is none, "unsupported", "limit", "disposed", "device-lost"
    */
-  describePass(state: SequenceState, tokens = 1): Promise<PassDescription> {
+  async describePass(state: SequenceState, tokens = 1): Promise<PassDescription> {
+    state.assertOf(this.config);
     return describePass(this.passes, state, tokens);
   }
 
@@ -221,24 +221,12 @@ export class LanguageModel {
 
   /** @internal Keeps other calls from a state that passes work with. */
   async using<Result>(state: SequenceState, work: () => Promise<Result>): Promise<Result> {
-    const release = this.take(state);
+    const release = state.take(this.config);
     try {
       return await work();
     } finally {
       release();
     }
-  }
-
-  /** @internal */
-  take(state: SequenceState): () => void {
-    state.assertAlive();
-    if (this.#busy.has(state))
-      throw new AttentionError("unsupported", {
-        ...{ subject: "state", expected: "one call at a time", got: "a state that another call works with" },
-        fix: "Wait for the other call, or give each its own copy().",
-      });
-    this.#busy.add(state);
-    return () => this.#busy.delete(state);
   }
 
   /** @throws AttentionError "shape" for anything but ids of the vocabulary, at least one */

@@ -3,7 +3,7 @@ import { forget, windowCapacity } from "../model/cache-window.js";
 import type { Lease } from "../model/forward-cache.js";
 import type { LanguagePass } from "../model/language-passes.js";
 import { checkPositions, roundedUp } from "../model/room.js";
-import type { SequenceState } from "../model/sequence-state.js";
+import { SequenceState } from "../model/sequence-state.js";
 import { sinksMove } from "../model/sink-memory.js";
 import { sinkSearches } from "../model/sink-search.js";
 import { type GenerateOptions, windowOf } from "./options.js";
@@ -20,6 +20,14 @@ interface Parts {
   readonly reader: StepReader;
 }
 
+/** Where a sequence has ended. */
+interface Left {
+  /** Steps whose tokens are its own. */
+  readonly read: number;
+  /** What it has left, where that cannot be cut off the state that goes on. */
+  readonly aside?: SequenceState;
+}
+
 /** Sequences that grow by a token a step, in one command buffer each. */
 export class Decoding {
   readonly #model: LanguageModel;
@@ -27,6 +35,8 @@ export class Decoding {
   readonly #parts: Parts;
   /** The pass of the last step, which is most often that of the next. */
   #pass: Lease<LanguagePass> | undefined;
+  /** Sequences that have ended while others go on. */
+  readonly #left = new Map<number, Left>();
   /** Steps that were submitted. */
   steps = 0;
 
@@ -79,7 +89,7 @@ export class Decoding {
     const { state, choice, reader } = this.#parts;
     const window = windowOf(this.#options);
     // A cache that is full and forgets nothing becomes twice as large: the past is copied once each time.
-    if (!window && Math.max(...state.lengths) >= state.capacity) await state.reserve(2 * state.capacity);
+    if (!window && Math.max(...state.lengths) >= state.capacity) await state.grow(2 * state.capacity);
     await choice.prepare(state.totals.map((total) => total + 1));
     const pass = await this.#nextPass();
     await this.#model.passes.run(pass, state, {
@@ -100,15 +110,51 @@ export class Decoding {
     return this.#parts.reader.next();
   }
 
-  /** @param read steps whose tokens are part of the text: a state of the caller's is left behind the last of these */
-  end(read: number): void {
+  /**
+   * That a sequence's text has ended: the steps of the others go on with it, but nothing of that is to be left in a state of the caller's.
+   *
+   * @param read steps whose tokens are part of the text
+   * @throws AttentionError "limit"
+   */
+  async leave(sequence: number, read: number): Promise<void> {
+    const { state } = this.#parts;
+    if (!this.#options.state || this.#left.has(sequence)) return;
+    if (state.canBeCut && !windowOf(this.#options)) {
+      this.#left.set(sequence, { read });
+      return;
+    }
+    const aside = await SequenceState.joinAsTheyAre([{ state, entry: sequence }], state.capacity);
+    if (this.steps > read) aside.undo(1);
+    this.#left.set(sequence, { read, aside });
+  }
+
+  /**
+   * @param read steps whose tokens are part of the text: a state of the caller's is left behind the last of these, or where a sequence ended
+   * @throws AttentionError "limit"
+   */
+  async end(read: number): Promise<void> {
     const { state, choice, reader } = this.#parts;
     this.#pass?.release();
     choice.destroy();
     reader.destroy();
-    if (!this.#options.state) state.destroy();
+    try {
+      if (!this.#options.state) state.destroy();
+      else if (state.isAlive) await this.#leaveAll(state, read);
+    } finally {
+      for (const { aside } of this.#left.values()) aside?.destroy();
+    }
+  }
+
+  async #leaveAll(state: SequenceState, read: number): Promise<void> {
     // No more than one step is ahead of what was read.
-    else if (this.steps > read) state.undo(1);
+    if (this.steps > read) state.undo(1);
+    const left = state.lengths.map((_, sequence) => this.#left.get(sequence));
+    state.shorten(left.map((place) => (place && !place.aside ? read - place.read : 0)));
+    if (!left.some((place) => place?.aside)) return;
+    const ends = left.map((place, entry) =>
+      place?.aside ? { state: place.aside, entry: 0 } : { state, entry },
+    );
+    state.become(await SequenceState.joinAsTheyAre(ends, state.capacity));
   }
 
   async #nextPass(): Promise<LanguagePass> {

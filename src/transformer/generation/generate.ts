@@ -29,7 +29,7 @@ export async function* generate(
   const { maxTokens = 128, signal, onToken, candidates = 0, state } = options;
   const sequences = prompts.map((_, index) => new Sequence(index, model, options));
   throwIfAborted("generate", signal);
-  const release = state && model.take(state);
+  const release = state?.take(model.config);
   try {
     const decoding = await Decoding.begin(model, prompts, AHEAD, options);
     let read = 0;
@@ -47,10 +47,12 @@ export async function* generate(
           onToken?.(piece);
           yield piece;
         }
-        if (sequences.every(({ isFinished }) => isFinished)) return;
+        const going = sequences.filter(({ isFinished }) => !isFinished);
+        if (going.length === 0) return;
+        for (const { index, isFinished } of sequences) if (isFinished) await decoding.leave(index, read);
       }
     } finally {
-      decoding.end(read);
+      await decoding.end(read);
     }
   } finally {
     release?.();

@@ -25,7 +25,7 @@ export async function readPrompts(
   if (prompts.length === 1) {
     const state = given ?? (await create(capacity));
     try {
-      await state.reserve(capacity);
+      await state.grow(capacity);
       await read(state, 0);
       if (windowOf(options)) await state.prepareEviction();
       return state;
@@ -39,7 +39,9 @@ export async function readPrompts(
     for (const [entry, { length }] of prompts.entries()) {
       const kept = given?.lengths[entry] ?? 0;
       const own = windowOf(options) ? Math.max(capacity, kept) : roundedUp(kept + length);
-      states.push(given ? await SequenceState.join([{ state: given, entry }], own) : await create(own));
+      states.push(
+        given ? await SequenceState.joinAsTheyAre([{ state: given, entry }], own) : await create(own),
+      );
       await read(states[entry]!, entry);
     }
     const side = states.map((state) => ({ state, entry: 0 }));

@@ -93,6 +93,57 @@ describe.each(["architectures/llama", "native/lm-lightning", "native/lm-flow"])(
     state.destroy();
   });
 
+  test.each([undefined, { sinks: 2, window: 9, evict: 1 }])(
+    "is left where each sequence ended, while others went on: %o",
+    async (cache) => {
+      const sampling = { temperature: 1.5, seed: 5 };
+      const options = { sampling, ...(cache && { cache }) };
+      const prompts = [prefix, [...ends[0]!, 3]];
+      const state = await model.createState({ batches: 2, capacity: 64 });
+      const write = async (given: readonly (readonly number[])[], stopIds: readonly number[]) => {
+        const pieces: number[][] = [[], []];
+        for await (const { sequence, id } of model.generate(given, {
+          ...options,
+          state,
+          maxTokens: 8,
+          stopIds,
+        }))
+          pieces[sequence]!.push(id);
+        return pieces;
+      };
+      const before = await state.copy();
+      const whole = await write(prompts, []);
+      state.become(before);
+      // The first of these ends at once, the other later or not at all.
+      const stop = whole[0]!.slice(1, 4).find((id) => !whole[1]!.slice(0, 5).includes(id))!;
+      const first = await write(prompts, [stop]);
+      const lengths = first.map((ids) => ids.length);
+      expect(lengths[0]).toBeLessThan(lengths[1]! - 1);
+      expect(state.totals).toEqual(prompts.map((prompt, n) => prompt.length + lengths[n]! - 1));
+      const rest = await write(
+        first.map((ids) => ids.slice(-1)),
+        [],
+      );
+      for (const n of [0, 1]) expect([...first[n]!, ...rest[n]!].slice(0, 8)).toEqual(whole[n]!);
+      state.destroy();
+    },
+  );
+
+  test("is refused while a generation works with it, and by another model", async () => {
+    const state = await model.createState({ capacity: 64 });
+    const refusal = { code: "unsupported" };
+    for await (const _ of model.generate([...prefix], { state, maxTokens: 3, stopIds: [] })) {
+      await expect(state.copy()).rejects.toMatchObject(refusal);
+      await expect(state.reserve(1000)).rejects.toMatchObject(refusal);
+      await expect(SequenceState.join([{ state, entry: 0 }], 64)).rejects.toMatchObject(refusal);
+    }
+    const copy = await state.copy();
+    const other = await LanguageModel.load(ctx, new URL(`${name}/`, FIXTURES));
+    await expect(other.prefill(copy, prefix)).rejects.toMatchObject(refusal);
+    await expect(other.describePass(copy)).rejects.toMatchObject(refusal);
+    for (const one of [state, copy, other]) one.destroy();
+  });
+
   test("takes what is right of a guess, as if token by token", async () => {
     const sampling = { temperature: 1.5, seed: 2 };
     const text = await written(prefix, { maxTokens: 8, sampling });

@@ -45,7 +45,7 @@ export async function readTokens(
   const looks = sinkSearches(config, hooks, { tokens: all.length, phases: [phase] }).length > 0;
   if (window && looks) throw sinksMove();
   if (window) {
-    await state.reserve(windowCapacity(window));
+    await state.grow(windowCapacity(window));
     await state.prepareEviction();
   } else checkRoom({ lengths: [state.lengths[0]! + all.length], capacity: state.capacity });
   // Keys are turned when they are read, by what is kept of the text in the end.

@@ -51,6 +51,7 @@ export class SequenceState {
   #kept: Kept;
   #capacity: number;
   #destroyed = false;
+  #isTaken = false;
   readonly dtype: CacheDType;
   readonly batches: number;
   /** Tokens of each sequence that are in the caches. */
@@ -94,9 +95,15 @@ export class SequenceState {
    * Copies of sequences, of several states or one sequence several times, side by side in a new state. Submits the copies.
    *
    * @param capacity at least as long as each of them
-   * @throws AttentionError "limit", "shape", "disposed"
+   * @throws AttentionError "limit", "shape", "disposed", "unsupported" while a call works with one of the states
    */
   static async join(sequences: readonly SequenceEntry[], capacity: number): Promise<SequenceState> {
+    for (const { state } of sequences) state.#assertFree();
+    return SequenceState.joinAsTheyAre(sequences, capacity);
+  }
+
+  /** @internal `join` within the call that works with the states. */
+  static async joinAsTheyAre(sequences: readonly SequenceEntry[], capacity: number): Promise<SequenceState> {
     const first = sequences[0]?.state;
     if (!first) throw wrong("sequences", "at least one", "none");
     for (const { state, entry } of sequences) {
@@ -149,24 +156,70 @@ export class SequenceState {
    * A snapshot to come back to, or the beginning of another sequence. The past is copied once.
    *
    * @param capacity of the copy, at least as long as each sequence; default the same
-   * @throws AttentionError "limit", "shape", "disposed"
+   * @throws AttentionError "limit", "shape", "disposed", "unsupported" while a call works with the state
    */
   copy(capacity = this.capacity): Promise<SequenceState> {
-    return SequenceState.join(
-      this.lengths.map((_, entry) => ({ state: this, entry })),
-      capacity,
-    );
+    return SequenceState.join(this.#entries, capacity);
+  }
+
+  get #entries(): SequenceEntry[] {
+    return this.lengths.map((_, entry) => ({ state: this, entry }));
   }
 
   /**
    * Room for so many tokens, where there is less: the past is copied once.
    *
-   * @throws AttentionError "limit", "shape", "disposed"; the state is then as it was
+   * @throws AttentionError "limit", "shape", "disposed", "unsupported" while a call works with the state; it is then as it was
    */
   async reserve(capacity: number): Promise<void> {
     checkCount("capacity", capacity);
+    this.#assertFree();
+    await this.grow(capacity);
+  }
+
+  /** @internal `reserve` within the call that works with the state. */
+  async grow(capacity: number): Promise<void> {
     this.assertAlive();
-    if (capacity > this.capacity) this.become(await this.copy(capacity));
+    if (capacity > this.capacity) this.become(await SequenceState.joinAsTheyAre(this.#entries, capacity));
+  }
+
+  /**
+   * @internal Keeps other calls away until what it returns is called.
+   *
+   * @param config of the model that works with it
+   * @throws AttentionError "unsupported" for another model's, or while another call works with it; "disposed"
+   */
+  take(config: ModelConfig): () => void {
+    this.#assertFree();
+    this.assertOf(config);
+    this.#isTaken = true;
+    return () => {
+      this.#isTaken = false;
+    };
+  }
+
+  /** @internal @throws AttentionError "unsupported" for another model's, "disposed" */
+  assertOf(config: ModelConfig): void {
+    this.assertAlive();
+    if (config === this.#config) return;
+    throw new AttentionError("unsupported", {
+      ...{ subject: "state", expected: "one that this model made", got: "another model's" },
+      fix: "Create it with createState() of the model that reads into it.",
+    });
+  }
+
+  /** @internal */
+  get isAlive(): boolean {
+    return !this.#destroyed;
+  }
+
+  #assertFree(): void {
+    this.assertAlive();
+    if (!this.#isTaken) return;
+    throw new AttentionError("unsupported", {
+      ...{ subject: "state", expected: "one call at a time", got: "a state that another call works with" },
+      fix: "Wait for the other call, or give each its own copy(), made before.",
+    });
   }
 
   /** @internal Takes over another state of as many sequences, which is none afterwards. */
@@ -182,6 +235,14 @@ export class SequenceState {
   undo(tokens: number): void {
     this.advance(-tokens);
     this.turn = turnOf(this.turn, 1);
+  }
+
+  /** @internal Forgets the last tokens of each sequence, so many of each, where they can be. */
+  shorten(counts: readonly number[]): void {
+    for (const [entry, count] of counts.entries()) {
+      this.lengths[entry]! -= count;
+      this.totals[entry]! -= count;
+    }
   }
 
   /** @internal */
@@ -275,12 +336,15 @@ export class SequenceState {
     const rows = this.layers.flatMap((layer) => (layer.kind === "cache" ? [rowBytes(layer.k)] : []));
     if (rows.length === 0 || this.#kept.room) return;
     const bytes = this.capacity * Math.max(...rows);
-    this.#kept.room = await madeInRoom(
+    const made = await madeInRoom(
       this.#ctx,
       this,
       () => moveRoom(this.#ctx, bytes),
       (room) => room.destroy(),
     );
+    if (this.#destroyed) made.destroy();
+    this.assertAlive();
+    this.#kept.room = made;
   }
 
   get bytes(): number {
