@@ -44,7 +44,7 @@ async function withGenerationIds(
   config: ModelConfig,
 ): Promise<ModelConfig> {
   if (!config.tokens || config.head.kind !== "language" || !fields.has("model_type")) return config;
-  const bytes = await opened.read("generation_config.json");
+  const bytes = await opened.readOptional("generation_config.json");
   if (!bytes) return config;
   const generation = new Fields("generation_config.json", parseStrictJson("generation_config.json", bytes));
   const eos = [...new Set([...config.tokens.eos, ...generation.ids("eos_token_id")])];
@@ -86,9 +86,11 @@ async function readConfiguration(opened: OpenedFiles): Promise<Fields> {
   }
   const fields = new Fields("config.json", parseStrictJson("config.json", bytes));
   if (!fields.has("image_size")) return fields;
-  const pixels = await opened.read("preprocessor_config.json");
+  const pixels = await opened.readOptional("preprocessor_config.json");
   if (!pixels) return fields;
   const scaling = new Fields("preprocessor_config.json", parseStrictJson("preprocessor_config.json", pixels));
-  const names = ["rescale_factor", "image_mean", "image_std"].filter((name) => scaling.has(name));
+  const names = ["do_rescale", "rescale_factor", "do_normalize", "image_mean", "image_std"].filter((name) =>
+    scaling.has(name),
+  );
   return fields.with(Object.fromEntries(names.map((name) => [name, scaling.raw(name)])));
 }

@@ -1,7 +1,7 @@
 import { type AttentionContext, AttentionError } from "webgpu-attention";
 import type { AttentionHook } from "webgpu-attention/hooks";
 import { BUFFER_USAGE } from "./buffer-usage.js";
-import { checkKnown } from "./check-arguments.js";
+import { checkHooks, checkKnown } from "./check-arguments.js";
 import type { ModelConfig } from "./config/model-config.js";
 import type { LoadCheckpointOptions } from "./load-checkpoint.js";
 import { DiffusionForward } from "./model/diffusion-forward.js";
@@ -79,6 +79,7 @@ export class DiffusionModel {
     labels: readonly (number | null)[],
     hooks: readonly AttentionHook[] = [],
   ): Promise<Float32Array> {
+    checkHooks(hooks);
     this.#check(images, labels);
     if (!(time >= 0 && time <= 1)) throw wrong("time", "a number from 0 to 1", time);
     const { width, diffusion } = this.config;
@@ -110,9 +111,14 @@ export class DiffusionModel {
     const { sampler } = this.config.diffusion!;
     const { labels, noise, steps = sampler.steps, hooks = [], perturbation } = options;
     const { guidance = sampler.guidance } = options;
+    checkHooks(hooks);
+    checkPerturbation(perturbation);
     this.#check(noise, labels);
     if (!Number.isInteger(steps) || steps < 1) throw wrong("steps", "an integer of at least 1", steps);
-    for (const [name, value] of Object.entries({ guidance, "perturbation.w": perturbation?.w ?? 0 }))
+    for (const [name, value] of Object.entries({
+      guidance,
+      "perturbation.w": perturbation ? perturbation.w : 0,
+    }))
       if (!Number.isFinite(value)) throw wrong(name, "a finite number", value);
     return this.#with(labels.length, hooks, (plain) => {
       const factors = guidanceFactors(labels, guidance, perturbation?.w);
@@ -212,6 +218,13 @@ export class DiffusionModel {
   destroy(): void {
     this.#runtime.destroy();
   }
+}
+
+/** @throws AttentionError "shape" or "unsupported" unless there are hooks */
+function checkPerturbation(perturbation: SampleOptions["perturbation"]): void {
+  if (perturbation === undefined) return;
+  checkKnown("perturbation", perturbation, ["w", "hooks"]);
+  checkHooks(perturbation.hooks);
 }
 
 /** Factors of the velocities with labels, without, and of the perturbed pass. Absent: that one is not needed. */

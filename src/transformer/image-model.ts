@@ -1,9 +1,9 @@
 import { type AttentionContext, AttentionError, type TensorView } from "webgpu-attention";
 import type { AttentionHook } from "webgpu-attention/hooks";
-import { checkKnown } from "./check-arguments.js";
+import { checkHooks, checkKnown } from "./check-arguments.js";
 import type { ModelConfig } from "./config/model-config.js";
 import type { LoadCheckpointOptions } from "./load-checkpoint.js";
-import { chosenOutputs, type EncoderOutput } from "./model/encoder-outputs.js";
+import { checkOutputs, chosenOutputs, type EncoderOutput } from "./model/encoder-outputs.js";
 import { ImageForward } from "./model/image-forward.js";
 import type { ForwardContext } from "./model/layer-context.js";
 import { ModelRuntime, planWithBuffers } from "./model/model-runtime.js";
@@ -100,6 +100,8 @@ export class ImageModel {
    */
   async encode(pixels: Float32Array, options: ClassifyOptions = {}): Promise<ImageResult[]> {
     checkKnown("encode", options, ["outputs", "hooks", "signal"]);
+    checkHooks(options.hooks ?? []);
+    checkOutputs(options.outputs);
     const batches = this.#countImages(pixels);
     throwIfAborted("image model", options.signal);
     const { hidden, pooled, logits } = await this.#run(pixels, batches, options);

@@ -60,7 +60,12 @@ export { type EncodedTokens, type EncodeTokensOptions, TextEncoderModel } from "
 export type { ChatMessage, ChatOptions } from "./tokenizer/chat-template.js";
 export { type LoadTokenizerOptions, loadTokenizer } from "./tokenizer/load-tokenizer.js";
 export type { TextStream } from "./tokenizer/text-stream.js";
-export type { DecodeTextOptions, EncodeTextOptions, TextTokenizer } from "./tokenizer/text-tokenizer.js";
+export type {
+  DecodeTextOptions,
+  EncodeTextOptions,
+  StreamTextOptions,
+  TextTokenizer,
+} from "./tokenizer/text-tokenizer.js";
 export type { WeightProgress } from "./weights/load-weights.js";
 export type { LoadTimes, ModelWeights } from "./weights/model-weights.js";
 export type { WeightChoice, WeightChoices } from "./weights/plan-slots.js";

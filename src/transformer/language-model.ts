@@ -4,7 +4,7 @@ import { checkHooks, checkKnown } from "./check-arguments.js";
 import type { ModelConfig } from "./config/model-config.js";
 import { generate } from "./generation/generate.js";
 import type { GeneratedPiece, GenerateOptions } from "./generation/options.js";
-import { type Prompt, promptIds } from "./generation/prompts.js";
+import { encodePrompts, type Prompt } from "./generation/prompts.js";
 import { type VerifyOptions, verify } from "./generation/verify.js";
 import { type LoadCheckpointOptions, loadAccepted } from "./load-checkpoint.js";
 import { type CacheWindow, checkWindow } from "./model/cache-window.js";
@@ -176,7 +176,8 @@ export class LanguageModel {
    * Reads the newest token and a guess at what follows it, all in one pass, and takes as much of the guess as the model would have written itself
    * (speculative decoding, arXiv 2211.17192, where tokens are chosen by the same seed). The state goes on behind the last token that was
    * taken: the rest of the guess is undone. Where a layer is recurrent, what was taken of a guess that was not right is read once more, since
-   * its state cannot be cut off. Hooks that find attention sinks anew with each token (`update: "running"`) have tokens read one by one.
+   * its state cannot be cut off. Tokens are read one by one with hooks that find attention sinks anew with each
+   * (`update: "running"`), and where the text's length changes how keys are turned (dynamic and LongRoPE scaling).
    *
    * @param tokens the newest token of the text, which the state has not read, and behind it the guess
    * @returns what the text goes on with: as much of the guess as was right, and one token more. The state has read all but the last of
@@ -216,7 +217,7 @@ export class LanguageModel {
     prompts: Prompt | readonly Prompt[],
     options: GenerateOptions = {},
   ): AsyncGenerator<GeneratedPiece, void, undefined> {
-    yield* generate(this, promptIds(this, prompts, options?.chat), options);
+    yield* generate(this, encodePrompts(this, prompts, options?.chat), options);
   }
 
   /** @internal Keeps other calls from a state that passes work with. */

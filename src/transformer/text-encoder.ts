@@ -1,9 +1,9 @@
 import { type AttentionContext, AttentionError, type TensorView } from "webgpu-attention";
 import type { AttentionHook } from "webgpu-attention/hooks";
-import { checkKnown } from "./check-arguments.js";
+import { checkHooks, checkKnown } from "./check-arguments.js";
 import type { ModelConfig } from "./config/model-config.js";
 import type { LoadCheckpointOptions } from "./load-checkpoint.js";
-import { chosenOutputs, type EncoderOutput } from "./model/encoder-outputs.js";
+import { checkOutputs, chosenOutputs, type EncoderOutput } from "./model/encoder-outputs.js";
 import type { ForwardContext } from "./model/layer-context.js";
 import { ModelRuntime, planWithBuffers } from "./model/model-runtime.js";
 import { runAndRead } from "./model/run-and-read.js";
@@ -90,8 +90,11 @@ export class TextEncoderModel {
     options: EncodeTokensOptions = {},
   ): Promise<EncodedTokens[]> {
     checkKnown("encode", options, ["typeIds", "outputs", "hooks", "signal"]);
-    const { typeIds = ids.map(({ length }) => new Uint32Array(length)), hooks = [], signal } = options;
-    this.#check(ids, typeIds);
+    const { hooks = [], signal } = options;
+    checkHooks(hooks);
+    checkOutputs(options.outputs);
+    this.#check(ids, options.typeIds);
+    const typeIds = options.typeIds ?? ids.map(({ length }) => new Uint32Array(length));
     throwIfAborted("text encoder", signal);
     const [batches, tokens] = [ids.length, Math.max(...ids.map(({ length }) => length))];
     const padded = (rows: readonly ArrayLike<number>[]) => {
@@ -129,19 +132,19 @@ export class TextEncoderModel {
     );
   }
 
-  #check(ids: readonly ArrayLike<number>[], typeIds: readonly ArrayLike<number>[]): void {
+  #check(ids: readonly ArrayLike<number>[], typeIds?: readonly ArrayLike<number>[]): void {
     const { vocabulary, types = 1 } = this.config.tokens!;
     if (!Array.isArray(ids) || ids.length === 0)
       throw wrong("ids", "at least one sequence", ids?.length ?? ids);
     for (const [n, row] of ids.entries()) {
-      if (!(row.length >= 1 && row.length <= this.config.context))
-        throw wrong(`ids[${n}]`, `from 1 to ${this.config.context} tokens`, row.length);
-      if (typeIds[n]?.length !== row.length)
+      if (!(row?.length >= 1 && row.length <= this.config.context))
+        throw wrong(`ids[${n}]`, `from 1 to ${this.config.context} tokens`, row?.length);
+      if (typeIds && typeIds[n]?.length !== row.length)
         throw wrong(`typeIds[${n}]`, `${row.length} types, as many as ids`, typeIds[n]?.length);
       for (const [t, id] of Array.from(row as ArrayLike<number>).entries()) {
         if (!(Number.isInteger(id) && id >= 0 && id < vocabulary))
           throw wrong(`ids[${n}][${t}]`, `an integer from 0 to ${vocabulary - 1}`, id);
-        const type = typeIds[n]![t]!;
+        const type = typeIds ? typeIds[n]![t]! : 0;
         if (!(Number.isInteger(type) && type >= 0 && type < types))
           throw wrong(`typeIds[${n}][${t}]`, `an integer from 0 to ${types - 1}`, type);
       }

@@ -17,7 +17,10 @@ export interface AttentionSite {
   /** `"softmax"`, or another mechanism, whose heads have no pattern to act on. */
   readonly mechanism: string;
   readonly phase: "prefill" | "decode";
-  /** Positions of the query rows, [begin, end). */
+  /**
+   * Positions of the query rows, [begin, end): the places of their keys in the cache, which move where it forgets. Of sequences of different lengths
+   * those of the longest.
+   */
   readonly positions: readonly [begin: number, end: number];
 }
 
@@ -93,7 +96,7 @@ export async function planHookedAttention(
     for (const name of ["q", "k", "v"] as const) recordActivation(hooks, site, name, encoder, tensors[name]);
   };
   const after = (encoder: GPUCommandEncoder, { q, k, v, out, lse: written }: HookedTensors) => {
-    for (const hook of hooks) hook.after?.(site, encoder, { q, k, v, out, lse: written });
+    for (const hook of hooks) hook.after?.({ ...site }, encoder, { q, k, v, out, lse: written });
     recordActivation(hooks, site, "headOutput", encoder, out);
   };
   // Hooks record commands of their own between dispatches, so such a plan cannot be bound as those of dispatches alone can.
@@ -154,5 +157,6 @@ export function recordActivation(
   encoder: GPUCommandEncoder,
   tensor: TensorView,
 ): void {
-  for (const hook of hooks) hook.activation?.(site, name, encoder, tensor);
+  // A copy: hooks may keep it, and a model's sites move.
+  for (const hook of hooks) hook.activation?.({ ...site }, name, encoder, tensor);
 }

@@ -5,16 +5,18 @@ export interface Candidate {
   readonly probability: number;
 }
 
+const LARGEST = 1e30;
+
 /**
  * The most likely tokens, the likeliest first; of equal ones the lowest id.
  *
- * @param logits [vocabulary]; NaN counts as -infinity
+ * @param logits [vocabulary]; as where tokens are chosen, NaN and -infinity are never taken, and +infinity counts as 1e30
  */
 export function topCandidates(logits: Float32Array, count: number): Candidate[] {
   const best: number[] = [];
   const value = (id: number) => {
     const logit = logits[id]!;
-    return Number.isNaN(logit) ? Number.NEGATIVE_INFINITY : logit;
+    return Number.isNaN(logit) ? Number.NEGATIVE_INFINITY : Math.min(logit, LARGEST);
   };
   for (let id = 0; id < logits.length; id++) {
     if (best.length === count && value(id) <= value(best[count - 1]!)) continue;
@@ -24,6 +26,8 @@ export function topCandidates(logits: Float32Array, count: number): Candidate[] 
     if (best.length > count) best.pop();
   }
   const most = value(best[0]!);
+  // Where none can be taken, none is likely.
+  if (most === Number.NEGATIVE_INFINITY) return best.map((id) => ({ id, probability: 0 }));
   let sum = 0;
   for (let id = 0; id < logits.length; id++) sum += Math.exp(value(id) - most);
   return best.map((id) => ({ id, probability: Math.exp(value(id) - most) / sum }));

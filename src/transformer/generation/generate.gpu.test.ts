@@ -1,5 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type AttentionHook, type HeadOperations, ZERO_HEAD } from "webgpu-attention/hooks";
+import {
+  type AttentionHook,
+  type AttentionSite,
+  type HeadOperations,
+  ZERO_HEAD,
+} from "webgpu-attention/hooks";
 import { testContext } from "../../../test/support/gpu.js";
 import { LanguageModel } from "../language-model.js";
 import type { GenerateOptions } from "./options.js";
@@ -132,6 +137,40 @@ describe("generation", () => {
     ];
     expect(await idsOf([prompt, other], { maxTokens: 6, hooks: [each([new Map(), heads])] })).toEqual(alone);
   });
+
+  test("hooks may keep the sites that they are told", async () => {
+    const sites: AttentionSite[] = [];
+    const watching: AttentionHook = {
+      activation: (site, name) => {
+        if (site.layer === 0 && name === "residualIn") sites.push(site);
+      },
+    };
+    await idsOf(prompt, { maxTokens: 3, hooks: [watching] });
+    const positions = [
+      [0, 4],
+      [4, 5],
+      [5, 6],
+      [6, 7],
+      [7, 8],
+    ];
+    expect(sites.map((site) => site.positions)).toEqual(positions);
+  });
+
+  test.each(["llama-longrope", "llama-dynamic"])(
+    "%s verifies a guess as it would have been written, where its length changes how keys are turned",
+    async (name) => {
+      const turning = await LanguageModel.load(await testContext(), new URL(`${name}/`, FIXTURES));
+      const text = Array.from({ length: 14 }, (_, n) => (5 * n + 1) % turning.config.tokens!.vocabulary);
+      const state = await turning.createState({ capacity: 64 });
+      const written: number[] = [];
+      for await (const { id } of turning.generate(text, { maxTokens: 6, stopIds: [] })) written.push(id);
+      await turning.prefill(state, text.slice(0, -1), { logitsOf: "none" });
+      const guess = [text.at(-1)!, ...written.slice(0, 4)];
+      expect(await turning.verify(state, guess)).toEqual(written.slice(0, 5));
+      expect(state.totals).toEqual([text.length + 4]);
+      for (const one of [state, turning]) one.destroy();
+    },
+  );
 
   test("passes that run side by side keep their numbers", async () => {
     const alone = [await model.logits(prompt), await model.logits(other)];

@@ -3,6 +3,7 @@ import { throwIfAborted } from "../sources/source-errors.js";
 import { topCandidates } from "./candidates.js";
 import { Decoding } from "./decoding.js";
 import { checkGenerate, type GeneratedPiece, type GenerateOptions } from "./options.js";
+import type { EncodedPrompt } from "./prompts.js";
 import { StopText } from "./stop-text.js";
 
 /** Text of ids that come one by one; a piece is never half a character. */
@@ -15,33 +16,30 @@ interface TextPieces {
 /** Steps that the GPU is ahead of what has been read: it computes the next token while the last one comes back. */
 const AHEAD = 2;
 
-/**
- * Continues prompts, all at once, token by token. Tokens are chosen on the GPU, which feeds them to the next step itself.
- *
- * @param prompts ids of each, at least one
- */
+/** Continues prompts, all at once, token by token. Tokens are chosen on the GPU, which feeds them to the next step itself. */
 export async function* generate(
   model: LanguageModel,
-  prompts: readonly ArrayLike<number>[],
+  prompts: readonly EncodedPrompt[],
   options: GenerateOptions,
 ): AsyncGenerator<GeneratedPiece, void, undefined> {
   checkGenerate(options, model.config, prompts.length);
   const { maxTokens = 128, signal, onToken, candidates = 0, state } = options;
-  const sequences = prompts.map((_, index) => new Sequence(index, model, options));
+  const sequences = prompts.map((prompt, index) => new Sequence(index, prompt, model, options));
   throwIfAborted("generate", signal);
   const release = state?.take(model.config);
   try {
-    const decoding = await Decoding.begin(model, prompts, AHEAD, options);
+    const ids = prompts.map((prompt) => prompt.ids);
+    const decoding = await Decoding.begin(model, ids, AHEAD, options);
     let read = 0;
     try {
       while (read < maxTokens) {
         throwIfAborted("generate", signal);
         while (decoding.waiting < AHEAD && decoding.steps < maxTokens) await decoding.step();
-        const { ids, logits } = await decoding.next();
+        const { ids: chosen, logits } = await decoding.next();
         read++;
         for (const sequence of sequences) {
           if (sequence.isFinished) continue;
-          const found = sequence.push(ids[sequence.index]!, read === maxTokens);
+          const found = sequence.push(chosen[sequence.index]!, read === maxTokens);
           const piece =
             candidates > 0 ? { ...found, candidates: rated(logits, found, candidates, model) } : found;
           onToken?.(piece);
@@ -75,9 +73,14 @@ class Sequence {
   readonly #stop: StopText;
   readonly #stopIds: ReadonlySet<number>;
 
-  constructor(index: number, model: LanguageModel, { stop = [], stopIds }: GenerateOptions) {
+  constructor(
+    index: number,
+    { ids, goesOn }: EncodedPrompt,
+    model: LanguageModel,
+    { stop = [], stopIds }: GenerateOptions,
+  ) {
     this.index = index;
-    this.#text = model.tokenizer?.stream() ?? NO_TEXT;
+    this.#text = model.tokenizer?.stream(goesOn ? { after: ids } : {}) ?? NO_TEXT;
     this.#stop = new StopText(typeof stop === "string" ? [stop] : stop);
     this.#stopIds = new Set(stopIds ?? model.config.tokens!.eos);
   }

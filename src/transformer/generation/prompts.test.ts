@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { AttentionError } from "webgpu-attention";
 import type { LanguageModel } from "../language-model.js";
-import { promptIds } from "./prompts.js";
+import { encodePrompts } from "./prompts.js";
 
 const tokenizer = {
   encode: (text: string) => Array.from(text, (letter) => letter.charCodeAt(0)),
@@ -11,6 +11,8 @@ const tokenizer = {
     options?.addGenerationPrompt === false ? 0 : 1,
   ],
 };
+const promptIds = (...given: Parameters<typeof encodePrompts>) =>
+  encodePrompts(...given).map(({ ids }) => ids);
 const model = {
   tokenizer,
   config: { tokens: { bos: 3 } },
@@ -31,6 +33,11 @@ test.each([
   ["conversations and texts", [chat, "a", chat.slice(1)], [[7, 2, 1], [97], [7, 1, 1]]],
 ])("%s", (_, prompts, expected) => {
   expect(promptIds(model, prompts as never, undefined)).toEqual(expected);
+});
+
+test("what is written goes on with a text, and answers a conversation", () => {
+  const goOn = encodePrompts(model, [chat, "a", [4]], undefined).map(({ goesOn }) => goesOn);
+  expect(goOn).toEqual([false, true, true]);
 });
 
 test("conversations are written as the caller says", () => {

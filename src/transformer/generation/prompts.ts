@@ -6,23 +6,29 @@ import type { TextTokenizer } from "../tokenizer/text-tokenizer.js";
 /** A text, token ids, or a conversation. */
 export type Prompt = string | ArrayLike<number> | readonly ChatMessage[];
 
+export interface EncodedPrompt {
+  readonly ids: ArrayLike<number>;
+  /** Whether what is written goes on with the prompt's text; the answer in a conversation begins one. */
+  readonly goesOn: boolean;
+}
+
 /**
- * Ids of one prompt or several.
+ * One prompt or several as ids.
  *
  * @throws AttentionError "shape" for what is no prompt or has no tokens, "unsupported" for texts without a tokenizer and conversations without a
  * chat template
  */
-export function promptIds(
+export function encodePrompts(
   model: LanguageModel,
   prompts: Prompt | readonly Prompt[],
   chat: ChatOptions | undefined,
-): ArrayLike<number>[] {
+): EncodedPrompt[] {
   const several = isPrompt(prompts) ? [prompts] : Array.from(prompts);
-  const ids = several.map((prompt, n) => idsOf(model, prompt, n, chat));
-  ids.forEach((list, n) => {
-    model.checkIds(`prompt ${n}`, list);
+  return several.map((prompt, n) => {
+    const ids = idsOf(model, prompt, n, chat);
+    model.checkIds(`prompt ${n}`, ids);
+    return { ids, goesOn: typeof prompt === "string" || !isMessage(prompt[0]) };
   });
-  return ids;
 }
 
 /** Ids of one sequence are numbers, a conversation's turns objects with a role; several prompts a list of texts or lists. */

@@ -2,6 +2,7 @@ import { AttentionError } from "webgpu-attention";
 import { planSampling, type SamplingOptions } from "webgpu-attention/layers";
 import { BUFFER_USAGE } from "../buffer-usage.js";
 import { checkHooks, checkKnown } from "../check-arguments.js";
+import { ropeContext } from "../config/rope.js";
 import type { LanguageModel, PassOptions } from "../language-model.js";
 import { readTokens } from "../model/read-tokens.js";
 import { checkPositions, checkRoom } from "../model/room.js";
@@ -34,7 +35,8 @@ export async function verify(
   checkRoom({ lengths: [state.lengths[0]! + given.length], capacity: state.capacity });
   checkPositions(model.config, state.totals[0]! + given.length);
   const choosing = { hooks, sampling };
-  if (looksAnew(model, hooks)) return await chooseOneByOne(model, state, given, choosing);
+  if (!isAlikeInOnePass(model, state, given.length, hooks))
+    return await chooseOneByOne(model, state, given, choosing);
   const chosen = await chooseAll(model, state, given, choosing);
   const wrong = given.findIndex((_, n) => n + 1 < given.length && chosen[n] !== given[n + 1]);
   const right = wrong < 0 ? given.length - 1 : wrong;
@@ -44,9 +46,19 @@ export async function verify(
 
 type Choosing = Required<Pick<VerifyOptions, "hooks" | "sampling">>;
 
-/** Whether each token has sinks of its own, found among what the tokens before it have given: a guess in one pass would have those of its end. */
-function looksAnew({ config }: LanguageModel, hooks: VerifyOptions["hooks"] = []): boolean {
-  return sinkSearches(config, hooks, { phases: ["decode"] }).some(({ running }) => running);
+/**
+ * Whether a token is read in one pass with others as it is alone. It is not where sinks are found anew with each token, among what those before it have
+ * given, and where the length of the text changes how keys are turned: all rows would have what is the last one's.
+ */
+function isAlikeInOnePass(
+  { config }: LanguageModel,
+  { lengths }: SequenceState,
+  tokens: number,
+  hooks: Choosing["hooks"],
+): boolean {
+  const [first, last] = [ropeContext(config, lengths[0]! + 1), ropeContext(config, lengths[0]! + tokens)];
+  const searches = sinkSearches(config, hooks, { phases: ["decode"] });
+  return first === last && !searches.some(({ running }) => running);
 }
 
 /** Nothing is read of a guess that was not right. */

@@ -30,6 +30,15 @@ interface Term extends Omit<VelocityTerm, "labels" | "factor"> {
   readonly factor: TensorView;
 }
 
+interface Parts {
+  readonly terms: readonly Term[];
+  readonly times: GPUBuffer;
+  readonly images: readonly [TensorView, TensorView, TensorView];
+  readonly update: LayerPlan<GateTensors>;
+  /** All buffers of it. */
+  readonly made: readonly GPUBuffer[];
+}
+
 /**
  * Euler steps of images from noise, all on the GPU: a step is one command buffer with every velocity and the update. Passes of a model share buffers,
  * so each is given its inputs by copies in that command buffer.
@@ -42,20 +51,16 @@ export class FlowSampler {
   /** [B, 1, 1, pixels]: the images, and two for sums that are not complete; in turn. */
   readonly #images: readonly [TensorView, TensorView, TensorView];
   readonly #update: LayerPlan<GateTensors>;
+  readonly #made: readonly GPUBuffer[];
   #current = 0;
 
-  private constructor(
-    ctx: AttentionContext,
-    terms: readonly Term[],
-    times: GPUBuffer,
-    images: readonly [TensorView, TensorView, TensorView],
-    update: LayerPlan<GateTensors>,
-  ) {
+  private constructor(ctx: AttentionContext, { terms, times, images, update, made }: Parts) {
     this.#ctx = ctx;
     this.#terms = terms;
     this.#times = times;
     this.#images = images;
     this.#update = update;
+    this.#made = made;
   }
 
   /**
@@ -77,19 +82,35 @@ export class FlowSampler {
       ...{ x: layout, residual: layout, out: layout },
       gate: { dtype: "f32", shape: scalar },
     });
+    const made: GPUBuffer[] = [];
+    const kept = (view: TensorView) => {
+      made.push(view.buffer);
+      return view;
+    };
     const usage = BUFFER_USAGE.COPY_SRC | BUFFER_USAGE.COPY_DST;
     const upload = (data: Uint32Array<ArrayBuffer> | Float32Array<ArrayBuffer>) => {
       const buffer = ctx.device.createBuffer({ size: data.byteLength, usage });
+      made.push(buffer);
       ctx.device.queue.writeBuffer(buffer, 0, data);
       return buffer;
     };
-    const owned = terms.map(({ pass, labels, factor }) => ({
-      pass,
-      labels: upload(labels),
-      factor: ctx.fromArray([factor], scalar),
-    }));
-    const images = [ctx.fromArray(noise, pixels), ctx.empty(pixels), ctx.empty(pixels)] as const;
-    return new FlowSampler(ctx, owned, upload(times), images, update);
+    try {
+      const owned = terms.map(({ pass, labels, factor }) => ({
+        pass,
+        labels: upload(labels),
+        factor: kept(ctx.fromArray([factor], scalar)),
+      }));
+      const images = [
+        kept(ctx.fromArray(noise, pixels)),
+        kept(ctx.empty(pixels)),
+        kept(ctx.empty(pixels)),
+      ] as const;
+      return new FlowSampler(ctx, { terms: owned, times: upload(times), images, update, made });
+    } catch (error) {
+      for (const buffer of made) buffer.destroy();
+      update.destroy();
+      throw error;
+    }
   }
 
   /** Submits one step. @throws AttentionError "limit", "disposed", "device-lost" */
@@ -129,8 +150,6 @@ export class FlowSampler {
 
   destroy(): void {
     this.#update.destroy();
-    const owned = this.#terms.flatMap(({ labels, factor }) => [labels, factor.buffer]);
-    for (const buffer of [...owned, this.#times, ...this.#images.map((image) => image.buffer)])
-      buffer.destroy();
+    for (const buffer of this.#made) buffer.destroy();
   }
 }

@@ -22,6 +22,47 @@ test("a space that only a first word loses stays elsewhere", () => {
   expect(pieces(ids, stripped).join("")).toBe("one two");
 });
 
+describe("goes on with tokens that stand before", () => {
+  const silent = (ids: readonly number[]) => stripped(ids.filter((id) => id !== 0));
+  const encode = (text: string) => Array.from(new TextEncoder().encode(text));
+
+  test.each<[string, number[], string, string]>([
+    ["none", [], " two", "two"],
+    ["a text", encode("one"), " two", " two"],
+    ["a long text", encode("one and one and one"), " two", " two"],
+    ["a text that ends with a space", encode("one "), "two", "two"],
+    ["a special token", [...encode("one"), 0], " two", "two"],
+    ["a text behind a special token", [0, ...encode("one")], " two", " two"],
+    ["special tokens alone", [0, 0], " two", "two"],
+  ])("%s", (_name, after, next, expected) => {
+    const stream = new TextStream(silent, after);
+    expect(
+      encode(next)
+        .map((id) => stream.push(id))
+        .join("") + stream.end(),
+    ).toBe(expected);
+  });
+
+  test("half a character, which then comes whole", () => {
+    const [first, ...rest] = encode("€");
+    const stream = new TextStream(silent, [...encode("a"), first!]);
+    expect([...rest, 98].map((id) => stream.push(id))).toEqual(["", "€", "b"]);
+  });
+});
+
+test("endless tokens without text, or of bytes that are no character, are not kept", () => {
+  let most = 0;
+  const watched = (ids: readonly number[]) => {
+    most = Math.max(most, ids.length);
+    return bytes(ids.filter((id) => id !== 0));
+  };
+  for (const id of [0, 0x80]) {
+    const shown = pieces([97, ...Array<number>(100).fill(id), 98], watched).join("");
+    expect(shown).toBe(`a${id === 0 ? "" : "\ufffd".repeat(100)}b`);
+  }
+  expect(most).toBeLessThan(20);
+});
+
 test("tokens without text change nothing", () => {
   const silent = (ids: readonly number[]) => stripped(ids.filter((id) => id !== 0));
   const ids = [0, ...new TextEncoder().encode(" a"), 0, 0, ...new TextEncoder().encode(" b")];

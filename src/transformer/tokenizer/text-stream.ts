@@ -1,6 +1,9 @@
 /** What bytes that are no character become; a decoder also gives it for the beginning of a character. */
 const REPLACEMENT = "\ufffd";
 
+/** Tokens that can matter to the next one's text: a character has four bytes, and a token of the first has text before them. */
+const LOOK_BACK = 8;
+
 /**
  * Text of tokens that arrive one by one: pieces that joined are the text of all tokens together. A character whose bytes are spread
  * over several tokens comes whole, with the last of them.
@@ -8,15 +11,19 @@ const REPLACEMENT = "\ufffd";
 export class TextStream {
   readonly #decode: (ids: readonly number[]) => string;
   /** Tokens whose text is out: the next ones' text may depend on there being some (a space that only a first word loses). */
-  #before: number[] = [];
+  #before: readonly number[];
   /** Tokens since then. */
   #pending: number[] = [];
   /** Characters of the pending tokens' text that are out already. */
   #shown = 0;
 
-  /** @param decode text of tokens; a longer list's text begins with that of a shorter one, but for a character cut off at its end */
-  constructor(decode: (ids: readonly number[]) => string) {
+  /**
+   * @param decode text of tokens; a longer list's text begins with that of a shorter one, but for a character cut off at its end
+   * @param after tokens whose text these go on with. Default none: they begin one
+   */
+  constructor(decode: (ids: readonly number[]) => string, after: readonly number[] = []) {
     this.#decode = decode;
+    this.#before = this.#continued(after);
   }
 
   /** The text that this token completes; empty where it ends within a character. */
@@ -27,9 +34,10 @@ export class TextStream {
     // Bytes that are cut off at the end are one replacement character, whatever their number.
     const piece = (isWhole ? text : text.slice(0, -1)).slice(this.#shown);
     this.#shown += piece.length;
-    if (!isWhole) return piece;
-    // Tokens without text of their own (special ones) stand for no beginning.
-    this.#before = text === "" ? [...this.#before, ...this.#pending] : this.#pending;
+    if (!isWhole && this.#pending.length <= LOOK_BACK) return piece;
+    // Bytes that are no character for so long are none; tokens without text of their own (special ones) stand for no beginning.
+    if (text !== "" || this.#decode(this.#before) === "")
+      this.#before = [...this.#before, ...this.#pending].slice(-LOOK_BACK);
     this.#pending = [];
     this.#shown = 0;
     return piece;
@@ -46,6 +54,16 @@ export class TextStream {
 
   #pendingText(): string {
     if (this.#pending.length === 0) return "";
-    return this.#decode([...this.#before, ...this.#pending]).slice(this.#decode(this.#before).length);
+    const before = this.#decode(this.#before);
+    // A text that breaks off within a character is gone on with from before it.
+    const shown = before.endsWith(REPLACEMENT) ? before.length - 1 : before.length;
+    return this.#decode([...this.#before, ...this.#pending]).slice(shown);
+  }
+
+  /** The last of these tokens, behind any without text: what follows a special token begins a text. */
+  #continued(after: readonly number[]): readonly number[] {
+    const last = after.slice(-LOOK_BACK);
+    const special = last.findLastIndex((id) => this.#decode([id]) === "");
+    return last.slice(special + 1);
   }
 }

@@ -13,6 +13,14 @@ export interface DecodeTextOptions {
   readonly specialTokens?: boolean;
 }
 
+export interface StreamTextOptions extends DecodeTextOptions {
+  /**
+   * Token ids that stand before: the text goes on with theirs, and its first word keeps a space that tokenizers drop at the beginning of a text. What
+   * stands behind a special token begins one. Default none.
+   */
+  readonly after?: ArrayLike<number>;
+}
+
 /** What is used of `@huggingface/tokenizers`' `Tokenizer`. */
 export interface TokenizerBackend {
   encode(
@@ -72,9 +80,9 @@ export class TextTokenizer {
   }
 
   /** Decodes tokens one by one, never showing half a character. */
-  stream(options: DecodeTextOptions = {}): TextStream {
+  stream({ after = [], ...options }: StreamTextOptions = {}): TextStream {
     checkKnown("stream", options, ["specialTokens"]);
-    return new TextStream((ids) => this.decode(ids, options));
+    return new TextStream((ids) => this.decode(ids, options), Array.from(after));
   }
 
   /** The id of a token by its spelling in the vocabulary: `"<|im_end|>"`. */

@@ -2,7 +2,7 @@ import type { TensorView } from "webgpu-attention";
 import { planGate } from "webgpu-attention/layers";
 import { announce, isListening } from "../announce.js";
 import { type LayerContext, rows } from "../layer-context.js";
-import { type Step, stepOf } from "../step.js";
+import { planSteps, type Step, stepOf } from "../step.js";
 import { addToStream, type Streams } from "./streams.js";
 
 /** Where a mixer's last product writes. */
@@ -24,8 +24,7 @@ export async function planOutput(
 ): Promise<Step[]> {
   if (!isListening(layer)) return [await product(addToStream(streams))];
   const output = rows(layer, "attention output", layer.config.width);
-  const first = await product({ out: output });
-  return [first, ...(await planAnnounced(layer, streams, output))];
+  return planSteps([product({ out: output }), planAnnounced(layer, streams, output)]);
 }
 
 /** Tells of a mixer's output, then adds it to the stream. */
