@@ -6,7 +6,7 @@ import { planSoftmaxAttention } from "../softmax/index.js";
 import { softmaxAttentionReference } from "../softmax/reference.js";
 import { planMatmul, planQkv, type WeightDType } from "./index.js";
 import { matmulReference } from "./matmul-reference.js";
-import { contextAsOnGpu, TestTensors } from "./test-tensors.js";
+import { contextAsOnGpu, expectForGpu, TestTensors } from "./test-tensors.js";
 
 // One layer of a llama in a decode step: what a model may record for it, and what comes out.
 
@@ -80,6 +80,8 @@ describe.each([
     });
     const down = await planMatmul(ctx, { x: hidden, weight: matrices.down.matrix, residual: mixed });
     const plans = [qkv, attention, project, gateUp, down];
+    if (createContext === contextAsOnGpu)
+      for (const { passes } of [qkv, project, gateUp, down]) expectForGpu(passes);
     expect(plans.flatMap(({ passes }) => passes.map(({ name }) => name))).toHaveLength(6);
 
     const recorded = (encoder: GPUCommandEncoder) => {

@@ -70,7 +70,11 @@ function checkGate(problem: GateProblem, capabilities: Capabilities): GateShape 
   return { x, activation, out, ...(gate && { gate }), ...(residual && { residual }) };
 }
 
-function gatePass({ x, gate, activation, residual, out }: GateShape, capabilities: Capabilities): Pass {
+/** The pass of a checked problem. Pure. */
+export function gatePass(
+  { x, gate, activation, residual, out }: GateShape,
+  capabilities: Capabilities,
+): Pass {
   const [batches, tokens, , dim] = x.shape;
   const groups = Math.ceil((batches * tokens * dim) / THREADS);
   return {

@@ -11,7 +11,7 @@ import {
   sinusoidalPositions,
 } from "./index.js";
 import { l2NormalizeReference, layerNormReference, meanPoolReference, ropeReference } from "./reference.js";
-import { contextAsOnGpu, TestTensors } from "./test-tensors.js";
+import { contextAsOnGpu, expectForGpu, TestTensors } from "./test-tensors.js";
 
 const TOLERANCE = 1e-5;
 const DIMS = [1, 3, 5, 17, 64, 65, 130, 512];
@@ -19,9 +19,9 @@ const LAYOUTS = ["dense", "sparse"] as const;
 const DIMS_AND_LAYOUTS = DIMS.flatMap((dim) => LAYOUTS.map((layout) => [dim, layout] as const));
 
 describe.each([
-  ["this adapter", testContext],
-  ["a GPU", contextAsOnGpu],
-] as const)("layers, planned for %s", (_, createContext) => {
+  ["this adapter", testContext, false],
+  ["a GPU", contextAsOnGpu, true],
+] as const)("layers, planned for %s", (_, createContext, asOnGpu) => {
   let ctx: AttentionContext;
   let tensors: TestTensors;
   beforeAll(async () => {
@@ -108,7 +108,9 @@ describe.each([
         bias: upload(bias, [1, 1, 1, dim]),
         out: upload(nan(x.length), [batches, tokens, 1, dim]),
       };
-      const actual = await tensors.run(await planLayerNorm(ctx, { ...views, epsilon: 1e-6 }), views);
+      const plan = await planLayerNorm(ctx, { ...views, epsilon: 1e-6 });
+      if (asOnGpu) expectForGpu(plan.passes);
+      const actual = await tensors.run(plan, views);
       const expected = layerNormReference({ data: x, rows: 6, columns: dim }, scale, bias, 1e-6);
       // The input is rounded to 2^-19 around 30, which a deviation of about 1 shows.
       expect(difference(actual, expected).maxRelative).toBeLessThanOrEqual(2 * TOLERANCE);
@@ -121,7 +123,9 @@ describe.each([
       const x = tensors.normal(6 * dim);
       x.fill(0, 0, dim);
       const views = { x: upload(x, [3, 2, 1, dim]), out: upload(nan(x.length), [3, 2, 1, dim]) };
-      const actual = await tensors.run(await planL2Normalize(ctx, views), views);
+      const plan = await planL2Normalize(ctx, views);
+      if (asOnGpu) expectForGpu(plan.passes);
+      const actual = await tensors.run(plan, views);
       const expected = l2NormalizeReference({ data: x, rows: 6, columns: dim }, 1e-12);
       expect(difference(actual, expected).maxRelative).toBeLessThanOrEqual(TOLERANCE);
     });

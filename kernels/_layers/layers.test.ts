@@ -6,10 +6,12 @@ import { minimumCapabilities } from "../../test/support/capabilities.js";
 import {
   type LinearProblem,
   planEmbedding,
+  planImage,
   planL2Normalize,
   planLayerNorm,
   planLinear,
   planMeanPool,
+  planPatches,
   planRope,
 } from "./index.js";
 import { checkLinear, linearPasses } from "./linear.js";
@@ -97,6 +99,14 @@ describe("wrong problems are refused before any GPU call", () => {
       "shape",
       /scale/,
     ],
+    [
+      "rope: a frequency that is no number",
+      () => planRope(ctx, { x, frequencies: [1, Number.NaN] }),
+      "shape",
+      /frequencies\[1\]/,
+    ],
+    ["patches: nothing", () => planPatches(ctx, any(undefined as never)), "shape", /patches options/],
+    ["image: nothing", () => planImage(ctx, any(undefined as never)), "shape", /image options/],
     ["mean pool: output", () => planMeanPool(ctx, { x, out: x }), "shape", /out/],
     ["l2 normalize: output", () => planL2Normalize(ctx, { x, out: vector }), "shape", /out/],
   ])("%s", async (_, plan, code, message) => {

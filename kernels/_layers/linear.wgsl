@@ -71,12 +71,12 @@ fn row_x(row: u32) -> u32 {
   return x[row / 4u + c];
 }
 
+// No loop, as for the weights: some drivers end loops after so many rounds, and these would add to each of the walk's. No branches
+// either, of which there would be so many that SwiftShader compiles them for minutes: past the end the last one is read and dropped.
 @if(!vec4) fn load_x(row: u32, c: u32) -> vec4f {
-  var channels = vec4f();
-  for (var i = 0u; i < min(4u, params.inner - 4u * c); i++) {
-    channels[i] = x[row + (4u * c + i) * params.strides_x.w];
-  }
-  return channels;
+  let channels = vec4u(4u * c) + vec4u(0u, 1u, 2u, 3u);
+  let places = row + min(channels, vec4u(params.inner - 1u)) * params.strides_x.w;
+  return select(vec4f(), vec4f(x[places.x], x[places.y], x[places.z], x[places.w]), channels < vec4u(params.inner));
 }
 
 /// The 4 x 4 block of weights at inner channel 4c and outer channel 4n; matrix columns are inner channels.
@@ -102,14 +102,11 @@ fn row_x(row: u32) -> u32 {
 
 /// Outer channels 4n to 4n + 3 of one inner channel, zero past the end of either axis.
 @if(!vec4) fn load_weight_row(inner: u32, n: u32) -> vec4f {
-  var channels = vec4f();
-  if (inner < params.inner) {
-    let row = params.base_weight + inner * params.stride_weight_inner;
-    for (var i = 0u; i < min(4u, params.outer - 4u * n); i++) {
-      channels[i] = weight[row + (4u * n + i) * params.stride_weight_outer];
-    }
-  }
-  return channels;
+  let channels = vec4u(4u * n) + vec4u(0u, 1u, 2u, 3u);
+  let row = params.base_weight + min(inner, params.inner - 1u) * params.stride_weight_inner;
+  let places = row + min(channels, vec4u(params.outer - 1u)) * params.stride_weight_outer;
+  let known = channels < vec4u(select(0u, params.outer, inner < params.inner));
+  return select(vec4f(), vec4f(weight[places.x], weight[places.y], weight[places.z], weight[places.w]), known);
 }
 
 @if(vec4) fn load_bias(n: u32) -> vec4f {

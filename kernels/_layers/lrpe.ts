@@ -15,7 +15,7 @@ import { compileLayer, type LayerPlan } from "./layer-plan.js";
 import { checkNumber, checkShape } from "./layouts.js";
 import { checkLengths } from "./lengths.js";
 import kernel from "./lrpe.wgsl";
-import { turnSteps } from "./turn-steps.js";
+import { checkFrequencies, turnSteps } from "./turn-steps.js";
 
 export interface LrpeProblem {
   /** [B, T, H, D] */
@@ -88,15 +88,7 @@ function checkLrpe(problem: LrpeProblem, capabilities: Capabilities): LrpeShape 
       frequencies.length,
       "One for each channel.",
     );
-  const wrong = Array.from(frequencies).findIndex((frequency) => !Number.isFinite(frequency));
-  if (wrong >= 0)
-    fail(
-      "shape",
-      `frequencies[${wrong}]`,
-      "a finite number of radians",
-      frequencies[wrong],
-      "A token turns by it.",
-    );
+  checkFrequencies(frequencies);
   if (lengths !== undefined) checkLengths(lengths, batches);
   return { x, out, frequencies, firstPosition, ...(lengths && { lengths }) };
 }

@@ -9,8 +9,11 @@ import {
 } from "../../src/dispatch/pass.js";
 import { runPasses } from "../../src/dispatch/run-passes.js";
 import { knownConstants, variantKey } from "../../src/dispatch/specialise.js";
+import type { TensorLayout } from "../../src/dispatch/tensor-view.js";
 import { ACTIVATIONS } from "./activations.js";
 import type { BINDINGS } from "./bindings.js";
+import { fitsBindings } from "./fits-bindings.js";
+import { gatePass } from "./gate.js";
 import type { MatmulShape } from "./matmul.js";
 import registersKernel from "./matrix_registers.wgsl";
 import tilesKernel from "./matrix_tiles.wgsl";
@@ -32,17 +35,62 @@ import { paddedColumns, WEIGHT_DTYPES, weightBytes } from "./weight-matrix.js";
 /** Rows of x up to which weights are read once for all of them. */
 export const VECTOR_ROWS = 8;
 
-/** Scratch of the context's for the statistics of rows. */
+/** Scratch of the context's for the statistics of rows, and for outputs that another pass takes further. */
 const STATISTICS = 0;
+const PROJECTED = 1;
 
-type ProductBindings = KernelBindings<typeof BINDINGS, "matrix_tiles">;
+type ProductBindings = KernelBindings<typeof BINDINGS, "vector_matrix"> &
+  Partial<KernelBindings<typeof BINDINGS, "matrix_tiles">>;
 
 /**
- * The passes of a checked product, one for each part of the weights, in dispatches of at most `budget` operations. Pure.
+ * The passes of a checked product, one for each part of the weights, in dispatches of at most `budget` operations. Where all that they
+ * read is more than a device binds, scale and residual have a pass of their own behind them. Pure.
  *
  * @param vectors the buffer of the packed vectors
  */
 export function matmulPasses(
+  shape: MatmulShape,
+  vectors: BindingSource,
+  capabilities: Capabilities,
+  budget: number,
+): Pass[] {
+  if (shape.pieces.every((piece) => fitsBindings(productBindings(shape, piece, vectors), capabilities)))
+    return productPasses(shape, vectors, capabilities, budget);
+  const { outScale, residual, ...bare } = shape;
+  const dense: TensorLayout = { dtype: "f32", shape: shape.out.shape };
+  const { projected, passes } = projectedPasses({ ...bare, out: dense }, vectors, capabilities, budget);
+  const gate = gatePass(
+    {
+      ...{ x: dense, activation: "none", out: shape.out },
+      ...(outScale && { gate: outScale }),
+      ...(residual && { residual }),
+    },
+    capabilities,
+  );
+  const bindings = {
+    x: projected,
+    gate: outScale ? { tensor: "outScale" } : { unused: true as const },
+    residual: residual ? { tensor: "residual" } : { unused: true as const },
+    out: { tensor: "out" },
+  };
+  return [...passes, { ...gate, bindings }];
+}
+
+/** The passes of a product without scale and residual whose dense outputs [B, T, 1, out] go to scratch, `projected`. */
+export function projectedPasses(
+  shape: MatmulShape,
+  vectors: BindingSource,
+  capabilities: Capabilities,
+  budget: number,
+): { readonly passes: Pass[]; readonly projected: { readonly scratch: number; readonly bytes: number } } {
+  const projected = { scratch: PROJECTED, bytes: bytesOf(shape.out) };
+  const passes = productPasses(shape, vectors, capabilities, budget).map((pass) =>
+    "out" in pass.bindings ? { ...pass, bindings: { ...pass.bindings, out: projected } } : pass,
+  );
+  return { passes, projected };
+}
+
+function productPasses(
   shape: MatmulShape,
   vectors: BindingSource,
   capabilities: Capabilities,
@@ -68,7 +116,6 @@ function vectorPasses(
 ): Pass[] {
   const sizes = vectorSizes(shape.columns, piece.dtype, rows, capabilities);
   const stored = shape.gated ? sizes.outputs / 2 : sizes.outputs;
-  const { statistics: _, ...bindings } = productBindings(shape, piece, vectors);
   return cutPasses(
     shape,
     piece,
@@ -78,7 +125,7 @@ function vectorPasses(
       variant: variantKey(vectorKernel, variantConditions(shape, capabilities)),
       constants: { ...productConstants(shape, piece), ...vectorConstants(sizes, rows) },
       unroll: vectorUnroll(sizes, piece, rows, capabilities),
-      bindings,
+      bindings: productBindings(shape, piece, vectors),
     },
     { outputs: (sizes.threads / sizes.lanes) * stored, rows },
     capabilities,
@@ -193,7 +240,10 @@ function productBindings(shape: MatmulShape, piece: WeightPiece, vectors: Bindin
     out_scale: outScale ? { tensor: "outScale" } : { unused: true },
     residual: residual ? { tensor: "residual" } : { unused: true },
     out: { tensor: "out" },
-    statistics: prologue.norm ? { scratch: STATISTICS, bytes: 8 * rows } : { unused: true },
+    // Few rows find their own.
+    ...(rows > VECTOR_ROWS && {
+      statistics: prologue.norm ? { scratch: STATISTICS, bytes: 8 * rows } : { unused: true },
+    }),
   };
 }
 

@@ -4,8 +4,9 @@ import { difference } from "../../test/support/compare.js";
 import { testContext } from "../../test/support/gpu.js";
 import type { Activation } from "./index.js";
 import { planMatmul } from "./index.js";
+import { VECTOR_ROWS } from "./matmul-passes.js";
 import { type MatmulReferenceOptions, matmulReference } from "./matmul-reference.js";
-import { contextAsOnGpu, TestTensors } from "./test-tensors.js";
+import { contextAsOnGpu, expectForGpu, TestTensors } from "./test-tensors.js";
 import type { WeightDType } from "./weight-matrix.js";
 
 const TOLERANCE = 1e-5;
@@ -51,6 +52,11 @@ const CASES: Case[] = [
     { name: "q4, gated, in parts", tokens, dtype: "q4", gated: true, bias: true, outer: 100, partRows: 30 },
     { name: "adaLN-Zero in", tokens, batches: 2, norm: "plain layer", modulation: "adaLN", inner: 20 },
     { name: "adaLN-Zero out", tokens, batches: 2, bias: true, outScale: true, residual: true },
+    {
+      name: "everything at once",
+      ...{ tokens, batches: 2, norm: "layer", modulation: "adaLN", bias: true, gated: true },
+      ...{ activation: "sigmoid", outScale: true, residual: true },
+    },
     { name: "sparse", tokens, sparse: true, norm: "layer", modulation: "adaLN", residual: true, inner: 37 },
   ]),
   ...[1, 5, 8, 70].map((tokens) => ({ name: "rows", tokens, inner: 36, outer: 70 })),
@@ -64,9 +70,9 @@ const shapeName = ({ tokens = 2, inner = 64, outer = 40, name }: Case) =>
   `${name}: ${tokens} x ${inner} x ${outer}`;
 
 describe.each([
-  ["this adapter", testContext],
-  ["a GPU", contextAsOnGpu],
-] as const)("products planned for %s", (_, createContext) => {
+  ["this adapter", testContext, false],
+  ["a GPU", contextAsOnGpu, true],
+] as const)("products planned for %s", (_, createContext, asOnGpu) => {
   let ctx: AttentionContext;
   let tensors: TestTensors;
   beforeAll(async () => {
@@ -137,6 +143,11 @@ describe.each([
       gated,
       out: views.out,
     });
+    if (asOnGpu) {
+      expectForGpu(plan.passes);
+      const kernel = rows > VECTOR_ROWS ? "layers/matrix_tiles" : "layers/vector_matrix";
+      expect(plan.passes.map(({ name }) => name)).toContain(kernel);
+    }
     const actual = await tensors.run(plan, views);
 
     const reference: MatmulReferenceOptions = {

@@ -110,6 +110,28 @@ describe("the planner of products", () => {
     ]);
   });
 
+  test("scale and residual have a pass of their own only where all that is read is more than a device binds", () => {
+    const passes = (tokens: number, most: number, changes: object = {}) => {
+      const rows = layout(1, tokens, 1, 64);
+      const limits = { ...capabilities.limits, maxStorageBuffersPerShaderStage: most };
+      const problem: MatmulProblem = {
+        ...{ x: rows, weight: matrix("q8", 64, 64), norm: { kind: "rms" }, outScale: layout(1, 1, 1, 64) },
+        ...{ bias: vector(64), modulation: { scale: rows, shift: rows }, residual: rows, ...changes },
+      };
+      const at = { ...capabilities, limits };
+      return matmulPasses(checkMatmul(problem, at), { buffer: buffer(256) }, at, 1e12);
+    };
+    const names = (...args: Parameters<typeof passes>) => passes(...args).map(({ name }) => name);
+    expect(names(8, 8)).toEqual(["layers/vector_matrix"]);
+    expect(names(9, 8)).toEqual(["layers/row_statistics", "layers/matrix_tiles", "layers/gate"]);
+    expect(names(9, 9)).toEqual(["layers/row_statistics", "layers/matrix_tiles"]);
+    expect(names(9, 8, { norm: undefined })).toEqual(["layers/matrix_tiles"]);
+    const [, product, gate] = passes(9, 8);
+    expect(product!.constants).toMatchObject({ HAS_OUT_SCALE: false, HAS_RESIDUAL: false });
+    expect(product!.bindings.out).toEqual({ scratch: 1, bytes: 4 * 9 * 64 });
+    expect(gate!.bindings).toMatchObject({ x: product!.bindings.out, gate: { tensor: "outScale" } });
+  });
+
   test("dispatches are bounded, and together are the whole", () => {
     const problem = { x: layout(1, 512, 1, 4096), weight };
     const [whole] = plan(problem);
@@ -146,6 +168,14 @@ describe("wrong products are refused before any GPU call", () => {
     ["other channels", { x: layout(1, 1, 1, 64) }, "shape", /weight\.columns.*64/],
     ["heads", { x: layout(1, 1, 2, 2048) }, "shape", /heads/],
     ["no weights", { weight: [] }, "shape", /at least one matrix/],
+    ["weights left out", { weight: undefined }, "shape", /weight: expected a weight matrix/],
+    [
+      "a matrix left out",
+      { weight: Object.assign([], { 1: weight }) },
+      "shape",
+      /weight\[0\]: expected a weight matrix/,
+    ],
+    ["a part that is none", { weight: { ...weight, parts: [null] } }, "shape", /weight\.parts\[0\]/],
     ["a view as weights", { weight: vector(8) }, "shape", /weight matrix/],
     ["matrices of two widths", { weight: [weight, matrix("q4", 8, 32)] }, "shape", /weight\[1\]\.columns/],
     ["odd halves", { weight: matrix("q4", 7, 4096), gated: true }, "shape", /even/],

@@ -61,7 +61,8 @@ export interface MatmulShape extends StackedShape {
 
 /**
  * Plans out = outScale * activation(normalised x · Wᵀ + bias) + residual, with weights in any storage: one pass for each part of
- * the weights, and one more for the norm of more than eight rows. Up to eight rows read the weights once.
+ * the weights, and one more for the norm of more than eight rows. Up to eight rows read the weights once. Where all that is read is
+ * more than a device binds, `outScale` and `residual` are a pass of their own.
  *
  * @throws AttentionError "shape", "dtype", "unsupported", "limit", "compile", "disposed", "device-lost"
  */
@@ -92,8 +93,8 @@ export async function planMatmul(
 
 /** @throws AttentionError "unsupported" where a driver would end the loop over the columns, and that for statistics, before they are through */
 function checkRounds(columns: number, capabilities: Capabilities): void {
-  // Of f32 weights, a vec4 of columns a round; eight rows' statistics, twice over, by eight threads.
-  const rounds = columns / 4 + (2 * 8 * columns) / 4 / 8;
+  // Of f32 weights, a vec4 of columns a round; eight rows' statistics, twice over, by eight threads that add up in one run.
+  const rounds = Math.ceil(columns / 4) + 2 * 8 * (Math.ceil(columns / 4 / 8) + 8 + 1);
   if (rounds <= mostLoopRounds(capabilities)) return;
   fail(
     "unsupported",

@@ -1,6 +1,8 @@
 import type { Capabilities } from "../../src/dispatch/capabilities.js";
+import { fail } from "../../src/dispatch/check.js";
 import type { AttentionContext } from "../../src/dispatch/context.js";
 import { bytesOf, checkBindable } from "../../src/dispatch/layout.js";
+import { mostLoopRounds } from "../../src/dispatch/loop-rounds.js";
 import { type Pass, spreadWorkgroups } from "../../src/dispatch/pass.js";
 import { stridesOf, type TensorLayout, type TensorView } from "../../src/dispatch/tensor-view.js";
 import { bindingRange, checkOptions } from "../../src/dispatch/validate.js";
@@ -53,10 +55,18 @@ export async function planMeanPool(
 function checkMeanPool(problem: MeanPoolProblem, capabilities: Capabilities): MeanPoolShape {
   checkOptions("meanPool", problem, ["x", "out"]);
   const { x } = problem;
-  const { batches, dim } = checkRows("x", x);
+  const { batches, tokens, dim } = checkRows("x", x);
   const out = problem.out ?? { dtype: "f32", shape: [batches, 1, 1, dim] };
   checkShape("out", out, [batches, 1, 1, dim]);
   checkBindable({ x, out }, capabilities);
+  if (tokens > mostLoopRounds(capabilities))
+    fail(
+      "unsupported",
+      "x.shape[1] (tokens)",
+      "fewer tokens, on this driver",
+      tokens,
+      "Pool elsewhere, or pool shorter parts and weigh their means by their lengths.",
+    );
   return { x, out };
 }
 

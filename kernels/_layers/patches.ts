@@ -65,18 +65,14 @@ export function planPatches(
   ctx: AttentionContext,
   problem: PatchesProblem,
 ): Promise<LayerPlan<PatchesTensors>> {
-  return plan(
-    ctx,
-    () => {
-      checkOptions("patches", problem, ["x", "out", "patchSize", "order"]);
-      checkLayout("x", problem.x, ["f32"]);
-      const shape = patchesShape("x", problem.x, problem);
-      const out = problem.out ?? { dtype: "f32", shape };
-      checkShape("out", out, shape);
-      return { image: problem.x, patches: out, toImage: false };
-    },
-    problem,
-  );
+  return plan(ctx, () => {
+    checkOptions("patches", problem, ["x", "out", "patchSize", "order"]);
+    checkLayout("x", problem.x, ["f32"]);
+    const shape = patchesShape("x", problem.x, problem);
+    const out = problem.out ?? { dtype: "f32", shape };
+    checkShape("out", out, shape);
+    return { image: problem.x, patches: out, toImage: false, ...orderOf(problem) };
+  });
 }
 
 /**
@@ -85,31 +81,23 @@ export function planPatches(
  * @throws AttentionError "shape", "dtype", "unsupported", "limit", "compile", "disposed", "device-lost"
  */
 export function planImage(ctx: AttentionContext, problem: ImageProblem): Promise<LayerPlan<PatchesTensors>> {
-  return plan(
-    ctx,
-    () => {
-      checkOptions("image", problem, ["x", "out", "patchSize", "order"]);
-      checkLayout("out", problem.out, ["f32"]);
-      checkShape("x", problem.x, patchesShape("out", problem.out, problem));
-      return { image: problem.out, patches: problem.x, toImage: true };
-    },
-    problem,
-  );
+  return plan(ctx, () => {
+    checkOptions("image", problem, ["x", "out", "patchSize", "order"]);
+    checkLayout("out", problem.out, ["f32"]);
+    checkShape("x", problem.x, patchesShape("out", problem.out, problem));
+    return { image: problem.out, patches: problem.x, toImage: true, ...orderOf(problem) };
+  });
 }
 
-async function plan(
-  ctx: AttentionContext,
-  check: () => Pick<PatchesShape, "image" | "patches" | "toImage">,
-  { patchSize, order = "channels-first" }: PatchOptions,
-): Promise<LayerPlan<PatchesTensors>> {
-  const checked = check();
-  const { image, patches, toImage } = checked;
+function orderOf({ patchSize, order }: PatchOptions): Pick<PatchesShape, "patchSize" | "channelsLast"> {
+  return { patchSize, channelsLast: order === "channels-last" };
+}
+
+async function plan(ctx: AttentionContext, check: () => PatchesShape): Promise<LayerPlan<PatchesTensors>> {
+  const shape = check();
+  const { image, patches, toImage } = shape;
   checkBindable({ image, patches }, ctx.capabilities);
-  const pass = patchesPass(
-    { ...checked, patchSize, channelsLast: order === "channels-last" },
-    ctx.capabilities,
-  );
-  return compileLayer(ctx, pass, {
+  return compileLayer(ctx, patchesPass(shape, ctx.capabilities), {
     x: { layout: toImage ? patches : image },
     out: { layout: toImage ? image : patches, output: true },
   });

@@ -14,10 +14,11 @@ import { bytesPerElement } from "../../src/dispatch/tensor-view.js";
 import type { BINDINGS } from "./bindings.js";
 import appendKernel from "./cache_append.wgsl";
 import { CACHE_DTYPES } from "./cache-dtypes.js";
+import { fitsBindings } from "./fits-bindings.js";
 import {
-  matmulPasses,
   productConstants,
   productUniforms,
+  projectedPasses,
   VECTOR_ROWS,
   variantConditions,
   vectorConstants,
@@ -32,9 +33,6 @@ import type { WeightPiece } from "./stacked-weights.js";
 import { type VectorSizes, vectorSizes } from "./vector-sizes.js";
 import { paddedColumns, WEIGHT_DTYPES, weightBytes } from "./weight-matrix.js";
 
-/** Scratch of the context's for projected rows. */
-const PROJECTED = 1;
-
 type Append = KernelBindings<typeof BINDINGS, "cache_append">;
 
 /** The passes of checked projections. Pure. */
@@ -46,13 +44,15 @@ export function qkvPasses(
 ): Pass[] {
   const { product } = shape;
   const rows = product.prologue.batches * product.prologue.tokens;
-  if (rows <= VECTOR_ROWS && wholeWords(shape) && fitsLoops(shape, rows, capabilities))
+  const inOnePass =
+    rows <= VECTOR_ROWS &&
+    wholeWords(shape) &&
+    fitsLoops(shape, rows, capabilities) &&
+    product.pieces.every((piece) => fitsBindings(rowBindings(shape, piece, vectors), capabilities));
+  if (inOnePass)
     return product.pieces.flatMap((piece) => rowPasses(shape, piece, rows, vectors, capabilities, budget));
-  const projected = { scratch: PROJECTED, bytes: 4 * rows * product.outputs };
-  const products = matmulPasses(product, vectors, capabilities, budget).map((pass) =>
-    "out" in pass.bindings ? { ...pass, bindings: { ...pass.bindings, out: projected } } : pass,
-  );
-  return [...products, appendPass(shape, rows, projected, vectors, capabilities)];
+  const { passes, projected } = projectedPasses(product, vectors, capabilities, budget);
+  return [...passes, appendPass(shape, rows, projected, vectors, capabilities)];
 }
 
 /** Norms and scales concern whole heads. */
@@ -74,8 +74,13 @@ function fitsLoops(shape: QkvShape, rows: number, capabilities: Capabilities): b
   const rounds = pieces.map((piece) => {
     const { threads, lanes, outputs } = rowSizes(shape, piece, rows, capabilities);
     const chunks = paddedColumns({ columns }) / 4 / 2 ** WEIGHT_DTYPES.indexOf(piece.dtype) / lanes;
-    const laps = ownsHeads(shape) ? Math.ceil(shape.headDim / ((threads / lanes) * outputs)) : 1;
-    return laps * Math.ceil(chunks) + (2 * rows * prologue.inner) / 4 / threads;
+    const lap = (threads / lanes) * outputs;
+    const owned = ownsHeads(shape) ? shape.headDim : lap;
+    const products = Math.ceil(owned / lap) * (Math.ceil(chunks) + 1);
+    const statistics = 2 * (Math.ceil(prologue.inner / 4 / threads) + 8 + threads / 8);
+    // A head's root mean square, its largest size, and its way out.
+    const stored = 3 * owned;
+    return products + rows * (statistics + stored);
   });
   return Math.max(...rounds) <= mostLoopRounds(capabilities);
 }
@@ -115,12 +120,7 @@ function rowPasses(
       variant: variantKey(rowsKernel, variantConditions(product, capabilities)),
       constants: knownConstants(rowsKernel, constants),
       unroll: vectorUnroll(sizes, piece, rows, capabilities),
-      bindings: {
-        ...prologueBindings(prologue),
-        weight: { buffer: piece.buffer },
-        weight_up: { unused: true },
-        ...storeBindings(shape, vectors),
-      },
+      bindings: rowBindings(shape, piece, vectors),
     },
     ({ first, count }) => ({
       params: { ...params, first_group: first, groups: count },
@@ -130,6 +130,15 @@ function rowPasses(
     cutWorkgroups([{ work: products * owned, flops: (products * piece.outputs) / groups }], groups, budget),
     bytes,
   );
+}
+
+function rowBindings(shape: QkvShape, piece: WeightPiece, vectors: BindingSource) {
+  return {
+    ...prologueBindings(shape.product.prologue),
+    weight: { buffer: piece.buffer },
+    weight_up: { unused: true as const },
+    ...storeBindings(shape, vectors),
+  };
 }
 
 /** A workgroup with a head to itself has more threads, where workgroup memory has room for their sums: there are few of them. */

@@ -7,7 +7,7 @@ import { testContext } from "../../test/support/gpu.js";
 import { planQkv } from "./index.js";
 import { matmulReference } from "./matmul-reference.js";
 import { rmsNormReference } from "./reference.js";
-import { contextAsOnGpu, TestTensors } from "./test-tensors.js";
+import { contextAsOnGpu, expectForGpu, TestTensors } from "./test-tensors.js";
 
 const [BATCHES, CAPACITY, HEADS, KV_HEADS, INNER] = [2, 12, 4, 2, 40];
 /** Relative to the largest value. */
@@ -29,15 +29,16 @@ const CASES: Case[] = [
   { name: "f16, with norms of heads", tokens: 1, lengths: [3, 12], cache: "f16", norms: true },
   { name: "f16, past a full cache", tokens: 3, lengths: [13, 3], cache: "f16", headDim: 6 },
   { name: "q8", tokens: 1, lengths: [1, 7], cache: "q8", norms: true, bias: true },
+  { name: "q8, heads in several rounds", tokens: 2, lengths: [2, 7], cache: "q8", headDim: 80, norms: true },
   { name: "many rows, f16", tokens: 9, lengths: [9, 4], cache: "f16", bias: true },
   { name: "many rows, q8, with norms of heads", tokens: 9, lengths: [9, 12], cache: "q8", norms: true },
   { name: "heads in two parts", tokens: 1, lengths: [2, 2], norms: true, partRows: 28 },
 ];
 
 describe.each([
-  ["this adapter", testContext],
-  ["a GPU", contextAsOnGpu],
-] as const)("projections into a cache, planned for %s", (_, createContext) => {
+  ["this adapter", testContext, false],
+  ["a GPU", contextAsOnGpu, true],
+] as const)("projections into a cache, planned for %s", (_, createContext, asOnGpu) => {
   let ctx: AttentionContext;
   let tensors: TestTensors;
   beforeAll(async () => {
@@ -95,6 +96,7 @@ describe.each([
       ...(keyNorm && { keyNorm: keyNorm.view }),
       lengths: tensors.uploadU32(c.lengths),
     });
+    if (asOnGpu) expectForGpu(plan.passes);
     const encoder = ctx.device.createCommandEncoder();
     plan.record(encoder, views);
     ctx.device.queue.submit([encoder.finish()]);

@@ -71,6 +71,22 @@ describe("the planner of projections", () => {
     ]);
   });
 
+  test("more buffers than a device binds go through scratch", () => {
+    const all = {
+      bias: vector(192),
+      modulation: { scale: layout(1, 1, 1, 256), shift: layout(1, 1, 1, 256) },
+    };
+    const names = (changes: Partial<QkvProblem>) =>
+      qkvPasses(
+        checkQkv({ ...problem, ...changes }, capabilities),
+        { buffer: buffer(768) },
+        capabilities,
+        1e12,
+      ).map(({ name }) => name);
+    expect(names(all)).toEqual(["layers/vector_matrix", "layers/cache_append"]);
+    expect(names({ modulation: all.modulation })).toEqual(["layers/qkv_rows"]);
+  });
+
   test("many rows are products, then the cache", () => {
     const x = layout(2, 20, 1, 256);
     expect(names({ x, norm: { kind: "rms" } })).toEqual([
@@ -123,6 +139,8 @@ describe("wrong projections are refused before any GPU call", () => {
     ],
     ["halves at odd places", { k: { ...problem.k, offset: 1 } }, "unsupported", /k \(f16\)/],
     ["another q", { q: layout(2, 1, 4, 16) }, "shape", /q\.shape/],
+    ["weights left out", { weight: undefined }, "shape", /weight: expected a weight matrix/],
+    ["a negative epsilon", { headEpsilon: -1e-6 }, "shape", /headEpsilon/],
     ["a short norm", { queryNorm: vector(8) }, "shape", /queryNorm/],
     ["lengths of one entry", { lengths: buffer(4) }, "shape", /lengths/],
     [

@@ -1,5 +1,5 @@
 import type { Capabilities } from "../../src/dispatch/capabilities.js";
-import { checkNumber, expectEqual, fail } from "../../src/dispatch/check.js";
+import { expectEqual, fail } from "../../src/dispatch/check.js";
 import { type BindablePlan, compilePlan } from "../../src/dispatch/compiled-plan.js";
 import type { AttentionContext } from "../../src/dispatch/context.js";
 import { dispatchFlops } from "../../src/dispatch/dispatch-budget.js";
@@ -13,7 +13,7 @@ import {
 } from "../../src/dispatch/tensor-view.js";
 import { bindingRange, checkOptions } from "../../src/dispatch/validate.js";
 import { CACHE_DTYPES } from "./cache-dtypes.js";
-import { checkShape } from "./layouts.js";
+import { checkNumber, checkShape } from "./layouts.js";
 import { checkLengths } from "./lengths.js";
 import { checkMatmul, type MatmulShape, withVectors } from "./matmul.js";
 import { checkVector, packVectors } from "./pack-vectors.js";
@@ -30,7 +30,7 @@ export interface QkvProblem extends PrologueProblem {
   readonly queryNorm?: TensorView;
   /** Likewise for k. */
   readonly keyNorm?: TensorView;
-  /** Of both norms. Default 1e-6. */
+  /** Of both norms, at least 0. Default 1e-6. */
   readonly headEpsilon?: number;
   /** [B, T, Hq, D] f32. Default dense. */
   readonly q?: TensorLayout;
@@ -76,7 +76,8 @@ export interface QkvShape {
 
 /**
  * Plans the projections of attention, q dense, k and v into their cache: keys are stored unrotated, since softmax attention
- * rotates them as it reads them. Up to eight rows are one pass for each part of the weights; more go through scratch.
+ * rotates them as it reads them. Up to eight rows are one pass for each part of the weights; more go through scratch, as do few with
+ * more options than a device binds buffers.
  *
  * @throws AttentionError "shape", "dtype", "unsupported", "limit", "compile", "disposed", "device-lost"
  */
@@ -154,7 +155,7 @@ export function checkQkv(problem: QkvProblem, capabilities: Capabilities): QkvSh
   checkShape("q", q, qShape);
   if (queryNorm) checkVector("queryNorm", queryNorm, headDim);
   if (keyNorm) checkVector("keyNorm", keyNorm, headDim);
-  checkNumber("headEpsilon", headEpsilon);
+  checkNumber("headEpsilon", headEpsilon, 0);
   checkBindable({ q, k, v }, capabilities);
   if (lengths !== undefined) checkLengths(lengths, batches);
   else if (tokens > capacity)

@@ -13,14 +13,14 @@ import { bindingRange, checkLayout, checkOptions } from "../../src/dispatch/vali
 import { compileLayer, type LayerPlan } from "./layer-plan.js";
 import { checkShape } from "./layouts.js";
 import kernel from "./rope.wgsl";
-import { turnSteps } from "./turn-steps.js";
+import { checkFrequencies, turnSteps } from "./turn-steps.js";
 
 export interface RopeProblem {
   /** [B, T, H, D] f32; row t stands at position t. */
   readonly x: TensorLayout;
   /** [B, T, H, D] f32. Default dense. */
   readonly out?: TensorLayout;
-  /** Radians a token of each pair of channels: twice as many channels turn, from the first on, and the others stay. */
+  /** Radians a token of each pair of channels, finite: twice as many channels turn, from the first on, and the others stay. */
   readonly frequencies: ArrayLike<number>;
   /** Whether a channel turns with its neighbour instead of with the one half of the turned channels further. Default false. */
   readonly interleaved?: boolean;
@@ -66,6 +66,7 @@ function checkRope(problem: RopeProblem, capabilities: Capabilities): RopeShape 
       pairs,
       "One for each pair.",
     );
+  checkFrequencies(frequencies);
   return { x, out, frequencies, interleaved };
 }
 

@@ -207,14 +207,15 @@ fn main(
   let batch = row / params.tokens;
   let token_row = row % params.tokens;
   let place = params.base_logits + batch * params.strides_logits.x + token_row * params.strides_logits.y;
-  // Where the token that is to be found will stand in its sequence.
-  var position = token_row + 1u;
+  // Where the token that is to be found will stand in its sequence; of rows before its beginning (left padding), the beginning.
+  var after = i32(token_row) + 1;
   if (HAS_LENGTHS) {
-    position += lengths[batch] - params.tokens;
+    after += i32(lengths[batch]) - i32(params.tokens);
   }
+  let position = u32(max(after, 0));
   if (HAS_PENALTY) {
-    let end = min(position, params.history_capacity);
-    penalise(row, place, end - min(end, params.penalty_window), end, thread);
+    let first = position - min(position, params.penalty_window);
+    penalise(row, place, first, min(position, params.history_capacity), thread);
   }
 
   // 1. the largest logit

@@ -17,14 +17,15 @@ describe("sampling", () => {
   });
   afterAll(() => tensors.destroy());
 
+  const past = Uint32Array.from({ length: BATCHES * CAPACITY }, (_, n) => (n * 37) % VOCABULARY);
+
   /** Runs a plan on `tokens` rows a batch entry, and gives the ids beside the reference's. */
   async function sample(
     data: Float32Array,
     tokens: number,
     options: SamplingOptions & { readonly advance?: boolean },
+    lengths = [tokens, 17, 30],
   ) {
-    const lengths = [tokens, 17, 30];
-    const past = Uint32Array.from({ length: BATCHES * CAPACITY }, (_, n) => (n * 37) % VOCABULARY);
     const buffers = {
       lengths: tensors.uploadBytes(new Uint8Array(Uint32Array.from(lengths).buffer)),
       history: tensors.uploadBytes(new Uint8Array(past.slice().buffer)),
@@ -42,11 +43,13 @@ describe("sampling", () => {
     const { advance: _, ...sampling } = options;
     const expected = Array.from({ length: BATCHES * tokens }, (_, row) => {
       const batch = Math.floor(row / tokens);
-      const position = lengths[batch]! - tokens + (row % tokens) + 1;
+      const position = Math.max(0, lengths[batch]! - tokens + (row % tokens) + 1);
+      // What the history has no room for is forgotten: an id that no token has.
+      const known = (n: number) => (n < CAPACITY ? past[batch * CAPACITY + n]! : VOCABULARY);
       const own = data.subarray(row * VOCABULARY, (row + 1) * VOCABULARY);
       return sampleReference(own, sampling, {
         ...{ position, batch },
-        past: past.subarray(batch * CAPACITY, batch * CAPACITY + position),
+        past: Array.from({ length: position }, (_, n) => known(n)),
       });
     });
     return {
@@ -81,6 +84,24 @@ describe("sampling", () => {
     const { ids, lengths, history } = await sample(logitsOf(1), 1, { advance: true });
     expect(lengths).toEqual([2, 18, 31]);
     expect([1, 17, 30].map((place, b) => history[b * CAPACITY + place])).toEqual(ids);
+  });
+
+  test.each<[string, SamplingOptions, number[]]>([
+    [
+      "the window ends at the newest token, which a full history has not",
+      { repetitionWindow: 9 },
+      [44, 60, 38],
+    ],
+    ["rows before a sequence's beginning have no past", {}, [1, 2, 3]],
+  ])("%s", async (_, options, lengths) => {
+    const tokens = 3;
+    const data = logitsOf(tokens);
+    // The past is likelier than all else, the newer the more, unless it is penalised.
+    for (let row = 0; row < BATCHES * tokens; row++)
+      for (let n = 0; n < CAPACITY; n++)
+        data[row * VOCABULARY + past[Math.floor(row / tokens) * CAPACITY + n]!] = 20 + n;
+    const { ids, expected } = await sample(data, tokens, { repetitionPenalty: 16, ...options }, lengths);
+    expect(ids).toEqual(expected);
   });
 
   test("ties, NaN and infinities", async () => {

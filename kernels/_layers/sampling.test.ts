@@ -67,6 +67,19 @@ describe("the planner of sampling", () => {
     });
   });
 
+  test("sweeps and scratch are counted", () => {
+    const cost = (options: object) => plan(options).cost;
+    const [sweep, bytes] = [4 * 2 * 100, 4 * 2 * 100 + 4 * 2];
+    // Greedy makes one, whatever else is asked for.
+    expect(cost({})).toEqual({ flops: sweep, bytes });
+    expect(cost({ topK: 5, topP: 0.5 })).toEqual({ flops: sweep, bytes });
+    expect(cost({ temperature: 1, topK: 5, topP: 0.5 })).toEqual({ flops: 19 * sweep, bytes });
+    const history = { buffer: { size: 320, usage: 0x80 }, capacity: 40 };
+    const penalised = { repetitionPenalty: 2, repetitionWindow: 9, history };
+    expect(cost(penalised)).toEqual({ flops: 2 * sweep, bytes: bytes + 4 * 2 * (100 + 9) });
+    expect(cost({ history })).toEqual({ flops: sweep, bytes });
+  });
+
   test("a row is a workgroup, and its seed 53 bits", () => {
     const pass = plan({ temperature: 1, seed: 2 ** 33 + 5 });
     expect(pass.workgroups).toEqual([2, 1, 1]);

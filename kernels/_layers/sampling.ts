@@ -112,7 +112,7 @@ export function checkSampling(problem: SamplingProblem, capabilities: Capabiliti
   checkBoolean("advance", advance);
   if (advance && (!lengths || tokens !== 1))
     fail("unsupported", "advance", "lengths, and one row of logits", `${tokens} rows`, "Leave it out.");
-  const rounds = Math.ceil(vocabulary / THREADS) * 22 + (history?.capacity ?? 0) + FIXED_ROUNDS;
+  const rounds = Math.ceil(vocabulary / THREADS) * 22 + mostPenalised({ history, ...options }) + FIXED_ROUNDS;
   if (rounds > mostLoopRounds(capabilities))
     fail(
       "unsupported",
@@ -122,6 +122,15 @@ export function checkSampling(problem: SamplingProblem, capabilities: Capabiliti
       "Sample elsewhere.",
     );
   return { ...problem, ...options, advance };
+}
+
+/** Tokens of the past that a row reads at most. */
+function mostPenalised({
+  history,
+  repetitionPenalty,
+  repetitionWindow,
+}: Pick<SamplingShape, "history" | "repetitionPenalty" | "repetitionWindow">): number {
+  return history && repetitionPenalty !== 1 ? Math.min(history.capacity, repetitionWindow) : 0;
 }
 
 /** @throws AttentionError "shape" */
@@ -175,7 +184,8 @@ export function samplingPass(shape: SamplingShape, capabilities: Capabilities): 
   const rows = batches * tokens;
   const greedy = temperature === 0;
   const penalty = shape.repetitionPenalty !== 1;
-  const sweeps = 2 + (topK < vocabulary ? 8 : 0) + (topP < 1 ? 9 : 0);
+  const sweeps = (penalty ? 1 : 0) + (greedy ? 1 : 2 + (topK < vocabulary ? 8 : 0) + (topP < 1 ? 9 : 0));
+  const penalised = penalty ? 4 * rows * vocabulary : 0;
   return {
     name: "layers/sample",
     kernel,
@@ -194,7 +204,7 @@ export function samplingPass(shape: SamplingShape, capabilities: Capabilities): 
       logits: { tensor: "logits" },
       history: history ? { buffer: history.buffer } : { unused: true },
       lengths: lengths ? { buffer: lengths } : { unused: true },
-      penalised: penalty ? { scratch: PENALISED, bytes: 4 * rows * vocabulary } : { unused: true },
+      penalised: penalty ? { scratch: PENALISED, bytes: penalised } : { unused: true },
       ids: { tensor: "ids" },
     },
     uniforms: {
@@ -216,6 +226,9 @@ export function samplingPass(shape: SamplingShape, capabilities: Capabilities): 
         seed_high: Math.floor(seed / 2 ** 32),
       },
     },
-    cost: { flops: 4 * rows * vocabulary * sweeps, bytes: bytesOf(logits) + 4 * rows },
+    cost: {
+      flops: 4 * rows * vocabulary * sweeps,
+      bytes: bytesOf(logits) + penalised + 4 * batches * mostPenalised(shape) + 4 * rows,
+    },
   };
 }

@@ -40,15 +40,20 @@ export function stackWeights(
   gated: boolean,
   limits: Pick<CapabilityLimits, "maxStorageBufferBindingSize">,
 ): StackedShape {
-  const matrices = Array.isArray(weights) ? (weights as readonly WeightMatrix[]) : [weights as WeightMatrix];
+  // Array.from: forEach would pass over the holes of a sparse array.
+  const matrices = Array.isArray(weights) ? Array.from<WeightMatrix>(weights) : [weights as WeightMatrix];
   if (matrices.length === 0) fail("shape", name, "at least one matrix", "none", "Give the weights.");
-  const { columns } = matrices[0]!;
   let rows = 0;
   const pieces: WeightPiece[] = [];
   matrices.forEach((matrix, index) => {
     const subject = matrices.length > 1 ? `${name}[${index}]` : name;
     checkWeightMatrix(subject, matrix, limits);
-    expectEqual(`${subject}.columns`, matrix.columns, columns, "the columns of the first matrix");
+    expectEqual(
+      `${subject}.columns`,
+      matrix.columns,
+      matrices[0]!.columns,
+      "the columns of the first matrix",
+    );
     for (const part of matrix.parts) {
       const { buffer, firstRow, rows: partRows } = part;
       const firstOutput = rows + firstRow;
@@ -56,7 +61,7 @@ export function stackWeights(
     }
     rows += matrix.rows;
   });
-  return { rows, columns, pieces: gated ? pairHalves(name, pieces, rows) : pieces };
+  return { rows, columns: matrices[0]!.columns, pieces: gated ? pairHalves(name, pieces, rows) : pieces };
 }
 
 function pairHalves(name: string, pieces: readonly WeightPiece[], rows: number): WeightPiece[] {

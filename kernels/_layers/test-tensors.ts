@@ -1,4 +1,6 @@
+import { expect } from "vitest";
 import { AttentionContext } from "../../src/dispatch/context.js";
+import type { Pass } from "../../src/dispatch/pass.js";
 import { elementCount, type Shape4, type TensorView } from "../../src/dispatch/tensor-view.js";
 import { testDevice } from "../../test/support/gpu.js";
 import { normalArray, randomSource } from "../../test/support/random.js";
@@ -13,8 +15,18 @@ import type { WeightDType, WeightMatrix } from "./weight-matrix.js";
 export async function contextAsOnGpu(): Promise<AttentionContext> {
   const ctx = await AttentionContext.create(await testDevice({}));
   const adapter = { vendor: "", architecture: "", device: "", description: "" };
-  Object.defineProperty(ctx, "capabilities", { value: { ...ctx.capabilities, adapter } });
+  Object.defineProperty(ctx, "capabilities", { value: { ...ctx.capabilities, adapter, software: false } });
   return ctx;
+}
+
+/** Expects what `contextAsOnGpu` is for: kernels and sizes that no software adapter is given. */
+export function expectForGpu(passes: readonly Pass[]): void {
+  for (const { name, variant, constants = {} } of passes) {
+    expect(name).not.toBe("layers/matrix_registers");
+    expect(variant).not.toContain("subgroups");
+    if ("LANES" in constants) expect(constants.LANES).toBeGreaterThan(1);
+    if ("THREADS" in constants) expect(constants.THREADS).toBeGreaterThanOrEqual(64);
+  }
 }
 
 /** What the tests of layers share: random inputs, outputs full of NaN, one submit. Buffers go with `destroy`. */

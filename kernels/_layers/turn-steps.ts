@@ -1,3 +1,18 @@
+import { fail } from "../../src/dispatch/check.js";
+
+/** @throws AttentionError "shape" unless all are finite numbers */
+export function checkFrequencies(frequencies: ArrayLike<number>): void {
+  const wrong = Array.from(frequencies).findIndex((frequency) => !Number.isFinite(frequency));
+  if (wrong < 0) return;
+  fail(
+    "shape",
+    `frequencies[${wrong}]`,
+    "a finite number of radians",
+    frequencies[wrong],
+    "A token turns by it.",
+  );
+}
+
 /**
  * [frequencies, 2] words: each frequency's turns of a token modulo one, in 2^-32, and what rounding left out, in turns, as f32 bits.
  *

@@ -54,6 +54,13 @@ describe("weight matrices", () => {
       { firstRow: 448, rows: 448 },
       { firstRow: 896, rows: 104 },
     ]);
+    // Rows of 36 bytes side by side; only their sum is padded.
+    const q8 = { dtype: "q8", rows: 256, columns: 32 } as const;
+    const fits = { ...limits, maxStorageBufferBindingSize: 36 * 128 + 12 };
+    expect(splitRows(q8, fits).map(({ rows }) => rows)).toEqual([128, 128]);
+    expect(splitRows(q8, { ...fits, maxBufferSize: 36 * 128 - 4 })).toHaveLength(4);
+    expect(splitRows({ ...q8, rows: 2 }, { ...fits, maxBufferSize: 48 })).toHaveLength(2);
+    expect(() => splitRows(q8, { ...fits, maxBufferSize: 47 })).toThrow(/48 bytes/);
     for (const { rows } of splitRows(layout, small))
       expect(weightBytes(layout, rows)).toBeLessThanOrEqual(small.maxStorageBufferBindingSize);
     expect(() => splitRows(layout, { ...limits, maxBufferSize: 100 })).toThrow(/at most 100 bytes/);
@@ -79,6 +86,7 @@ describe("weight matrices", () => {
     ["no rows", { rows: 0 }, "shape", /weight\.rows/],
     ["a missing part", { parts: [first] }, "shape", /5 rows together.*3/],
     ["no parts", { parts: [] }, "shape", /weight/],
+    ["a part that is none", { parts: [null, second] }, "shape", /parts\[0\].*a part/],
     ["a gap", { parts: [first, { ...second, firstRow: 4 }] }, "shape", /parts\[1\].*from 3/],
     ["a short buffer", { parts: [{ ...first, buffer: buffer(208) }, second] }, "shape", /224 bytes.*208/],
     ["another usage", { parts: [{ ...first, buffer: buffer(224, 8) }, second] }, "unsupported", /STORAGE/],

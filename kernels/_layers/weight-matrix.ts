@@ -80,7 +80,8 @@ export function splitRows(
 ): { readonly firstRow: number; readonly rows: number }[] {
   checkWeightLayout("weight", layout);
   const most = Math.min(limits.maxStorageBufferBindingSize, limits.maxBufferSize);
-  const fitting = Math.floor(most / weightBytes(layout, 1));
+  // Of whole multiples of 16 bytes, to which a part is padded; its rows are not.
+  const fitting = Math.floor((Math.floor(most / 16) * 16) / (valueBytes(layout) + scaleBytes(layout)));
   if (fitting < 1)
     fail(
       "limit",
@@ -144,8 +145,12 @@ export function checkWeightMatrix(
     );
   checkWeightLayout(name, matrix);
   let next = 0;
-  matrix.parts.forEach(({ buffer, firstRow, rows }, index) => {
+  // Array.from: forEach would pass over the holes of a sparse array.
+  Array.from(matrix.parts).forEach((given: WeightPart | null | undefined, index) => {
     const part = `${name}.parts[${index}]`;
+    if (typeof given !== "object" || given === null)
+      fail("shape", part, "a part { buffer, firstRow, rows }", given, "splitRows says what parts to make.");
+    const { buffer, firstRow, rows } = given;
     if (firstRow !== next || !Number.isSafeInteger(rows) || rows < 1)
       fail(
         "shape",
