@@ -5,7 +5,7 @@ import { qwen2 } from "./config/decoder.js";
 import { Fields } from "./config/fields.js";
 import type { LightningConfig } from "./config/model-config.js";
 import { describeCheckpoint } from "./describe-checkpoint.js";
-import { type ModelSource, modelFiles, type ReadModelFile } from "./sources/model-files.js";
+import { type ModelFiles, type ModelSource, modelFiles, type ReadModelFile } from "./sources/model-files.js";
 import { OpenedFiles } from "./sources/opened-files.js";
 import { matchTensors } from "./weights/match-tensors.js";
 
@@ -163,6 +163,74 @@ describe("configurations", () => {
     });
     expect(last).not.toHaveProperty("lrpe");
     expect((last as LightningConfig).decay[0]).toBeCloseTo(2 ** -2 * 1e-5, 12);
+  });
+});
+
+/** A server of a fixture's files, without those that `without` names, which refuses what it does not have. */
+const refusing = (name: string, without: readonly string[] = []): Promise<ModelFiles> =>
+  modelFiles(`https://models.example/m/`, {
+    retries: 0,
+    fetch: (async (address: string) => {
+      const path = address.split("/").at(-1)!;
+      const place = new URL(`${name}/${path}`, FIXTURES);
+      if (without.includes(path) || !existsSync(place)) return new Response("AccessDenied", { status: 403 });
+      const file = readFileSync(place);
+      return new Response(file, { headers: { "Content-Length": String(file.length) } });
+    }) as typeof fetch,
+  });
+
+describe("a server that refuses access to what it does not have", () => {
+  test.each(["llama", "llama-sharded", "vit"])("serves %s", async (name) => {
+    const { config } = await describeModel(await refusing(name));
+    expect(config).toEqual((await fixture(name)).config);
+  });
+
+  test.each(["config.json", "model.safetensors"])("is believed about %s", async (path) => {
+    await expect(describeModel(await refusing("llama", [path]))).rejects.toMatchObject({
+      code: "format",
+      message: expect.stringMatching(new RegExp(`/${path}: .*403`)),
+    });
+  });
+});
+
+describe("files that are written in other ways", () => {
+  /** A safetensors file with one tensor under another name, in its old place. */
+  function renamed(file: Uint8Array, from: string, to: string): Uint8Array {
+    const length = Number(new DataView(file.buffer, file.byteOffset).getBigUint64(0, true));
+    const { [from]: tensor, ...rest } = JSON.parse(new TextDecoder().decode(file.subarray(8, 8 + length)));
+    const header = new TextEncoder().encode(JSON.stringify({ ...rest, [to]: tensor }));
+    const bytes = new Uint8Array(8 + header.length + file.length - 8 - length);
+    new DataView(bytes.buffer).setBigUint64(0, BigInt(header.length), true);
+    bytes.set(header, 8);
+    bytes.set(file.subarray(8 + length), 8 + header.length);
+    return bytes;
+  }
+
+  test.each([
+    ["llama-tied", "model.embed_tokens.weight"],
+    ["gpt2", "wte.weight"],
+  ])("%s with its embedding under the name of the output matrix", async (name, embedding) => {
+    const file = (path: string) => new Uint8Array(readFileSync(new URL(`${name}/${path}`, FIXTURES)));
+    const read: ReadModelFile = async (path) => {
+      if (path === "model.safetensors") return renamed(file(path), embedding, "lm_head.weight");
+      return path === "config.json" ? file(path) : undefined;
+    };
+    const { placements } = await describeModel(read);
+    const found = placements.find(({ target }) => target.slot === "embedding");
+    expect(found?.tensor.name).toBe("lm_head.weight");
+  });
+
+  test("preprocessor_config.json says what is done to pixels, and what is not", async () => {
+    const read: ReadModelFile = async (path) => {
+      if (path === "preprocessor_config.json")
+        return new TextEncoder().encode(
+          '{"do_normalize": false, "do_rescale": true, "rescale_factor": 0.5, "image_mean": [9, 9, 9]}',
+        );
+      const place = new URL(`vit/${path}`, FIXTURES);
+      return existsSync(place) ? readFileSync(place) : undefined;
+    };
+    const { image } = (await describeModel(read)).config;
+    expect(image).toMatchObject({ rescale: 0.5, mean: [0, 0, 0], std: [1, 1, 1] });
   });
 });
 

@@ -22,7 +22,7 @@ export interface CheckpointDescription {
 /**
  * Reads a model's configuration and the headers of its weights. Nothing is allocated on the GPU.
  *
- * @throws AttentionError "format", "unsupported", "aborted"
+ * @throws AttentionError "format", "unsupported", "limit" for a configuration beyond 16 MiB, "aborted"
  */
 export async function describeCheckpoint(
   opened: OpenedFiles,

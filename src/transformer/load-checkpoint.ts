@@ -44,7 +44,7 @@ const OPTIONS = ["dtype", "sha256", "signal", "onProgress", ...MODEL_FILES_OPTIO
  *
  * @throws AttentionError "format" for files that are missing, damaged or not of one model, naming the field or tensor; "unsupported"
  *   for an architecture or a type of values that is not known; "dtype" for weights that the wanted type cannot hold; "limit" when the
- *   GPU has no room; "shape" for a `sha256` that is none; "aborted", "device-lost"
+ *   GPU has no room, or for a configuration beyond 16 MiB; "shape" for a `sha256` that is none; "aborted", "device-lost"
  */
 export function loadCheckpoint(
   ctx: AttentionContext,

@@ -53,6 +53,7 @@ function readHead(fields: Fields, name: unknown): HeadConfig {
       return { kind: "none" };
     case "BertForMaskedLM":
     case "BertForPreTraining":
+      fields.refuse("tie_word_embeddings", [true]);
       return { kind: "masked-language", activation: readActivation(fields, "hidden_act", "gelu") };
     case "BertForSequenceClassification":
       return { kind: "classifier", labels: readLabels(fields), from: "pooler", distilled: false };

@@ -7,12 +7,20 @@ import { TensorList } from "./tensor-list.js";
 
 /** What tells the families of one scheme apart. */
 interface Family {
-  /** Whether q, k and v have biases where the configuration does not say. */
-  readonly qkvBias: boolean;
+  readonly biases: (fields: Fields) => Biases;
+  /** Channels of a head where the configuration does not say; undefined: the width over the heads. */
+  readonly headDim?: number;
   /** Whether each head's q and k are normed. */
   readonly headNorms: boolean;
   /** Keys that a layer's queries see; undefined: all. */
   readonly window: (fields: Fields, layer: number) => number | undefined;
+}
+
+/** Which projections have biases: q, k and v; the output; the channel part. */
+interface Biases {
+  readonly qkv: boolean;
+  readonly out: boolean;
+  readonly mlp: boolean;
 }
 
 /** Decoders with RMS norm, rotary embedding, grouped heads and a gated channel part: llama (SmolLM, too), mistral, qwen2, qwen3. */
@@ -23,43 +31,70 @@ function decoder(family: Family): Architecture {
   };
 }
 
-export const llama = decoder({ qkvBias: false, headNorms: false, window: () => undefined });
+// transformers reads these fields of some families only, and ignores them where others name them.
 
-export const mistral = decoder({
-  qkvBias: false,
+export const llama = decoder({
+  biases: (fields) => ({ ...attentionBiases(fields), mlp: fields.boolean("mlp_bias", false) }),
   headNorms: false,
-  window: (fields) => (fields.has("sliding_window") ? fields.size("sliding_window") : undefined),
+  window: () => undefined,
 });
 
-export const qwen2 = decoder({ qkvBias: true, headNorms: false, window: qwenWindow });
+export const mistral = decoder({
+  biases: () => ({ qkv: false, out: false, mlp: false }),
+  headNorms: false,
+  window: readWindow,
+});
 
-export const qwen3 = decoder({ qkvBias: false, headNorms: true, window: qwenWindow });
+export const qwen2 = decoder({
+  biases: () => ({ qkv: true, out: false, mlp: false }),
+  headNorms: false,
+  window: qwenWindow,
+});
+
+export const qwen3 = decoder({
+  biases: (fields) => ({ ...attentionBiases(fields), mlp: false }),
+  headDim: 128,
+  headNorms: true,
+  window: qwenWindow,
+});
+
+function attentionBiases(fields: Fields): Omit<Biases, "mlp"> {
+  const bias = fields.boolean("attention_bias", false);
+  return { qkv: bias, out: bias };
+}
+
+/** Files may leave out what is transformers' default; only null says that there is none. */
+function readWindow(fields: Fields): number | undefined {
+  return fields.isNull("sliding_window") ? undefined : fields.size("sliding_window", 4096);
+}
 
 /** Layers slide from `max_window_layers` (transformers' default: 28) on, or as `layer_types` names them one by one. */
 function qwenWindow(fields: Fields, layer: number): number | undefined {
-  if (!fields.boolean("use_sliding_window", false) || !fields.has("sliding_window")) return undefined;
+  if (!fields.boolean("use_sliding_window", false)) return undefined;
   const slides = fields.has("layer_types")
     ? fields.list("layer_types")[layer] === "sliding_attention"
     : layer >= fields.size("max_window_layers", 28, 0);
-  return slides ? fields.size("sliding_window") : undefined;
+  return slides ? readWindow(fields) : undefined;
 }
 
 function readConfig(fields: Fields, family: Family): ModelConfig {
+  fields.refuse("is_causal", [true]);
   const width = fields.size("hidden_size");
   const heads = fields.heads("num_attention_heads");
   const kvHeads = fields.heads("num_key_value_heads", heads);
   if (heads % kvHeads !== 0) throw fields.wrong("num_key_value_heads", `a divisor of the ${heads} heads`);
-  if (!fields.has("head_dim") && width % heads !== 0) {
+  const defaultDim = family.headDim ?? width / heads;
+  if (!fields.has("head_dim") && !Number.isInteger(defaultDim)) {
     throw fields.wrong("num_attention_heads", `a divisor of hidden_size (${width}), or head_dim`);
   }
-  const headDim = fields.size("head_dim", Math.floor(width / heads));
+  const headDim = fields.size("head_dim", defaultDim);
   const layers = fields.layers("num_hidden_layers");
   checkLayerTypes(fields, layers);
   const norm = { kind: "rms", eps: fields.positive("rms_norm_eps", 1e-6), learned: true } as const;
-  const outBias = fields.boolean("attention_bias", false);
+  const biases = family.biases(fields);
   const shared = {
-    ...{ mechanism: "softmax", heads, kvHeads, headDim, causal: true, scale: headDim ** -0.5, outBias },
-    qkvBias: family.qkvBias || outBias,
+    ...{ mechanism: "softmax", heads, kvHeads, headDim, causal: true, scale: headDim ** -0.5 },
+    ...{ qkvBias: biases.qkv, outBias: biases.out },
     rope: readRope(fields, headDim),
     ...(family.headNorms && { headNormEps: norm.eps }),
   } satisfies SoftmaxConfig;
@@ -67,7 +102,7 @@ function readConfig(fields: Fields, family: Family): ModelConfig {
     hidden: fields.size("intermediate_size"),
     activation: readActivation(fields, "hidden_act", "silu"),
     gated: true,
-    bias: fields.boolean("mlp_bias", false),
+    bias: biases.mlp,
   };
   const layer = (index: number): LayerConfig => {
     const window = family.window(fields, index);
@@ -106,6 +141,17 @@ export function readIds(fields: Fields): { bos?: number; eos: readonly number[];
   };
 }
 
+/**
+ * Name of the embedding. Writers that keep one of two tied tensors may keep the output matrix: `safetensors.torch.save_model` takes the
+ * first by the alphabet.
+ *
+ * @param own its name in most files
+ */
+export function embeddingName(own: string, { head }: ModelConfig, names: ReadonlySet<string>): string {
+  const isTied = head.kind === "language" && head.tied;
+  return isTied && !names.has(`${own}.weight`) && names.has("lm_head.weight") ? "lm_head" : own;
+}
+
 /** How the files of one format call the tensors of such a decoder. */
 export interface DecoderNames {
   readonly embedding: string;
@@ -134,10 +180,11 @@ const HUGGING_FACE = {
   kNorm: "self_attn.k_norm",
 } as const;
 
-function namesOf({ head }: ModelConfig, names: ReadonlySet<string>): DecoderNames {
+function namesOf(config: ModelConfig, names: ReadonlySet<string>): DecoderNames {
+  const { head } = config;
   const prefix = names.has("embed_tokens.weight") ? "" : "model.";
   return {
-    embedding: `${prefix}embed_tokens`,
+    embedding: embeddingName(`${prefix}embed_tokens`, config, names),
     norm: `${prefix}norm`,
     head: "lm_head",
     layer: (layer, part) => `${prefix}layers.${layer}.${HUGGING_FACE[part]}`,

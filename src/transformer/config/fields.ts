@@ -8,7 +8,7 @@ const MOST_HEADS = 2 ** 16;
 /** Of an image. */
 const MOST_CHANNELS = 4096;
 
-/** The values of a configuration by name, read with their types checked. An absent value and null are the same. */
+/** The values of a configuration by name, read with their types checked. An absent value and null are the same, but for `isNull`. */
 export class Fields {
   /** Names the file in messages. */
   readonly file: string;
@@ -38,6 +38,12 @@ export class Fields {
 
   has(name: string): boolean {
     return this.raw(name) !== undefined;
+  }
+
+  /** Whether the file says null, where that means another thing than to say nothing. */
+  isNull(name: string): boolean {
+    if (Object.hasOwn(this.#values, name)) return this.#values[name] === null;
+    return this.#others?.isNull(name) ?? false;
   }
 
   /** A whole number from 1 (or `least`) on. */

@@ -54,6 +54,7 @@ export function ggufArchitecture(fields: Fields, contents: GgufContents): Archit
   if (fields.size("split.count", 1) > 1) throw fields.unsupported("split.count", "1: a model in one file");
   for (const key of REFUSED) fields.refuse(`${name}.${key}`, []);
   fields.refuse(`${name}.expert_count`, [0]);
+  fields.refuse(`${name}.attention.causal`, [true]);
   return name === "gpt2"
     ? { config: () => readGpt2(fields, contents), tensors: gpt2Tensors }
     : {

@@ -1,6 +1,6 @@
 import { readActivation } from "./activations.js";
 import type { Architecture } from "./architecture.js";
-import { readIds } from "./decoder.js";
+import { embeddingName, readIds } from "./decoder.js";
 import type { Fields } from "./fields.js";
 import type { LayerConfig, ModelConfig } from "./model-config.js";
 import { TensorList } from "./tensor-list.js";
@@ -10,6 +10,7 @@ export const gpt2: Architecture = { config: readConfig, tensors };
 
 function readConfig(fields: Fields): ModelConfig {
   fields.refuse("add_cross_attention", [false]);
+  fields.refuse("is_causal", [true]);
   fields.refuse("scale_attn_weights", [true]);
   const width = fields.size("n_embd");
   const heads = fields.heads("n_head");
@@ -44,12 +45,13 @@ function readConfig(fields: Fields): ModelConfig {
 
 function tensors(config: ModelConfig, names: ReadonlySet<string>): TensorList {
   const { width, layers, tokens, head, positions } = config;
-  const prefix = names.has("transformer.wte.weight") ? "transformer." : "";
+  const prefix = names.has("transformer.h.0.ln_1.weight") ? "transformer." : "";
   const tied = head.kind === "language" && head.tied;
   const list = new TensorList();
   // The causal mask of old files, and a copy of the embedding.
   list.unused.push(/\.attn\.(masked_)?bias$/, ...(tied ? [/^lm_head\.weight$/] : []));
-  list.matrix("embedding", `${prefix}wte.weight`, tokens!.vocabulary, width);
+  const embedding = embeddingName(`${prefix}wte`, config, names);
+  list.matrix("embedding", `${embedding}.weight`, tokens!.vocabulary, width);
   if (positions.kind === "learned") list.table("positions", `${prefix}wpe.weight`, positions.count, width);
   const conv1d = (slot: string, name: string, rows: number, columns: number) => {
     list.transposed(slot, `${prefix}${name}.weight`, rows, columns);

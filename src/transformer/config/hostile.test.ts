@@ -87,6 +87,16 @@ describe("sizes that nothing else bounds are refused before lists of their lengt
   });
 });
 
+test.each(["vit", "deit", "bert"])(
+  "%s: lists within lists in place of the name of an architecture",
+  (name) => {
+    const fields = new Fields("config.json", { ...fixture(name), architectures: [nested(100_000)] });
+    expect(() => architectureOf(fields).config(fields)).toThrow(
+      expect.objectContaining({ code: "unsupported", message: expect.stringContaining("architectures") }),
+    );
+  },
+);
+
 test("fields of layers lie over those of the model, which are not copied for each", () => {
   const many = Object.fromEntries(Array.from({ length: 200_000 }, (_, index) => [`x${index}`, index]));
   const own = {

@@ -44,7 +44,7 @@ function readScaling(parameters: Fields, fields: Fields, dim: number): RopeScali
       const highFrequencyFactor = parameters.positive("high_freq_factor");
       if (highFrequencyFactor <= lowFrequencyFactor)
         throw parameters.wrong("high_freq_factor", "more than low_freq_factor");
-      const original = parameters.size("original_max_position_embeddings");
+      const original = originalOwner(parameters, fields)?.size(ORIGINAL) ?? trained();
       return {
         kind,
         factor: parameters.positive("factor"),
@@ -56,7 +56,7 @@ function readScaling(parameters: Fields, fields: Fields, dim: number): RopeScali
     case "yarn": {
       const factor = parameters.positive("factor");
       return {
-        ...{ kind, factor, original: parameters.size("original_max_position_embeddings", trained()) },
+        ...{ kind, factor, original: originalOwner(parameters, fields)?.size(ORIGINAL) ?? trained() },
         betaFast: parameters.number("beta_fast", 32) || 32,
         betaSlow: parameters.number("beta_slow", 1) || 1,
         truncate: parameters.boolean("truncate", true),
@@ -76,12 +76,17 @@ function yarnAttentionFactor(parameters: Fields, factor: number): number {
   return own !== 0 && all !== 0 ? magnitude(own) / magnitude(all) : magnitude(1);
 }
 
+const ORIGINAL = "original_max_position_embeddings";
+
 /** The original context stands beside `rope_scaling` (Phi-3) or in it; without it, the trained one is the original one. */
+function originalOwner(parameters: Fields, fields: Fields): Fields | undefined {
+  return [fields, parameters].find((one) => one.has(ORIGINAL));
+}
+
 function readLongRope(parameters: Fields, fields: Fields, dim: number): RopeScaling {
   const longest = fields.size("max_position_embeddings");
-  const name = "original_max_position_embeddings";
-  const own = fields.has(name) ? fields : parameters.has(name) ? parameters : undefined;
-  const original = own?.size(name) ?? longest;
+  const own = originalOwner(parameters, fields);
+  const original = own?.size(ORIGINAL) ?? longest;
   const factor = own ? longest / original : parameters.positive("factor", 1);
   const published = factor <= 1 ? 1 : Math.sqrt(1 + Math.log(factor) / Math.log(original));
   const divisors = (list: string) => {

@@ -21,6 +21,25 @@ test("only two scalings depend on the length", () => {
   expect(ropeDependsOnLength(scaled({ type: "dynamic", factor: 2 }))).toBe(true);
 });
 
+describe("the original context", () => {
+  const name = "original_max_position_embeddings";
+  const llama3 = { rope_type: "llama3", factor: 8, low_freq_factor: 1, high_freq_factor: 4 };
+  test.each(["llama3", "yarn"])(
+    "of %s stands beside the scaling, or else in it, or is the trained one",
+    (type) => {
+      const original = (beside: object, within: object) =>
+        read({
+          ...{ max_position_embeddings: 64, rope_scaling: { ...llama3, rope_type: type, ...within } },
+          ...beside,
+        }).scaling;
+      expect(original({ [name]: 16 }, { [name]: 32 })).toMatchObject({ kind: type, original: 16 });
+      expect(original({ [name]: 16 }, {})).toMatchObject({ original: 16 });
+      expect(original({ [name]: null }, { [name]: 32 })).toMatchObject({ original: 32 });
+      expect(original({}, {})).toMatchObject({ original: 64 });
+    },
+  );
+});
+
 test("a part of the channels may turn", () => {
   expect(read({ partial_rotary_factor: 0.5, rope_theta: 100 })).toMatchObject({ dim: 4, theta: 100 });
 });

@@ -1,7 +1,7 @@
 import { readActivation } from "./activations.js";
 import type { Architecture } from "./architecture.js";
 import { layerDecays } from "./decay.js";
-import { readIds } from "./decoder.js";
+import { embeddingName, readIds } from "./decoder.js";
 import type { Fields } from "./fields.js";
 import type { LayerConfig, ModelConfig } from "./model-config.js";
 import { TensorList } from "./tensor-list.js";
@@ -54,12 +54,13 @@ function readConfig(fields: Fields): ModelConfig {
   };
 }
 
-function tensors(config: ModelConfig): TensorList {
+function tensors(config: ModelConfig, names: ReadonlySet<string>): TensorList {
   const { width, layers, tokens, head } = config;
   const tied = head.kind === "language" && head.tied;
   const list = new TensorList();
   list.unused.push(/\.slopes?$/, ...(tied ? [/^lm_head\.weight$/] : []));
-  list.matrix("embedding", "model.embed_tokens.weight", tokens!.vocabulary, width);
+  const embedding = embeddingName("model.embed_tokens", config, names);
+  list.matrix("embedding", `${embedding}.weight`, tokens!.vocabulary, width);
   layers.forEach(({ attention, mlp }, index) => {
     const [slot, name] = [`layers.${index}`, `model.layers.${index}`];
     const { heads, headDim, qkvBias } = attention;

@@ -33,11 +33,13 @@ function readConfig(fields: Fields, architecture: string, extraTokens: 1 | 2): M
       bias: true,
     },
   };
-  const [size, patch] = [fields.size("image_size", 224), fields.size("patch_size", 16)];
+  const [size, patch] = [readSide(fields, "image_size", 224), readSide(fields, "patch_size", 16)];
   if (size % patch !== 0) throw fields.wrong("patch_size", `a divisor of image_size (${size})`);
   const image = { size, patch, channels: fields.channels("num_channels", 3), extraTokens };
   const count = (size / patch) ** 2 + extraTokens;
   const [name] = fields.has("architectures") ? fields.list("architectures") : [];
+  const pooler = [undefined, "ViTModel", "DeiTModel"].includes(name as string | undefined);
+  if (pooler) fields.refuse("pooler_act", ["tanh"]);
   return {
     architecture,
     width,
@@ -48,20 +50,30 @@ function readConfig(fields: Fields, architecture: string, extraTokens: 1 | 2): M
     image: { ...image, ...readPixels(fields, image.channels) },
     positions: { kind: "learned", count },
     head: readHead(fields, name),
-    pooler: name === undefined || /^(ViT|DeiT)Model$/.test(String(name)),
+    pooler,
   };
 }
 
-/** From the configuration or, merged into it, `preprocessor_config.json`; half of the range around 0 where neither says. */
+/** Of a square, which files may write as height and width. */
+function readSide(fields: Fields, name: string, fallback: number): number {
+  const value = fields.raw(name);
+  if (!Array.isArray(value)) return fields.size(name, fallback);
+  const [height, width] = value;
+  if (value.length === 2 && height === width) return fields.with({ [name]: height }).size(name);
+  throw fields.unsupported(name, "a number, or two equal ones");
+}
+
+/**
+ * From the configuration or, merged into it, `preprocessor_config.json`; half of the range around 0 where neither says. A step that is
+ * switched off there changes nothing.
+ */
 export function readPixels(fields: Fields, channels: number): Pick<ImageConfig, "rescale" | "mean" | "std"> {
-  const half = Array.from({ length: channels }, () => 0.5);
-  const std = fields.numbers("image_std", channels, half);
+  const ofEach = (value: number) => Array.from({ length: channels }, () => value);
+  const rescale = fields.boolean("do_rescale", true) ? fields.positive("rescale_factor", 1 / 255) : 1;
+  if (!fields.boolean("do_normalize", true)) return { rescale, mean: ofEach(0), std: ofEach(1) };
+  const std = fields.numbers("image_std", channels, ofEach(0.5));
   if (!std.every((value) => value > 0)) throw fields.wrong("image_std", "numbers above 0");
-  return {
-    rescale: fields.positive("rescale_factor", 1 / 255),
-    mean: fields.numbers("image_mean", channels, half),
-    std,
-  };
+  return { rescale, mean: fields.numbers("image_mean", channels, ofEach(0.5)), std };
 }
 
 function readHead(fields: Fields, name: unknown): HeadConfig {

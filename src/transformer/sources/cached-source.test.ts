@@ -148,6 +148,38 @@ describe("a server that does not give the file", () => {
   });
 });
 
+describe("a file that its server does not have", () => {
+  const offline: Serving = { status: 0 };
+  test.each<[string, Serving, Serving]>([
+    ["without a connection", { status: 404 }, offline],
+    ["while the server is out of order", { status: 404 }, { status: 503 }],
+    ["and was called gone", { status: 410 }, offline],
+    ["and was refused, as by stores that do not list their files", { status: 403 }, offline],
+  ])("is missing %s, too", async (_name, first, then) => {
+    const cache = new MemoryCache();
+    await open(cache, serve(small(1), first)).catch(() => {});
+    expect(await open(cache, serve(small(1), then))).toBeUndefined();
+  });
+
+  test("is refused as before with a connection", async () => {
+    const cache = new MemoryCache();
+    for (let time = 0; time < 2; time++)
+      await expect(open(cache, serve(small(1), { status: 403 }))).rejects.toThrow("403");
+  });
+
+  test.each<[string, Record<string, string>]>([
+    ["with a version", TAG],
+    ["without one", {}],
+  ])("is forgotten to be missing once it is there, %s", async (_name, headers) => {
+    const cache = new MemoryCache();
+    await open(cache, serve(small(1), { status: 404 }));
+    expect(isSame(await readAll(await open(cache, serve(small(1), { headers }))), small(1))).toBe(true);
+    const again = open(cache, serve(small(1), offline));
+    if (headers === TAG) expect(isSame(await readAll(await again), small(1))).toBe(true);
+    else await expect(again).rejects.toThrow("no connection");
+  });
+});
+
 describe("damage", () => {
   test("a file that has another hash than it should is downloaded anew the next time", async () => {
     const cache = new MemoryCache();

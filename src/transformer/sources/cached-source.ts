@@ -17,10 +17,14 @@ export interface PieceCache {
 /** A version of a file that can be told from others. */
 type Version = Pick<ByteSource, "name" | "size"> & { readonly version: string };
 
+/** In place of a version: the server had no such file, or refused it, and never gave one before. */
+const NONE = "none";
+
 /**
  * Opens a file whose pieces a cache keeps, under keys of their own that hold the file's size and version: a new version is downloaded
  * anew, and the pieces of the last one are dropped. Without a connection, or while the server has none to give, the version that was
- * seen last is read from the cache. Of a file whose version its server does not tell, nothing is kept: pieces of two could meet.
+ * seen last is read from the cache, and a file that was missing is so still: models are looked for under several names. Of a file whose
+ * version its server does not tell, nothing is kept: pieces of two could meet.
  *
  * @param address a query is no part of the keys: signatures differ from day to day
  * @param open opens the file itself
@@ -31,22 +35,31 @@ export async function openCached(
   open: () => Promise<ByteSource | undefined>,
 ): Promise<ByteSource | undefined> {
   const keys = new Keys(address);
-  const known = await knownVersion(keys, cache);
+  const seenLast = await lastSeen(keys, cache);
+  const known = seenLast === NONE ? undefined : seenLast;
   let source: ByteSource | undefined;
   try {
     source = await open();
   } catch (error) {
-    if (!known || isAnswer(error)) throw error;
+    if (!seenLast && error instanceof HttpError && error.isRefusal) await keepNone(keys, cache);
+    if (!seenLast || isAnswer(error)) throw error;
+    if (!known) return undefined;
     const offline: ByteSource["stream"] = () => {
       throw error;
     };
     return cachedSource({ ...known, stream: offline }, known, keys, cache);
   }
   // No file is no other version of it: networks that ask for a password first answer with a page of theirs.
-  if (!source) return undefined;
+  if (!source) {
+    if (!seenLast) await keepNone(keys, cache);
+    return undefined;
+  }
   const { name, size, version } = source;
   if (known && (known.size !== size || known.version !== version)) await forget(known, keys, cache);
-  if (version === undefined) return source;
+  if (version === undefined) {
+    if (seenLast === NONE) await cache.delete(keys.version).catch(() => false);
+    return source;
+  }
   const seen = { name, size, version };
   await keep(cache, keys.version, JSON.stringify(seen));
   return cachedSource(source, seen, keys, cache);
@@ -109,14 +122,19 @@ async function keep(cache: PieceCache, key: string, body: string | Uint8Array<Ar
   await cache.put(key, new Response(body)).catch(() => {});
 }
 
+async function keepNone(keys: Keys, cache: PieceCache): Promise<void> {
+  await keep(cache, keys.version, JSON.stringify(NONE));
+}
+
 async function matched(cache: PieceCache, key: string): Promise<Response | undefined> {
   return cache.match(key).catch(() => undefined);
 }
 
 /** Which version of a file the cache was used for last. */
-async function knownVersion(keys: Keys, cache: PieceCache): Promise<Version | undefined> {
+async function lastSeen(keys: Keys, cache: PieceCache): Promise<Version | typeof NONE | undefined> {
   const found = await matched(cache, keys.version);
-  const seen: Version | undefined = await found?.json().catch(() => undefined);
+  const seen: Version | typeof NONE | undefined = await found?.json().catch(() => undefined);
+  if (seen === NONE) return NONE;
   const isVersion = Number.isSafeInteger(seen?.size) && typeof seen?.version === "string";
   return isVersion ? seen : undefined;
 }

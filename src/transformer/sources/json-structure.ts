@@ -1,24 +1,43 @@
 /** No file of a model nests deeper; what takes values apart may call itself for each level. */
 const MOST_LEVELS = 64;
 
+/** What a text should be, and what it is instead. */
+interface BrokenStructure {
+  readonly expected: string;
+  readonly got: string;
+}
+
 /**
- * What is wrong with a JSON text that its parser takes: a name that one object has twice (`JSON.parse` keeps the last value of it without a
- * word, and readers of other languages the first), or values nested without end. Undefined where all is well.
+ * Whether values are nested without end, which takes a parser long, and much memory, before it can say so. Undefined where they are not.
+ *
+ * @param text anything: it is yet to be parsed
+ */
+export function brokenNesting(text: string): BrokenStructure | undefined {
+  let levels = 0;
+  for (let place = 0; place < text.length; place++) {
+    const symbol = text[place]!;
+    if (symbol === '"') place = stringEnd(text, place) - 1;
+    else if (symbol === "}" || symbol === "]") levels--;
+    else if ((symbol === "{" || symbol === "[") && ++levels > MOST_LEVELS) {
+      return { expected: `values within at most ${MOST_LEVELS} others`, got: "deeper ones" };
+    }
+  }
+  return undefined;
+}
+
+/**
+ * A name that one object has twice: `JSON.parse` keeps the last value of it without a word, and readers of other languages the first.
+ * Undefined where there is none.
  *
  * @param text valid JSON
  */
-export function brokenStructure(
-  text: string,
-): { readonly expected: string; readonly got: string } | undefined {
+export function repeatedName(text: string): BrokenStructure | undefined {
   /** Names so far of each object that is open here; undefined for lists, and for objects without names yet. */
   const open: (Set<string> | undefined)[] = [];
   for (let place = 0; place < text.length; place++) {
     const symbol = text[place]!;
-    if (symbol === "{" || symbol === "[") {
-      if (open.push(undefined) > MOST_LEVELS) {
-        return { expected: `values within at most ${MOST_LEVELS} others`, got: "deeper ones" };
-      }
-    } else if (symbol === "}" || symbol === "]") open.pop();
+    if (symbol === "{" || symbol === "[") open.push(undefined);
+    else if (symbol === "}" || symbol === "]") open.pop();
     if (symbol !== '"') continue;
     const end = stringEnd(text, place);
     if (isName(text, end)) {
@@ -33,10 +52,10 @@ export function brokenStructure(
   return undefined;
 }
 
-/** One past the quotation mark that ends the string which begins here. */
+/** One past the quotation mark that ends the string which begins here; no nearer than the end of a text without one. */
 function stringEnd(text: string, begin: number): number {
   let place = begin + 1;
-  while (text[place] !== '"') place += text[place] === "\\" ? 2 : 1;
+  while (place < text.length && text[place] !== '"') place += text[place] === "\\" ? 2 : 1;
   return place + 1;
 }
 

@@ -28,6 +28,14 @@ describe("the files of a model", () => {
     ["a file: address", () => pathToFileURL(`${folder}/`)],
     ["a chosen folder", () => [file("config.json", "model/config.json"), file("b.bin", "model/x/b.bin")]],
     ["chosen files", () => [file("config.json")]],
+    [
+      "chosen files with other weights beside a GGUF file",
+      () => [file("config.json"), file("model.safetensors"), file("m.gguf")],
+    ],
+    [
+      "chosen shards beside a GGUF file",
+      () => [file("config.json"), file("model.safetensors.index.json"), file("m.gguf")],
+    ],
     ["a function", () => async (path) => (path === "config.json" ? content : undefined)],
     ["an opener", () => ({ open: async (path) => (await modelFiles(`${folder}/`)).open(path) })],
   ])("%s", async (_name, source) => {
@@ -44,6 +52,7 @@ describe("the files of a model", () => {
     ["a file: address", () => pathToFileURL(join(folder, "m.gguf"))],
     ["a File", () => file("m.gguf")],
     ["chosen files", () => [file("tokenizer.json"), file("m.gguf")]],
+    ["chosen files with a configuration", () => [file("config.json"), file("m.gguf")]],
   ])("one GGUF file: %s", async (_name, source) => {
     const files = await modelFiles(source());
     expect(files.single).toBe("m.gguf");

@@ -74,7 +74,9 @@ function chosenFiles(files: readonly File[]): ModelFiles {
   const pathOf = (file: File) => (file.webkitRelativePath ?? "").split("/").slice(1).join("/") || file.name;
   const byPath = new Map(files.map((file) => [pathOf(file), file]));
   const weights = [...byPath.keys()].filter((path) => path.endsWith(".gguf"));
-  const single = !byPath.has("config.json") && weights.length === 1 ? weights[0] : undefined;
+  const others = ["model.safetensors", "model.safetensors.index.json"];
+  const isSingle = weights.length === 1 && !others.some((path) => byPath.has(path));
+  const single = isSingle ? weights[0] : undefined;
   return {
     ...(single !== undefined && { single }),
     async open(path) {

@@ -2,10 +2,12 @@ import { AttentionError } from "webgpu-attention";
 import { type ByteSource, readBytes } from "./byte-source.js";
 import { type HashedSource, hashedSource } from "./hashed-source.js";
 import type { ModelFiles } from "./model-files.js";
-import { throwIfAborted, unreadable } from "./source-errors.js";
+import { isRefusal, throwIfAborted, unreadable } from "./source-errors.js";
 
 /** No file is near it: a size beyond comes from a server, or an opener, that does not tell the truth. */
 const MOST_FILE_BYTES = 2 ** 44;
+/** Of configurations and templates; tokenizers are larger. */
+const MOST_CONFIGURATION_BYTES = 16 * 2 ** 20;
 
 /** The files of a model that were opened while it is loaded, to be verified and closed together. */
 export class OpenedFiles {
@@ -40,14 +42,37 @@ export class OpenedFiles {
     return hashed;
   }
 
-  /** A whole file; undefined where there is none. */
-  async read(path: string): Promise<Uint8Array<ArrayBuffer> | undefined> {
+  /**
+   * A whole file; undefined where there is none.
+   *
+   * @param mostBytes default 16 MiB
+   * @throws AttentionError "limit" for a larger one
+   */
+  async read(
+    path: string,
+    mostBytes = MOST_CONFIGURATION_BYTES,
+  ): Promise<Uint8Array<ArrayBuffer> | undefined> {
     const source = await this.open(path);
     if (!source) return undefined;
     try {
+      if (source.size > mostBytes) throw tooLarge(source, mostBytes);
       return await readBytes(source, 0, source.size, this.#signal);
     } finally {
       await source.close?.();
+    }
+  }
+
+  /**
+   * As `read`, for a file that a model can do without: access that is refused counts as absence once another file was opened, since
+   * stores that do not list their files, and signatures of a single file, refuse every other.
+   */
+  async readOptional(path: string, mostBytes?: number): Promise<Uint8Array<ArrayBuffer> | undefined> {
+    const hasOthers = this.#opened.length > 0;
+    try {
+      return await this.read(path, mostBytes);
+    } catch (error) {
+      if (hasOthers && isRefusal(error)) return undefined;
+      throw error;
     }
   }
 
@@ -78,6 +103,15 @@ export class OpenedFiles {
 
 function isSize(bytes: number): boolean {
   return Number.isSafeInteger(bytes) && bytes >= 0 && bytes <= MOST_FILE_BYTES;
+}
+
+function tooLarge({ name, size }: ByteSource, mostBytes: number): AttentionError {
+  return new AttentionError("limit", {
+    subject: name,
+    expected: `at most ${mostBytes} bytes`,
+    got: `${size}`,
+    fix: "Check that the address leads to the model's own file: none of this name is near that size.",
+  });
 }
 
 function notRead(path: string): AttentionError {

@@ -1,7 +1,7 @@
 import { AttentionError } from "webgpu-attention";
-import { brokenStructure } from "./json-structure.js";
+import { brokenNesting, repeatedName } from "./json-structure.js";
 
-/** @throws AttentionError "format" for anything that is no JSON in UTF-8 */
+/** @throws AttentionError "format" for anything that is no JSON in UTF-8, and values nested without end */
 export function parseJson(path: string, bytes: Uint8Array): unknown {
   return parsed(path, new TextDecoder("utf-8").decode(bytes));
 }
@@ -19,12 +19,14 @@ export function parseStrictJson(path: string, bytes: Uint8Array): unknown {
     throw notJson(path, "JSON in UTF-8", "other bytes", cause);
   }
   const value = parsed(path, text);
-  const broken = brokenStructure(text);
+  const broken = repeatedName(text);
   if (broken) throw notJson(path, broken.expected, broken.got);
   return value;
 }
 
 function parsed(path: string, text: string): unknown {
+  const broken = brokenNesting(text);
+  if (broken) throw notJson(path, broken.expected, broken.got);
   try {
     return JSON.parse(text);
   } catch (cause) {

@@ -38,6 +38,11 @@ export class HttpError extends Error {
   get isPassing(): boolean {
     return this.status >= 500 || this.status === 429 || this.status === 408;
   }
+
+  /** Whether access is refused. Stores that do not list their files say this of files that they do not have, too. */
+  get isRefusal(): boolean {
+    return this.status === 401 || this.status === 403;
+  }
 }
 
 /** Sends requests for ranges of one address, again where the connection or the server fails. */

@@ -1,4 +1,5 @@
 import { AttentionError } from "webgpu-attention";
+import { HttpError } from "./requests.js";
 
 /** @throws AttentionError "aborted" */
 export function throwIfAborted(subject: string, signal: AbortSignal | undefined): void {
@@ -16,6 +17,12 @@ export function unreadable(name: string, cause: unknown, signal?: AbortSignal): 
     fix: "Check the connection, the address, and that every file of the model lies where it should.",
     cause,
   });
+}
+
+/** Whether a file cannot be read because its server refuses access to it. */
+export function isRefusal(error: unknown): boolean {
+  const cause = error instanceof AttentionError ? error.cause : undefined;
+  return cause instanceof HttpError && cause.isRefusal;
 }
 
 function abortedError(subject: string, signal: AbortSignal): AttentionError {

@@ -208,6 +208,34 @@ describe("a file behind an address", () => {
     expectSame(await readBytes(source, 0, source.size), bytes);
   });
 
+  test.each<[string, Behaviour]>([
+    ["breaks off", { breakAfter: (request) => (request < 2 ? 30_000 : undefined) }],
+    [
+      "breaks off, and its server is busy then",
+      {
+        breakAfter: (request) => (request === 0 ? 30_000 : undefined),
+        status: (request) => (request === 1 ? 503 : undefined),
+      },
+    ],
+    ["goes silent", { silentAfter: 30_000 }],
+  ])("whose size is withheld is read from the beginning where it %s", async (_name, behaviour) => {
+    const served = server({
+      ...behaviour,
+      ranges: behaviour.silentAfter !== undefined,
+      hideRange: true,
+      hideLength: true,
+    });
+    const source = await open(served, { stallMs: 50, retries: 2 });
+    expectSame(await readBytes(source, 0, source.size), bytes);
+    expect(served.asked).toHaveLength(3);
+  });
+
+  test("whose size is withheld is given up after as many attempts as were asked for", async () => {
+    const served = server({ ranges: false, hideLength: true, breakAfter: () => 30_000 });
+    await expect(open(served, { retries: 2 })).rejects.toThrow("network error");
+    expect(served.asked).toHaveLength(3);
+  });
+
   test("whose ranges are withheld is asked for by a range to its end, which no server compresses", async () => {
     const served = server({ hideRange: true });
     const source = await open(served);

@@ -30,7 +30,7 @@ export async function openUrl(
   if (response.status === 416) return bytesSource(address, new Uint8Array(0));
   const size = sizeOf(response);
   if (size !== undefined) return new UrlSource(requests, size, response, PROBE_BYTES);
-  if (response.status === 200) return bytesSource(address, await readSmall(requests, response));
+  if (response.status === 200) return bytesSource(address, await readSmall(requests, response, signal));
   // A range whose total is withheld (Content-Range is not exposed to pages of other origins). The length of a range to the end is
   // the file's. It has to be a range: what is asked for whole may come compressed, and its length is then another.
   await response.body?.cancel();
@@ -38,7 +38,7 @@ export async function openUrl(
   if (!whole.ok) throw new HttpError(whole, address);
   const total = sizeOf(whole) ?? lengthOf(whole);
   return total === undefined
-    ? bytesSource(address, await readSmall(requests, whole))
+    ? bytesSource(address, await readSmall(requests, whole, signal))
     : new UrlSource(requests, total, whole, total);
 }
 
@@ -148,7 +148,26 @@ function isPage(address: string, response: Response): boolean {
   );
 }
 
-async function readSmall({ address, stallMs }: Requests, response: Response): Promise<Uint8Array> {
+/** A file whose size nobody tells: where its response breaks off it is read from the beginning, since no end says what is missing. */
+async function readSmall(
+  requests: Requests,
+  first: Response,
+  signal: AbortSignal | undefined,
+): Promise<Uint8Array> {
+  const attempts: Attempts = { failed: 0 };
+  for (let response = first; ; ) {
+    try {
+      return await readBody(requests, response);
+    } catch (error) {
+      signal?.throwIfAborted();
+      if (error instanceof AttentionError || ++attempts.failed > requests.retries) throw error;
+    }
+    response = await requests.send(0, undefined, signal, attempts);
+    if (!response.ok) throw new HttpError(response, requests.address);
+  }
+}
+
+async function readBody({ address, stallMs }: Requests, response: Response): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let bytes = 0;
   const body = new OpenResponse(response, 0, stallMs);

@@ -51,11 +51,11 @@ function isMessage(message: ChatMessage): boolean {
 }
 
 /**
- * A Jinja template with `@huggingface/jinja`, which is loaded for it. Without the package, writing a conversation is what is refused: a model
- * with a template takes texts as well.
+ * A Jinja template with `@huggingface/jinja`, which is loaded for it. Without the package, or where it cannot read the text, writing a
+ * conversation is what is refused: a model with a template takes texts as well.
  *
  * @param tokens spelling of special tokens by the names that templates use: `bos_token`
- * @throws AttentionError "format" for a text that is no template; `render` "unsupported" without the package
+ * @returns whose `render` throws AttentionError "format" for a text that is no template, "unsupported" without the package
  */
 export async function chatTemplate(
   text: string,
@@ -63,13 +63,11 @@ export async function chatTemplate(
 ): Promise<ChatTemplate> {
   const used = await jinja();
   if (used instanceof AttentionError) return refusing(used);
-  const render = asFormatError("chat template", "a Jinja template", () => boundedTemplate(used, text));
-  return {
-    render: (variables) =>
-      asFormatError("chat", "messages that the model's chat template takes", () =>
-        render({ ...tokens, ...variables }),
-      ),
-  };
+  try {
+    return rendering(boundedTemplate(used, text), tokens);
+  } catch (cause) {
+    return refusing(formatError(NO_TEMPLATE, cause));
+  }
 }
 
 async function jinja(): Promise<typeof import("@huggingface/jinja") | AttentionError> {
@@ -86,6 +84,21 @@ async function jinja(): Promise<typeof import("@huggingface/jinja") | AttentionE
   }
 }
 
+function rendering(
+  render: (variables: Record<string, unknown>) => string,
+  tokens: Readonly<Record<string, string>>,
+): ChatTemplate {
+  return {
+    render(variables) {
+      try {
+        return render({ ...tokens, ...variables });
+      } catch (cause) {
+        throw formatError(MESSAGES_REFUSED, cause);
+      }
+    },
+  };
+}
+
 function refusing(error: AttentionError): ChatTemplate {
   return {
     render() {
@@ -95,16 +108,19 @@ function refusing(error: AttentionError): ChatTemplate {
 }
 
 /** Templates refuse what they do not take by raising errors of their own. */
-function asFormatError<T>(subject: string, expected: string, run: () => T): T {
-  try {
-    return run();
-  } catch (cause) {
-    throw new AttentionError("format", {
-      subject,
-      expected,
-      got: `the error "${cause instanceof Error ? cause.message : cause}"`,
-      fix: "Check roles and their order: many templates want user and assistant in turn.",
-      cause,
-    });
-  }
+const MESSAGES_REFUSED = {
+  subject: "chat",
+  expected: "messages that the model's chat template takes",
+  fix: "Check roles and their order: many templates want user and assistant in turn.",
+};
+
+const NO_TEMPLATE = {
+  subject: "chat template",
+  expected: "a Jinja template that @huggingface/jinja can read",
+  fix: "Write the conversation as a text, or place a chat_template.jinja beside the weights that does without what it names.",
+};
+
+function formatError(problem: typeof NO_TEMPLATE, cause: unknown): AttentionError {
+  const got = `the error "${cause instanceof Error ? cause.message : cause}"`;
+  return new AttentionError("format", { ...problem, got, cause });
 }

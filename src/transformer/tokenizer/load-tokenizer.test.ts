@@ -2,7 +2,8 @@ import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import samples from "../../../test/fixtures/tokenizer/samples.json" with { type: "json" };
 import { writeGguf } from "../../../test/support/gguf-writer.js";
-import { loadTokenizer } from "./load-tokenizer.js";
+import { modelFiles } from "../sources/model-files.js";
+import { loadOwnTokenizer, loadTokenizer } from "./load-tokenizer.js";
 
 const json = readFileSync(new URL("../../../test/fixtures/tokenizer/tokenizer.json", import.meta.url));
 const CHATML =
@@ -122,6 +123,20 @@ describe("conversations", () => {
     );
   });
 
+  test.each([
+    ["broken", "{% for %}"],
+    ["of statements that the package has not", "{% do x.append(1) %}"],
+    ["of numbers that it has not", "{{ 1e3 }}"],
+    ["within loops that call themselves", "{% for a in b recursive %}{% endfor %}"],
+  ])("a template that cannot be read leaves texts alone: %s", async (_name, template) => {
+    const tokenizer = await load({ "chat_template.jinja": template });
+    expect(tokenizer.encode("Emma")).toEqual((await load()).encode("Emma"));
+    expect(tokenizer.hasChatTemplate).toBe(true);
+    expect(() => tokenizer.chatText(messages)).toThrow(
+      expect.objectContaining({ code: "format", message: expect.stringContaining("chat template") }),
+    );
+  });
+
   test("loops and ranges of templates are what they were", async () => {
     const template =
       "{% for i in range(1, 8, 3) %}{{ i }}{{ loop.index }}{{ '' if loop.last else ',' }}{% else %}none{% endfor %}" +
@@ -150,14 +165,51 @@ describe("conversations", () => {
 describe("refuses", () => {
   test.each<[string, Record<string, string | object>, RegExp]>([
     ["no JSON", { "tokenizer.json": "{" }, /tokenizer\.json/],
-    ["another JSON", { "tokenizer.json": { model: { type: "Crystal ball" } } }, /tokenizer\.json/],
+    ["another JSON", { "tokenizer.json": { tokens: [] } }, /tokenizer\.json/],
     ["a configuration that is none", { "tokenizer_config.json": "[]" }, /tokenizer_config\.json.*list/],
-    ["a broken template", { "chat_template.jinja": "{% for %}" }, /chat template/],
   ])("%s", async (_name, files, message) => {
     await expect(load(files)).rejects.toMatchObject({
       code: "format",
       message: expect.stringMatching(message),
     });
+  });
+
+  const plain = {
+    added_tokens: [],
+    normalizer: null,
+    pre_tokenizer: null,
+    post_processor: null,
+    decoder: null,
+  };
+  const letters = { type: "BPE", vocab: { a: 0, b: 1 }, merges: [] };
+
+  test.each<[string, object, RegExp]>([
+    ["another model", { model: { type: "Crystal ball" } }, /model\.type.*BPE.*Crystal ball/],
+    [
+      "a vocabulary of words",
+      { model: { type: "WordLevel", vocab: { "[UNK]": 0, a: 1, b: 2 }, unk_token: "[UNK]" } },
+      /model\.type.*WordLevel/,
+    ],
+    ["a way to split", { model: letters, pre_tokenizer: { type: "UnicodeScripts" } }, /UnicodeScripts/],
+    [
+      "a way to split at a character",
+      { model: letters, pre_tokenizer: { type: "CharDelimiterSplit" } },
+      /CharDelimiterSplit/,
+    ],
+    ["a normalizer", { model: letters, normalizer: { type: "Nmt" } }, /Nmt/],
+  ])("%s, which is not known: a model runs without", async (_name, more, message) => {
+    const source = withFiles({ "tokenizer.json": { ...plain, ...more } });
+    const refusal = { code: "unsupported", message: expect.stringMatching(message) };
+    await expect(loadTokenizer(source)).rejects.toMatchObject(refusal);
+    const own = await loadOwnTokenizer(await modelFiles(source));
+    expect(own).toMatchObject({ tokenizer: undefined, refusal });
+  });
+
+  test("no file of old that does not say what its model is", async () => {
+    const { type: _type, ...model } = letters;
+    const old = { ...model, unk_token: null, continuing_subword_prefix: null };
+    const tokenizer = await load({ "tokenizer.json": { ...plain, model: old } });
+    expect(tokenizer.encode("ab")).toEqual([0, 1]);
   });
 
   test("a GGUF file without a tokenizer, and asks for a tokenizer.json", async () => {
@@ -167,5 +219,46 @@ describe("refuses", () => {
       message: expect.stringContaining("tokenizer.json"),
     });
     await expect(loadTokenizer(async () => undefined)).rejects.toMatchObject({ code: "format" });
+  });
+});
+
+describe("a server that refuses access to what it does not have", () => {
+  const serving = (files: Readonly<Record<string, Uint8Array>>) =>
+    (async (address: string) => {
+      const file = files[new URL(address).pathname.split("/").at(-1)!];
+      if (!file) return new Response("AccessDenied", { status: 403 });
+      return new Response(file.slice(), { headers: { "Content-Length": String(file.length) } });
+    }) as typeof fetch;
+  const gguf = writeGguf({
+    "general.architecture": "gpt2",
+    "tokenizer.ggml.model": "gpt2",
+    "tokenizer.ggml.tokens": ["a", "b", "ab"],
+    "tokenizer.ggml.merges": ["a b"],
+  });
+
+  test.each<[string, string, Record<string, Uint8Array>]>([
+    ["beside a GGUF file that alone is signed", "m.gguf?signature=1", { "m.gguf": gguf }],
+    ["beside a tokenizer", "", { "tokenizer.json": json }],
+  ])("%s", async (_name, path, files) => {
+    const options = { fetch: serving(files), retries: 0 };
+    const tokenizer = await loadTokenizer(`https://models.example/m/${path}`, options);
+    expect(tokenizer.encode("ab", { specialTokens: false }).length).toBeGreaterThan(0);
+    expect(tokenizer.hasChatTemplate).toBe(false);
+  });
+
+  test.each(["", "m.gguf"])("is believed where it gives nothing at all: m/%s", async (path) => {
+    const options = { fetch: serving({}), retries: 0 };
+    await expect(loadTokenizer(`https://models.example/m/${path}`, options)).rejects.toMatchObject({
+      code: "format",
+      message: expect.stringContaining("403"),
+    });
+  });
+
+  test("gives a model without tokenizer, which says why", async () => {
+    const files = await modelFiles("https://models.example/m/", { fetch: serving({}), retries: 0 });
+    expect(await loadOwnTokenizer(files)).toMatchObject({
+      tokenizer: undefined,
+      refusal: { message: expect.stringContaining("403") },
+    });
   });
 });

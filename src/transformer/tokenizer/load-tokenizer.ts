@@ -10,6 +10,7 @@ import {
 } from "../sources/model-files.js";
 import { OpenedFiles } from "../sources/opened-files.js";
 import { parseJson } from "../sources/read-json.js";
+import { isRefusal } from "../sources/source-errors.js";
 import { readGgufHeader } from "../weights/gguf.js";
 import { type ChatTemplate, chatTemplate } from "./chat-template.js";
 import { describeGgufTokenizer, type TokenizerFiles } from "./gguf/describe.js";
@@ -21,6 +22,11 @@ export interface LoadTokenizerOptions extends ModelFilesOptions {
   readonly signal?: AbortSignal;
 }
 
+/** Those of the largest vocabularies are some 40 MB. */
+const MOST_TOKENIZER_BYTES = 2 ** 28;
+/** Kinds of `model` that `@huggingface/tokenizers` knows. Others it takes for a vocabulary of its oldest files, without a word. */
+const MODEL_TYPES = ["BPE", "WordPiece", "Unigram"];
+
 const OPTIONS = ["chat", "signal", ...MODEL_FILES_OPTIONS];
 
 /**
@@ -28,8 +34,9 @@ const OPTIONS = ["chat", "signal", ...MODEL_FILES_OPTIONS];
  * `tokenizer_config.json`. Beside a GGUF file they come first; where there is no `tokenizer.json`, the tokenizer within is read (with
  * `@huggingface/gguf`).
  *
- * @throws AttentionError "format" for files that are missing or damaged, "unsupported" without one of these packages, or for a GGUF file
- *   whose tokenizer is of a kind that is not known; "aborted". Without `@huggingface/jinja` only conversations are refused
+ * @throws AttentionError "format" for files that are missing or damaged, "unsupported" without one of these packages, or for a tokenizer
+ *   of a kind that is not known; "aborted". Without `@huggingface/jinja`, or with a template that it cannot read, only conversations are
+ *   refused
  */
 export async function loadTokenizer(
   source: ModelSource,
@@ -46,7 +53,7 @@ export async function loadTokenizer(
 export interface OwnTokenizer {
   /** Undefined where it has none, or one that cannot be read: such models run on token ids. */
   readonly tokenizer: TextTokenizer | undefined;
-  /** Why what it has cannot be read: a missing package, or a kind that is not known. */
+  /** Why what it has cannot be read: a missing package, a kind that is not known, or a server that refuses access. */
   readonly refusal?: AttentionError;
 }
 
@@ -55,7 +62,8 @@ export async function loadOwnTokenizer(files: ModelFiles, signal?: AbortSignal):
   try {
     return { tokenizer: await readTokenizer(files, true, signal) };
   } catch (error) {
-    if (!(error instanceof AttentionError && error.code === "unsupported")) throw error;
+    const isHarmless = error instanceof AttentionError && (error.code === "unsupported" || isRefusal(error));
+    if (!isHarmless) throw error;
     return { tokenizer: undefined, refusal: error };
   }
 }
@@ -88,7 +96,11 @@ async function describeTokenizer(
   signal: AbortSignal | undefined,
 ): Promise<NamedTokenizer | undefined> {
   const { single } = opened;
-  const bytes = await opened.read("tokenizer.json");
+  const bytes = await opened.read("tokenizer.json", MOST_TOKENIZER_BYTES).catch((error: unknown) => {
+    // A signature of one file; whether that one can be opened shows next.
+    if (single !== undefined && isRefusal(error)) return undefined;
+    throw error;
+  });
   if (bytes) {
     const json = parseJson("tokenizer.json", bytes) as object;
     return { name: "tokenizer.json", json, config: await readObject(opened, "tokenizer_config.json") };
@@ -109,7 +121,7 @@ function noTokenizer(): AttentionError {
 }
 
 async function readObject(opened: OpenedFiles, path: string): Promise<Record<string, unknown>> {
-  const bytes = await opened.read(path);
+  const bytes = await opened.readOptional(path);
   const parsed = bytes ? parseJson(path, bytes) : {};
   if (typeof parsed === "object" && parsed !== null && !Array.isArray(parsed)) {
     return parsed as Record<string, unknown>;
@@ -124,17 +136,31 @@ async function readObject(opened: OpenedFiles, path: string): Promise<Record<str
 
 async function makeTokenizer(name: string, json: object, config: object): Promise<TokenizerBackend> {
   const { Tokenizer } = await tokenizers();
+  checkModelType(name, json);
   try {
     return new Tokenizer(json, config);
   } catch (cause) {
-    throw new AttentionError("format", {
+    const message = cause instanceof Error ? cause.message : String(cause);
+    throw new AttentionError(/^Unknown .+ type/.test(message) ? "unsupported" : "format", {
       subject: name,
       expected: "a tokenizer of Hugging Face's format",
-      got: `the error "${cause instanceof Error ? cause.message : cause}"`,
+      got: `the error "${message}"`,
       fix: "Download the file again, or check that it is of a kind that @huggingface/tokenizers knows.",
       cause,
     });
   }
+}
+
+/** The oldest files do not say; what else is wrong with a file is the package's to find. */
+function checkModelType(name: string, json: object): void {
+  const { type } = ((json as { model?: unknown } | null)?.model ?? {}) as { type?: unknown };
+  if (type === undefined || type === null || MODEL_TYPES.includes(type as string)) return;
+  throw new AttentionError("unsupported", {
+    subject: `${name} model.type`,
+    expected: MODEL_TYPES.map((known) => `"${known}"`).join(", "),
+    got: show(type),
+    fix: "Give the model token ids, or convert its tokenizer to one of these kinds.",
+  });
 }
 
 async function tokenizers(): Promise<typeof import("@huggingface/tokenizers")> {
@@ -156,7 +182,7 @@ async function loadTemplate(
   opened: OpenedFiles,
   config: Readonly<Record<string, unknown>>,
 ): Promise<ChatTemplate | undefined> {
-  const own = await opened.read("chat_template.jinja");
+  const own = await opened.readOptional("chat_template.jinja");
   const text = own ? new TextDecoder().decode(own) : defaultTemplate(config.chat_template);
   return text === undefined ? undefined : chatTemplate(text, specialTokens(config));
 }

@@ -99,7 +99,7 @@ export class TextTokenizer {
    * A conversation as the text that the model was trained to continue.
    *
    * @throws AttentionError "unsupported" without a chat template or `@huggingface/jinja`, "shape" for messages that are none, "format" when the template refuses
-   *   them
+   *   them, or cannot be read
    */
   chatText(messages: readonly ChatMessage[], options: ChatOptions = {}): string {
     if (!this.#chat) {

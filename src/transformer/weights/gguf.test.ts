@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { writeGguf } from "../../../test/support/gguf-writer.js";
+import { type GgufValue, writeGguf } from "../../../test/support/gguf-writer.js";
 import { readSafetensors } from "../../../test/support/safetensors.js";
 import { AttentionError } from "../../dispatch/errors.js";
 import { describeCheckpoint } from "../describe-checkpoint.js";
@@ -82,6 +82,17 @@ describe("models", () => {
 /** The parser reads a truth of 2 as true, which is no harm. */
 const HARMLESS = ["value-bool.gguf"];
 
+test.each(["llama", "gpt2"])("a %s that is not causal is refused", async (architecture) => {
+  const bytes = writeGguf({
+    "general.architecture": architecture,
+    [`${architecture}.attention.causal`]: false,
+  });
+  await expect(describeFile(bytes)).rejects.toMatchObject({
+    code: "unsupported",
+    message: expect.stringContaining(`${architecture}.attention.causal`),
+  });
+});
+
 test("numbers of 64 bits within lists are refused by name where one is wanted", async () => {
   const bytes = writeGguf({
     "general.architecture": "llama",
@@ -91,6 +102,35 @@ test("numbers of 64 bits within lists are refused by name where one is wanted", 
   await expect(describeFile(bytes)).rejects.toMatchObject({
     code: "format",
     message: expect.stringMatching(/llama\.attention\.head_count.*\[2, 2\]/),
+  });
+});
+
+test.each<[string, GgufValue]>([
+  ["version", "x"],
+  ["version", { type: "u32", value: 3 }],
+  ["tensor_count", { type: "u32", value: 0 }],
+  ["kv_count", "abc"],
+  ["kv_count", { type: "f32", value: 1.5 }],
+  ["kv_count", { type: "u32", value: 1 }],
+])("pairs named as what the parser adds are refused: %s %o", async (name, value) => {
+  const bytes = writeGguf({ "general.architecture": "llama", [name]: value });
+  await expect(read(bytes)).rejects.toMatchObject({
+    code: "format",
+    message: expect.stringContaining(`none of them version, tensor_count, kv_count`),
+  });
+});
+
+test("a count of its own does not hide that a pair stands there twice", async () => {
+  const bytes = writeGguf({
+    "general.architecture": "llama",
+    "general.architecturf": "gpt2",
+    kv_count: { type: "u32", value: 1 },
+  });
+  const place = Buffer.from(bytes).indexOf("general.architecturf");
+  bytes[place + "general.architectur".length] = "e".charCodeAt(0);
+  await expect(read(bytes)).rejects.toMatchObject({
+    code: "format",
+    message: expect.stringContaining("general.architecture: expected 3"),
   });
 });
 

@@ -37,8 +37,10 @@ const TYPES: Readonly<Record<number, StoredType>> = {
 
 const MOST_DIMENSIONS = 4;
 const MOST_NAME_BYTES = 64;
-/** What the parser adds to the file's own pairs. */
+/** What the parser adds to the file's own pairs, or a file's own pairs of these names take the place of. */
 const ADDED_KEYS = ["version", "tensor_count", "kv_count"];
+/** Of the letters GGUF, the version and both counts. */
+const START_BYTES = 24;
 
 /**
  * Reads the header of a GGUF file with `@huggingface/gguf`, which bounds what it allocates, and checks what that leaves open: that
@@ -49,16 +51,17 @@ const ADDED_KEYS = ["version", "tensor_count", "kv_count"];
  */
 export async function readGgufHeader(source: ByteSource, signal?: AbortSignal): Promise<GgufFile> {
   const { gguf, typeName } = await ggufPackage();
-  const parsed = await parse(gguf, source, signal);
+  const { parsed, start } = await parse(gguf, source, signal);
   const { name: file, size } = source;
   const { metadata, tensorInfos, tensorInfoByteRange, littleEndian } = parsed;
-  if (!littleEndian || Number(metadata.version) < 2) {
-    throw damaged(file, "GGUF of version 2 or 3, little-endian", show(Number(metadata.version)));
+  const version = start.getUint32(4, littleEndian);
+  if (!littleEndian || version < 2) {
+    throw damaged(file, "GGUF of version 2 or 3, little-endian", `${version}`);
   }
   const headerEnd = tensorInfoByteRange[1];
   if (headerEnd > size)
     throw damaged(file, `a header within its ${size} bytes`, `one that ends at ${headerEnd}`);
-  checkKeys(file, metadata);
+  checkKeys(file, metadata, start.getBigUint64(16, true));
   const alignment = alignmentOf(file, metadata);
   const dataBegin = Math.ceil(headerEnd / alignment) * alignment;
   const place = { file, size, dataBegin, alignment };
@@ -87,33 +90,43 @@ async function ggufPackage(): Promise<{ gguf: GgufParser; typeName: (type: numbe
   }
 }
 
-async function parse(gguf: GgufParser, source: ByteSource, signal: AbortSignal | undefined): Promise<Parsed> {
+/** With the file's first bytes, which say how many pairs it has. */
+async function parse(
+  gguf: GgufParser,
+  source: ByteSource,
+  signal: AbortSignal | undefined,
+): Promise<{ readonly parsed: Parsed; readonly start: DataView }> {
+  // What a shorter file lacks is zero, as the parser takes it.
+  const start = new Uint8Array(START_BYTES);
   const fetchRange = async (_uri: unknown, init?: RequestInit): Promise<Response> => {
     const [, from, to] = /bytes=(\d+)-(\d+)/.exec(new Headers(init?.headers).get("Range") ?? "") ?? [];
     const begin = Number(from);
     if (!(begin < source.size))
       throw damaged(source.name, `a header within its ${source.size} bytes`, "a longer one");
     const bytes = await readBytes(source, begin, Math.min(Number(to) + 1, source.size), signal);
+    if (begin === 0) start.set(bytes.subarray(0, START_BYTES));
     const range = `bytes ${begin}-${begin + bytes.byteLength - 1}/${source.size}`;
     return new Response(bytes, { status: 206, headers: { "Content-Range": range } });
   };
   try {
     // An address that nobody answers: all reading goes through the function.
-    return await gguf("https://gguf.invalid/model.gguf", { fetch: fetchRange as typeof fetch });
+    const parsed = await gguf("https://gguf.invalid/model.gguf", { fetch: fetchRange as typeof fetch });
+    return { parsed, start: new DataView(start.buffer) };
   } catch (cause) {
     if (cause instanceof AttentionError || signal?.aborted) throw unreadable(source.name, cause, signal);
     throw damaged(source.name, "a GGUF file", cause instanceof Error ? cause.message : String(cause), cause);
   }
 }
 
-/** Of pairs with one key the parser keeps the last. */
-function checkKeys(file: string, metadata: Readonly<Record<string, unknown>>): void {
+/** Of pairs with one key the parser keeps the last; one that is named as what it adds is missing among the others. */
+function checkKeys(file: string, metadata: Readonly<Record<string, unknown>>, count: bigint): void {
   const keys = Object.keys(metadata).filter((key) => !ADDED_KEYS.includes(key));
   const broken = keys.find((key) => key.includes("\ufffd"));
   if (broken !== undefined) throw damaged(`${file} key ${show(broken)}`, "a key in UTF-8", "other bytes");
-  if (BigInt(keys.length) === BigInt(metadata.kv_count as bigint)) return;
+  if (BigInt(keys.length) === count) return;
   const named = keys.includes("general.architecture") ? "keys such as general.architecture" : "keys";
-  throw damaged(`${file} ${named}`, `${metadata.kv_count}, each once`, `${keys.length} different ones`);
+  const expected = `${count}, each once and none of them ${ADDED_KEYS.join(", ")}`;
+  throw damaged(`${file} ${named}`, expected, `${keys.length} different ones`);
 }
 
 function alignmentOf(file: string, metadata: Readonly<Record<string, unknown>>): number {

@@ -2,6 +2,7 @@ import { show } from "../show.js";
 import type { ByteSource } from "../sources/byte-source.js";
 import { readBytes } from "../sources/byte-source.js";
 import { parseStrictJson } from "../sources/read-json.js";
+import { isRefusal } from "../sources/source-errors.js";
 import { damaged } from "./file-errors.js";
 import { MOST_HEADER_BYTES, readSafetensorsHeader } from "./safetensors.js";
 import type { WeightFile } from "./stored-tensor.js";
@@ -19,10 +20,11 @@ export type OpenFile = (path: string) => Promise<ByteSource | undefined>;
  * @throws AttentionError "format" for files that are missing or damaged, or an index that does not agree with its shards; "aborted"
  */
 export async function openSafetensors(open: OpenFile, signal?: AbortSignal): Promise<WeightFile[]> {
-  const single = await open(SINGLE);
-  if (single) return [await readSafetensorsHeader(single, signal)];
-  const index = await open(INDEX);
-  if (!index) throw damaged("model", `${SINGLE}, or ${INDEX} with its shards`, "neither");
+  const opened = await openWeights(open);
+  if ("single" in opened) return [await readSafetensorsHeader(opened.single, signal)];
+  const { index } = opened;
+  if (index.size > MOST_HEADER_BYTES)
+    throw damaged(INDEX, `at most ${MOST_HEADER_BYTES} bytes`, `${index.size}`);
   const { weightMap, totalSize } = parseIndex(await readBytes(index, 0, index.size, signal));
   const files: WeightFile[] = [];
   let headerRoom = MOST_HEADER_BYTES;
@@ -39,6 +41,25 @@ export async function openSafetensors(open: OpenFile, signal?: AbortSignal): Pro
   }
   checkTotal(files, totalSize);
   return files;
+}
+
+/** Stores that do not list their files refuse one that they do not have, so that a model of shards looks like a forbidden one. */
+async function openWeights(
+  open: OpenFile,
+): Promise<{ readonly single: ByteSource } | { readonly index: ByteSource }> {
+  let refusal: unknown;
+  try {
+    const single = await open(SINGLE);
+    if (single) return { single };
+  } catch (error) {
+    if (!isRefusal(error)) throw error;
+    refusal = error;
+  }
+  const index = await open(INDEX).catch((error: unknown) => {
+    throw refusal !== undefined && isRefusal(error) ? refusal : error;
+  });
+  if (index) return { index };
+  throw refusal ?? damaged("model", `${SINGLE}, or ${INDEX} with its shards`, "neither");
 }
 
 function namesByShard(weightMap: ReadonlyMap<string, string>): Map<string, Set<string>> {
@@ -78,8 +99,9 @@ function parseIndex(bytes: Uint8Array): Index {
     throw damaged(`${INDEX} weight_map`, `1 to ${MOST_SHARDS} files`, `${shards}`);
   }
   const { total_size: totalSize } = (metadata ?? {}) as { total_size?: unknown };
-  if (totalSize === undefined) return { weightMap };
   if (Number.isSafeInteger(totalSize)) return { weightMap, totalSize: totalSize as number };
+  // Values of less than a byte add up to fractions in some libraries.
+  if (totalSize === undefined || totalSize === null || typeof totalSize === "number") return { weightMap };
   throw damaged(`${INDEX} metadata.total_size`, "a whole number of bytes", show(totalSize));
 }
 

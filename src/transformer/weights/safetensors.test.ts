@@ -47,10 +47,13 @@ describe("refuses", () => {
   test.each<[string, Uint8Array, RegExp]>([
     ["an empty file", new Uint8Array(0), /at least 8/],
     ["a header of 2^63 bytes", withHeader({}, 0, 2n ** 63n), /header.*9223372036854775808/],
+    ["a header that is too long", withHeader(`{${" ".repeat(2 ** 24)}}`, 0), /header.*at most 16777216/],
     ["a header past the end", withHeader({}, 4, 100n), /header.*at most 6/],
     ["no JSON", withHeader("{", 0), /JSON/],
     ["no UTF-8", Uint8Array.of(2, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xfe), /UTF-8/],
     ["a list", withHeader([], 0), /object/],
+    ["spaces before the object, as the format has it", withHeader(" {}", 0), /first byte.*32/],
+    ["no header", withHeader("", 0), /first byte.*none/],
     ["metadata that are no strings", withHeader({ __metadata__: { a: 1 } }, 0), /__metadata__/],
     ["a tensor that is none", withHeader({ a: 3 }, 0), /"a"/],
     ["an unknown type", withHeader({ a: tensor(0, 4, [1], "F33") }, 4), /"a" dtype.*F33/],

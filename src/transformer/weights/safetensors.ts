@@ -6,7 +6,8 @@ import type { StoredTensor, WeightFile } from "./stored-tensor.js";
 
 const LENGTH_BYTES = 8;
 /** A hundred times the header of a model of a thousand tensors; the format's own bound is 100 MB. */
-export const MOST_HEADER_BYTES = 32 * 2 ** 20;
+export const MOST_HEADER_BYTES = 16 * 2 ** 20;
+const OPENING_BRACE = 0x7b;
 
 /** Bytes of one value, of all types that the format has. Others than floats may stand in a file, unread. */
 const TYPE_BYTES: Readonly<Record<string, number>> = {
@@ -66,6 +67,9 @@ function headerLength(file: string, size: number, bytes: Uint8Array<ArrayBuffer>
 }
 
 function parseHeader(file: string, bytes: Uint8Array): Record<string, unknown> {
+  if (bytes[0] !== OPENING_BRACE) {
+    throw damaged(`${file} header`, 'a JSON object in UTF-8, "{" its first byte', `${bytes[0] ?? "none"}`);
+  }
   const header = parseStrictJson(`${file} header`, bytes);
   if (isRecord(header)) return header;
   throw damaged(`${file} header`, "a JSON object", show(header));

@@ -27,7 +27,7 @@ export async function headUsage(input: EffectInput): Promise<EffectReport> {
   for (const name of MODELS) tables.push(...(await tablesOf(name, sizes, input)));
   return {
     conditions:
-      `${sizes.passages} passages of ${sizes.tokens} tokens a seed of each kind of text: Persuasion, held out; the same passages with their tokens shuffled; ` +
+      `${sizes.passages} passages of ${sizes.tokens} tokens a seed of each kind of text: Persuasion, held out; other passages of it; the first ones with their tokens shuffled; ` +
       "Moby-Dick, which the models were trained on; a program in WGSL. Gates are those of the routers on what enters each layer.",
     tables,
   };
@@ -123,12 +123,15 @@ function textsOf(
   const encoded = (text: string) => model.tokenizer!.encode(text, { specialTokens: false });
   const [held, moby, program] = [heldOutTokens(model), encoded(mobyDick()), encoded(programText())];
   const from = (ids: readonly number[]) => (seed: number) => passagesOf(ids, passages, tokens, seed);
+  /** What is left between uses is what these differ by. */
+  const others = (seed: number) => passagesOf(held, 2 * passages, tokens, seed).slice(passages);
   const shuffled = (seed: number) =>
     from(held)(seed).map((passage) =>
       drawn(passage.length, passage.length, randomSource(seed)).map((place) => passage[place]!),
     );
   return {
     Persuasion: from(held),
+    "other passages of it": others,
     "its tokens shuffled": shuffled,
     "Moby-Dick": from(moby),
     WGSL: from(program),

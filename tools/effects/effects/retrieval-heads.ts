@@ -84,7 +84,11 @@ async function measureSeed(
   const begin = model.config.tokens!.bos!;
   const { layers } = model.config;
   const candidates = allHeads(layers.length, layers[0]!.attention.heads);
-  const segments = passagesOf(ids, finding + judging, segment, seed).map((text) => needleOf(begin, text));
+  // What heads are found by is not among what their bits are taken on.
+  const [needleText, passageText] = [ids.slice(0, ids.length / 2), ids.slice(ids.length / 2)];
+  const segments = passagesOf(needleText, finding + judging, segment, seed).map((text) =>
+    needleOf(begin, text),
+  );
   const observed = await observe(model, statistics, segments.slice(0, finding));
   const foundBy = async (query: CopyingQuery) => {
     const { heads, scores } = await retrievalSearch({
@@ -101,7 +105,7 @@ async function measureSeed(
     ),
     text: segments.slice(finding),
   };
-  const texts = passagesOf(ids, passages, tokens, seed);
+  const texts = passagesOf(passageText, passages, tokens, seed);
   const scoresWith = async (heads: readonly Head[]): Promise<Scores & { first: SeedRun["first"] }> => {
     const hooks = heads.length > 0 ? [perturbHeads(heads, UNIFORM_HEAD)] : [];
     const [random, text] = [
@@ -178,8 +182,9 @@ function report(runs: readonly SeedRun[], sizes: Sizes): EffectReport {
   const count = runs[0]!.found.own.heads.length;
   return {
     conditions:
-      `Needles: a segment of ${segment} tokens that comes twice, the second time given and not generated; ${finding} passages of Persuasion a seed ` +
-      `to find heads by, ${judging} others and ${judging} of random tokens to judge by; bits per byte on ${passages} passages of ${tokens} tokens; ` +
+      `Needles: a segment of ${segment} tokens that comes twice, the second time given and not generated; ${finding} passages of the first half of what is held ` +
+      `out of Persuasion a seed to find heads by, ${judging} others and ${judging} of random tokens to judge by; bits per byte on ${passages} passages of ${tokens} tokens of ` +
+      "its second half; " +
       `${draws} draws of random heads a seed. 5 % of 32 heads are 1.6: ${count} heads are masked, as the package rounds up.`,
     tables: [
       {

@@ -54,8 +54,8 @@ export async function sinks(input: EffectInput): Promise<EffectReport> {
     return {
       conditions:
         `Sink rate: ${rate.windows} windows of ${rate.tokens} tokens a seed. ACT (β = 0.4, begin token protected): passages of ${act.tokens} ` +
-        `tokens, ${act.choosing} a seed to choose heads by, ${act.judging} others to judge by. Persuasion without its first 20,000 tokens; each ` +
-        "window opens with the begin token.",
+        `tokens, ${act.choosing} a seed to choose heads by, ${act.judging} others to judge by. ACT finds its sinks in the whole passage: a token's bits ` +
+        "depend on those behind it, and are no code length. Persuasion without its first 20,000 tokens; each window opens with the begin token.",
       tables: [...rates, found, calibrated],
     };
   } finally {
@@ -198,9 +198,12 @@ async function calibrationTable(
         chosen: await bitsPerByte(model, judged, hooksOf(heads)),
         random: await bitsPerByte(model, judged, hooksOf(random)),
       };
-      const seen = await bitsPerByte(model, passages.slice(0, choosing), hooksOf(heads));
+      // A mean over passages, as the search's own.
+      const seen: number[] = [];
+      for (const passage of passages.slice(0, choosing))
+        seen.push(await bitsPerByte(model, [passage], hooksOf(heads)));
       changes.none!.push(plain);
-      changes.choosing!.push(seen + baseline);
+      changes.choosing!.push(mean(seen) + baseline);
       for (const [which, value] of Object.entries(bits)) changes[which]!.push(value - plain);
       counts.push(heads.length);
       log(

@@ -126,7 +126,7 @@ function pieces(
         normalizers: [...(begins ? [{ type: "Prepend", prepend: MARK }] : []), spaces],
       },
       pre_tokenizer: null,
-      model: { ...model, ignore_merges: false, vocab, merges: mergesOfScores(new Map(normal)) },
+      model: { ...model, ignore_merges: false, vocab, merges: mergesOfScores(fields.file, new Map(normal)) },
       decoder: {
         type: "Sequence",
         decoders: [
