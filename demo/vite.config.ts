@@ -8,8 +8,11 @@ import { modelFiles } from "./model-files.js";
 
 const demo = dirname(fileURLToPath(import.meta.url));
 
-/** Every folder with an `index.html` is a page, so a new page touches only its own folder and the list of links. */
-const pages = ["", ...readdirSync(demo)]
+/** Folders of no page: an earlier build is full of pages' copies. */
+const OTHER_FOLDERS: readonly string[] = ["dist", "public", "common"];
+
+/** Every other folder with an `index.html` is a page, so a new page touches only its own folder and the list of links. */
+const pages = ["", ...readdirSync(demo).filter((folder) => !OTHER_FOLDERS.includes(folder))]
   .map((folder) => join(demo, folder, "index.html"))
   .filter((page) => existsSync(page));
 

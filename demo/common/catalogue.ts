@@ -29,8 +29,8 @@ export interface CatalogueModel {
 }
 
 /** Models that were built in, of any task. @throws Error when the list cannot be read */
-export async function fetchCatalogue(signal: AbortSignal): Promise<readonly CatalogueModel[]> {
-  const response = await fetch(new URL("../models/catalogue.json", document.baseURI), { signal });
+export async function fetchCatalogue(): Promise<readonly CatalogueModel[]> {
+  const response = await fetch(new URL("../models/catalogue.json", document.baseURI));
   if (!response.ok) throw new Error(`models/catalogue.json: the server answered ${response.status}.`);
   return response.json();
 }

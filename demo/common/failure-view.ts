@@ -1,3 +1,4 @@
+import { bringIntoView } from "./bring-into-view.js";
 import { element } from "./elements.js";
 import { type FailureHelp, helpFor } from "./failure-help.js";
 import { PageFailure } from "./page-failure.js";
@@ -14,15 +15,18 @@ export class FailureView {
     this.#retry.addEventListener("click", onRetry);
   }
 
-  show(error: unknown): void {
+  /** @returns its title; `undefined` where the user cancelled and is told nothing */
+  show(error: unknown): string | undefined {
     const code = error instanceof PageFailure ? error.code : "other";
     const help = helpFor(code, this.#other);
-    if (help === undefined) return;
+    if (help === undefined) return undefined;
     element("failure-title", HTMLElement).textContent = help.title;
     element("failure-advice", HTMLElement).textContent = help.advice;
     element("failure-detail", HTMLElement).textContent = (error as Error).message;
     this.#retry.hidden = !help.retry;
     this.#box.hidden = false;
+    bringIntoView(this.#box);
+    return help.title;
   }
 
   hide(): void {

@@ -1,8 +1,10 @@
-import { describe, expect, it } from "vitest";
-import { fromHash, toHash } from "./hash-values.js";
-import { changeableHeads, formatHeads, readHeads } from "./heads.js";
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { fromHash, keepInAddress, toHash } from "./hash-values.js";
+import { changeableHeads, formatHeads, headsValue, readHeads } from "./heads.js";
 
 const INITIAL = { model: "lm-softmax", prompt: "It was", mask: "" };
+
+afterEach(() => vi.unstubAllGlobals());
 
 describe("links", () => {
   it("carry what differs from a fresh page, and bring it back", () => {
@@ -15,6 +17,18 @@ describe("links", () => {
 
   it("can say that a field is empty, and nothing that the page does not have", () => {
     expect(fromHash("#prompt=&other=1", INITIAL)).toEqual({ ...INITIAL, prompt: "" });
+  });
+});
+
+describe("the address", () => {
+  it("keeps what is no link's: the page, and what is asked of its server", () => {
+    const replaceState = vi.fn();
+    vi.stubGlobal("history", { replaceState });
+    vi.stubGlobal("location", { pathname: "/write/", search: "?from=mail", hash: "#mask=on" });
+    keepInAddress(INITIAL, INITIAL);
+    expect(replaceState).toHaveBeenLastCalledWith(null, "", "/write/?from=mail");
+    keepInAddress({ ...INITIAL, mask: "off" }, INITIAL);
+    expect(replaceState).toHaveBeenLastCalledWith(null, "", "#mask=off");
   });
 });
 
@@ -35,5 +49,13 @@ describe("heads", () => {
       { layer: 2, head: 0 },
     ]);
     expect(readHeads("", layers)).toEqual([]);
+  });
+
+  it("are left out of a link where a page begins with them, and can be none", () => {
+    const [first, second] = changeableHeads(layers);
+    expect(headsValue([first!], [first!])).toBe("");
+    expect(headsValue([second!], [first!])).toBe("0.1");
+    expect(headsValue([], [first!])).toBe("none");
+    expect(readHeads("none", layers)).toEqual([]);
   });
 });

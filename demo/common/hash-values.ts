@@ -11,7 +11,7 @@ export function toHash(values: Values, initial: Values): string {
 export function keepInAddress(values: Values, initial: Values): void {
   const hash = toHash(values, initial);
   // Replaced, not pushed: going back should leave the page, not undo a digit.
-  if (hash !== location.hash) history.replaceState(null, "", hash || location.pathname);
+  if (hash !== location.hash) history.replaceState(null, "", hash || location.pathname + location.search);
 }
 
 /** The initial values, with what a link asks for in their place; names that the page does not have are dropped. */

@@ -1,19 +1,20 @@
 import { create } from "./create.js";
+import { type GridPlace, stepFrom } from "./grid-steps.js";
 import { changeableHeads, type HeadPlace, hasPattern, type LayerHeads } from "./heads.js";
 
-const MOVES: Readonly<Record<string, readonly [layers: number, heads: number]>> = {
-  ArrowUp: [-1, 0],
-  ArrowDown: [1, 0],
-  ArrowLeft: [0, -1],
-  ArrowRight: [0, 1],
-};
+/** A button with its place: the layer is its row, and the one for the whole layer stands before head 0. */
+interface Stop extends GridPlace {
+  readonly button: HTMLButtonElement;
+}
+
+const WHOLE_LAYER = -1;
 
 /** Layers by heads, to choose heads from. One stop of the tab key; arrow keys move within, space and enter choose. */
 export class HeadGrid {
   readonly element: HTMLElement;
   readonly #cells = create("div", { class: "cells", role: "group" });
   readonly #onChange: () => void;
-  #buttons = new Map<string, HTMLButtonElement>();
+  #stops: Stop[] = [];
   #layers: readonly LayerHeads[] = [];
 
   /** @param label what is done to the heads chosen here, for screen readers */
@@ -37,11 +38,11 @@ export class HeadGrid {
   /** Shows a model's heads, these of them chosen. */
   show(layers: readonly LayerHeads[], chosen: readonly HeadPlace[]): void {
     this.#layers = layers;
-    this.#buttons = new Map();
+    this.#stops = [];
     this.#cells.replaceChildren(...layers.map((layer, index) => this.#row(layer, index)));
     for (const place of chosen) press(this.#button(place), true);
-    const first = [...this.#buttons.values()][0];
-    if (first) first.tabIndex = 0;
+    const first = this.#stops.find(({ column }) => column !== WHOLE_LAYER);
+    if (first) first.button.tabIndex = 0;
   }
 
   #row(layer: LayerHeads, index: number): HTMLElement {
@@ -55,8 +56,7 @@ export class HeadGrid {
       );
     }
     const places = Array.from({ length: layer.heads }, (_, head) => ({ layer: index, head }));
-    const whole = create("button", { type: "button", class: "layer", tabindex: "-1" }, name);
-    whole.setAttribute("aria-label", `All heads of ${name}`);
+    const whole = this.#stop({ row: index, column: WHOLE_LAYER }, "layer", name, `All heads of ${name}`);
     whole.addEventListener("click", () => {
       this.#choose(places, !places.every((place) => isPressed(this.#button(place))));
     });
@@ -65,15 +65,24 @@ export class HeadGrid {
 
   #cell(place: HeadPlace): HTMLButtonElement {
     const { layer, head } = place;
-    const cell = create("button", { type: "button", class: "cell", tabindex: "-1" }, String(head));
-    cell.setAttribute("aria-label", `layer ${layer}, head ${head}`);
+    const name = `layer ${layer}, head ${head}`;
+    const cell = this.#stop({ row: layer, column: head }, "cell", String(head), name);
     press(cell, false);
     cell.addEventListener("click", () => this.#choose([place], !isPressed(cell)));
-    cell.addEventListener("focus", () => {
-      for (const other of this.#buttons.values()) other.tabIndex = other === cell ? 0 : -1;
-    });
-    this.#buttons.set(`${layer}.${head}`, cell);
     return cell;
+  }
+
+  #stop(place: GridPlace, kind: "layer" | "cell", text: string, name: string): HTMLButtonElement {
+    const button = create(
+      "button",
+      { type: "button", class: kind, tabindex: "-1", "aria-label": name },
+      text,
+    );
+    button.addEventListener("focus", () => {
+      for (const { button: other } of this.#stops) other.tabIndex = other === button ? 0 : -1;
+    });
+    this.#stops.push({ ...place, button });
+    return button;
   }
 
   #choose(places: readonly HeadPlace[], chosen: boolean): void {
@@ -82,21 +91,14 @@ export class HeadGrid {
   }
 
   #move(event: KeyboardEvent): void {
-    const by = MOVES[event.key];
-    const at = [...this.#buttons].find(([, button]) => button === document.activeElement)?.[0];
-    if (!by || at === undefined) return;
+    const at = this.#stops.find(({ button }) => button === document.activeElement);
+    if (!at || !event.key.startsWith("Arrow")) return;
     event.preventDefault();
-    const [layer, head] = at.split(".").map(Number) as [number, number];
-    // Layers without heads to choose are stepped over.
-    for (let next = layer + by[0]; next >= 0 && next < this.#layers.length; next += by[0]) {
-      const button = this.#buttons.get(`${next}.${head + by[1]}`);
-      button?.focus();
-      if (button || by[0] === 0) return;
-    }
+    stepFrom(at, event.key, this.#stops)?.button.focus();
   }
 
   #button({ layer, head }: HeadPlace): HTMLButtonElement {
-    return this.#buttons.get(`${layer}.${head}`)!;
+    return this.#stops.find(({ row, column }) => row === layer && column === head)!.button;
   }
 }
 

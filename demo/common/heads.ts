@@ -22,6 +22,12 @@ export function formatHeads(heads: readonly HeadPlace[]): string {
   return heads.map(({ layer, head }) => `${layer}.${head}`).join(" ");
 }
 
+/** Heads as a page's values have them: empty for those that it begins with, `"none"` for none. */
+export function headsValue(chosen: readonly HeadPlace[], initial: readonly HeadPlace[]): string {
+  const heads = formatHeads(chosen);
+  return heads === formatHeads(initial) ? "" : heads || "none";
+}
+
 /** Heads of a link that the model has and that can be changed, each once, in order. */
 export function readHeads(text: string, layers: readonly LayerHeads[]): HeadPlace[] {
   const wanted = new Set(text.split(/[\s,]+/));

@@ -3,6 +3,7 @@ import type { FailureHelp } from "./failure-help.js";
 import { FailureView } from "./failure-view.js";
 import { LatestTask } from "./latest-task.js";
 import { PageFailure } from "./page-failure.js";
+import { PointerWatch } from "./pointer-watch.js";
 import { ProgressView } from "./progress-view.js";
 
 const MOMENT_MS = 150;
@@ -26,6 +27,8 @@ export class PageTasks {
   readonly #failure: FailureView;
   readonly #cancel = element("cancel", HTMLButtonElement);
   readonly #status = element("status", HTMLElement);
+  readonly #pointer = new PointerWatch();
+  #hasFailed = false;
   #busy: ReturnType<typeof setTimeout> | undefined;
   /** What to do again after a failure. */
   #unfinished: (() => Promise<void>) | undefined;
@@ -39,21 +42,28 @@ export class PageTasks {
     });
   }
 
+  /** Performs what the page can do nothing without, so that it cannot be cancelled. Never rejects: what fails is shown. */
+  async prepare(task: () => Promise<void>): Promise<void> {
+    this.#begin();
+    try {
+      await task();
+    } catch (error) {
+      this.fail(error, () => this.prepare(task));
+    } finally {
+      this.progress.hide();
+    }
+  }
+
   /** Performs a task in place of the one that runs. Never rejects: what fails is shown. */
   async run(task: (signal: AbortSignal) => Promise<void>): Promise<void> {
-    this.#failure.hide();
+    this.#begin();
     this.#setBusy(true);
     try {
-      await this.#tasks.run((signal) => {
-        this.#status.textContent = "";
-        return task(signal);
-      });
-      this.#unfinished = undefined;
+      await this.#tasks.run(task);
     } catch (error) {
-      if (codeOf(error) !== "aborted") this.#unfinished = () => this.run(task);
-      this.fail(error);
+      // Of another task that has taken this one's place, the page says more.
+      if (!this.#tasks.isRunning) this.#failTask(error, task);
     } finally {
-      // Another task may have taken this one's place.
       if (!this.#tasks.isRunning) {
         this.progress.hide();
         this.#setBusy(false);
@@ -72,21 +82,44 @@ export class PageTasks {
     }
   }
 
-  fail(error: unknown): void {
-    this.#status.textContent = codeOf(error) === "aborted" ? this.#options.stopped() : "";
-    this.#failure.show(error);
+  /** @param again what to try again, unless a task has failed */
+  fail(error: unknown, again?: () => Promise<void>): void {
+    this.#hasFailed = true;
+    this.#unfinished ??= again;
+    // The bar with this text is always in sight, unlike the failure.
+    this.#status.textContent = this.#failure.show(error) ?? this.#options.stopped();
+  }
+
+  #begin(): void {
+    this.#hasFailed = false;
+    // Without it, all below moves up.
+    this.#pointer.whenUp(() => {
+      if (!this.#hasFailed) this.#failure.hide();
+    });
+    this.#status.textContent = "";
+    this.#unfinished = undefined;
+  }
+
+  #failTask(error: unknown, task: (signal: AbortSignal) => Promise<void>): void {
+    if (codeOf(error) !== "aborted") this.#unfinished = () => this.run(task);
+    this.fail(error);
   }
 
   #retry(): Promise<void> {
-    this.#failure.hide();
-    return (this.#unfinished ?? (() => this.open()))();
+    const again = this.#unfinished ?? (() => this.open());
+    this.#begin();
+    return again();
   }
 
   #setBusy(busy: boolean): void {
     clearTimeout(this.#busy);
     // What is done in a moment should not make buttons flicker.
-    if (busy) this.#busy = setTimeout(() => this.#showBusy(true), MOMENT_MS);
+    if (busy) this.#busy = setTimeout(() => this.#pointer.whenUp(() => this.#showRunning()), MOMENT_MS);
     else this.#showBusy(false);
+  }
+
+  #showRunning(): void {
+    if (this.#tasks.isRunning) this.#showBusy(true);
   }
 
   #showBusy(busy: boolean): void {

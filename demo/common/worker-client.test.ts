@@ -59,6 +59,15 @@ describe("WorkerClient", () => {
     expect(worker.asked).toHaveLength(2);
   });
 
+  it("drops what comes after a cancel, when the worker had finished", async () => {
+    const { worker, client } = started();
+    const controller = new AbortController();
+    const result = client.ask("double", 2, { signal: controller.signal });
+    controller.abort();
+    worker.reply({ kind: "done", id: 0, value: 4 });
+    await expect(result).rejects.toMatchObject({ code: "aborted" });
+  });
+
   it("fails everything when the device is lost", async () => {
     const { worker, client } = started();
     const result = client.ask("double", 2);

@@ -35,20 +35,26 @@ export class WorkerClient<Tasks extends TaskTypes<Tasks>> {
     );
   }
 
-  /** @throws PageFailure, "aborted" when the signal fired */
-  ask<Name extends keyof Tasks & string>(
+  /** @throws PageFailure, "aborted" when the signal fired, also where the worker had nothing left to stop */
+  async ask<Name extends keyof Tasks & string>(
     task: Name,
     asks: Tasks[Name]["asks"],
     { signal, onReport }: AskOptions<Tasks[Name]["reports"]> = {},
   ): Promise<Tasks[Name]["gives"]> {
-    if (signal?.aborted) return Promise.reject(new PageFailure("aborted", "Cancelled."));
+    throwIfAborted(signal);
     const id = this.#nextId++;
     const cancel = () => this.#send({ kind: "cancel", id });
     signal?.addEventListener("abort", cancel, { once: true });
-    return new Promise((resolve, reject) => {
-      this.#pending.set(id, { resolve, reject, onReport });
-      this.#send({ kind: "task", id, task, asks });
-    }).finally(() => signal?.removeEventListener("abort", cancel));
+    try {
+      const given = await new Promise((resolve, reject) => {
+        this.#pending.set(id, { resolve, reject, onReport });
+        this.#send({ kind: "task", id, task, asks });
+      });
+      throwIfAborted(signal);
+      return given as Tasks[Name]["gives"];
+    } finally {
+      signal?.removeEventListener("abort", cancel);
+    }
   }
 
   /** Ends the worker and all that it holds on the GPU. */
@@ -86,4 +92,8 @@ export class WorkerClient<Tasks extends TaskTypes<Tasks>> {
     for (const { reject } of this.#pending.values()) reject(new PageFailure(code, message));
     this.#pending.clear();
   }
+}
+
+function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw new PageFailure("aborted", "Cancelled.");
 }

@@ -4,9 +4,12 @@ import { element } from "../common/elements.js";
 import { megabytes, parameterCount } from "../common/format.js";
 import { fromHash, keepInAddress, type Values } from "../common/hash-values.js";
 import { HeadGrid } from "../common/head-grid.js";
-import { changeableHeads, formatHeads, type HeadPlace, readHeads } from "../common/heads.js";
+import { changeableHeads, type HeadPlace, headsValue, readHeads } from "../common/heads.js";
 import { KeptWorker } from "../common/kept-worker.js";
 import { PageTasks } from "../common/page-tasks.js";
+import { measureRunBar } from "../common/run-bar.js";
+import { unlessAborted } from "../common/unless-aborted.js";
+import type { WorkerClient } from "../common/worker-client.js";
 import { INITIAL, labelsOf, NONE, summaryOf } from "./choices.js";
 import type { DiffusionTasks, SampleRequest } from "./diffusion-tasks.js";
 import { SamplesView } from "./samples-view.js";
@@ -52,10 +55,12 @@ let samples: SamplesView;
 let initial: Values = {};
 /** Whether there are images, which changes make anew. */
 let hasSamples = false;
+/** Whether some are being made, of what the form said when the models were loaded. */
+let isSampling = false;
 
-async function start(signal: AbortSignal): Promise<void> {
+async function start(): Promise<void> {
   progress.begin("Finding the models");
-  const found = await fetchCatalogue(signal);
+  const found = await fetchCatalogue();
   const diffusion = found.find(({ task }) => task === "diffusion");
   if (!diffusion) {
     element("absent", HTMLElement).hidden = false;
@@ -73,6 +78,7 @@ async function start(signal: AbortSignal): Promise<void> {
   const { steps, guidance } = model.sampler ?? { steps: 50, guidance: 1 };
   initial = { ...INITIAL, steps: String(steps), guidance: String(guidance) };
   showFromAddress();
+  for (const input of inputs) input.addEventListener("change", changed);
   button.disabled = false;
   window.addEventListener("hashchange", () => {
     showFromAddress();
@@ -97,10 +103,9 @@ function initialHeads(): HeadPlace[] {
 }
 
 function valuesOf(): Values {
-  const heads = formatHeads(grid.heads);
   return {
     ...Object.fromEntries(inputs.map(({ id, value }) => [id, value])),
-    heads: heads === formatHeads(initialHeads()) ? "" : heads || NONE,
+    heads: headsValue(grid.heads, initialHeads()),
   };
 }
 
@@ -114,19 +119,18 @@ function showNumbers(): void {
   element("guidance-note", HTMLElement).hidden = !isUnconditional;
 }
 
-/** Keeps the address up to date, and the images, once there are some. */
+/** Keeps the address up to date, and the images, once there are some or will be. */
 function changed(): void {
   showNumbers();
   keepInAddress(valuesOf(), initial);
-  if (hasSamples) void run();
+  if (hasSamples || isSampling) void run();
 }
 
 function run(): Promise<void> {
   return tasks.run(async (signal) => {
-    const request = requestOf();
     if (hasSamples) samples.setOutdated(true);
     progress.begin("Opening the device");
-    const client = await worker.open();
+    const client = await unlessAborted(worker.open(), signal);
     progress.begin("Loading the models");
     const asked = { sampler: modelPlace(model), classifier: classifier && modelPlace(classifier) };
     await client.ask("load", asked, {
@@ -136,22 +140,32 @@ function run(): Promise<void> {
         progress.show(`Loading the ${name}: ${megabytes(done)} of ${megabytes(total)}`, done, total);
       },
     });
-    progress.begin("Sampling; the first time, kernels are compiled");
-    const started = performance.now();
-    const made = await client.ask("sample", request, {
-      signal,
-      onReport: ({ done, total }) => progress.show(`Sampling: step ${done} of ${total}`, done, total),
-    });
-    const seconds = ((performance.now() - started) / 1000).toFixed(1);
-    samples.show(made, request.labels);
-    hasSamples = true;
-    element("samples-note", HTMLElement).textContent = made.verdicts
-      ? "Under each image, what the classifier takes it for. Every change makes them anew, from the same noise."
-      : "No classifier of images of this size is built in, so that there are no verdicts.";
-    const count = `${request.labels.length} image${request.labels.length === 1 ? "" : "s"}`;
-    const summary = made.verdicts ? ` ${summaryOf(request.labels, made.verdicts)}` : "";
-    status.textContent = `Made ${count} in ${seconds} s.${summary}`;
+    isSampling = true;
+    try {
+      await sample(client, signal);
+    } finally {
+      isSampling = false;
+    }
   });
+}
+
+async function sample(client: WorkerClient<DiffusionTasks>, signal: AbortSignal): Promise<void> {
+  const request = requestOf();
+  progress.begin("Sampling; the first time, kernels are compiled");
+  const started = performance.now();
+  const made = await client.ask("sample", request, {
+    signal,
+    onReport: ({ done, total }) => progress.show(`Sampling: step ${done} of ${total}`, done, total),
+  });
+  const seconds = ((performance.now() - started) / 1000).toFixed(1);
+  samples.show(made, request.labels);
+  hasSamples = true;
+  element("samples-note", HTMLElement).textContent = made.verdicts
+    ? "Under each image, what the classifier takes it for. Every change makes them anew, from the same noise."
+    : "No classifier of images of this size is built in, so that there are no verdicts.";
+  const count = `${request.labels.length} image${request.labels.length === 1 ? "" : "s"}`;
+  const summary = made.verdicts ? ` ${summaryOf(request.labels, made.verdicts)}` : "";
+  status.textContent = `Made ${count} in ${seconds} s.${summary}`;
 }
 
 function requestOf(): SampleRequest {
@@ -181,5 +195,5 @@ form.addEventListener("submit", (event) => {
   void run();
 });
 form.addEventListener("input", showNumbers);
-for (const input of inputs) input.addEventListener("change", changed);
-void tasks.run(start);
+measureRunBar();
+void tasks.prepare(start);

@@ -1,10 +1,12 @@
 import { AttentionError } from "webgpu-attention";
 import { fieldsOf } from "../../kernels/_playground/values.js";
+import { bringIntoView } from "../common/bring-into-view.js";
 import { create } from "../common/create.js";
 import { element } from "../common/elements.js";
 import { FailureView } from "../common/failure-view.js";
 import { PageFailure } from "../common/page-failure.js";
 import { ProgressView } from "../common/progress-view.js";
+import { measureRunBar } from "../common/run-bar.js";
 import { CodeView } from "./code-view.js";
 import { hideComplaint, showComplaint } from "./complaint-view.js";
 import { type OpenedSession, openSession } from "./device-session.js";
@@ -110,7 +112,7 @@ async function runForm(): Promise<void> {
     });
     showResult(report);
     status.textContent = report.passed ? "Passed." : "Failed.";
-    bringIntoView("result");
+    bringIntoView(element("result", HTMLElement));
   } catch (error) {
     explain(controller.signal.aborted ? controller.signal.reason : error);
   } finally {
@@ -127,7 +129,7 @@ function explain(error: unknown): void {
   } else if (error instanceof AttentionError && error.code !== "device-lost") {
     form?.markInvalid(error);
     complain(error);
-    bringIntoView("complaint");
+    bringIntoView(element("complaint", HTMLElement));
   } else if (error instanceof AttentionError) {
     failure.show(new PageFailure("device-lost", error.message));
   } else {
@@ -139,13 +141,6 @@ function complain(error: AttentionError): void {
   showComplaint(error);
   // The bar with this text is always in sight, unlike the complaint.
   status.textContent = `Not possible: ${error.details.subject}`;
-}
-
-/** Scrolls to what a run has shown, where the user would not see its beginning. */
-function bringIntoView(id: string): void {
-  const shown = element(id, HTMLElement);
-  const { top } = shown.getBoundingClientRect();
-  if (top < 0 || top > 0.7 * innerHeight) shown.scrollIntoView({ block: "start" });
 }
 
 async function retry(): Promise<void> {
@@ -205,6 +200,7 @@ window.addEventListener("hashchange", () => {
   changed();
   void showFromAddress();
 });
+measureRunBar();
 await showFromAddress();
 run.disabled = false;
 void open().then(refresh, explainOpening);

@@ -23,6 +23,16 @@ export class ExpectedView {
   hide(): void {
     this.#section.hidden = true;
   }
+
+  /** Whether what is shown belongs to other settings than those of the form. */
+  setOutdated(outdated: boolean): void {
+    this.#section.classList.toggle("outdated", outdated);
+  }
+
+  /** Whether hooks that are on have seen the whole text, wherever in it one looks. */
+  setSeesAhead(seesAhead: boolean): void {
+    element("ahead-note", HTMLElement).hidden = !seesAhead;
+  }
 }
 
 function changed(shift: number): string {

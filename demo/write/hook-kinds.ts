@@ -29,6 +29,8 @@ export interface HookKind {
   readonly fields: readonly (NumberField | ChoiceField)[];
   /** Which heads it takes to begin with. */
   readonly initialHeads: "one layer" | "all";
+  /** Whether it looks at a whole text at once, so that in its midst it knows what comes behind. */
+  readonly seesAhead?: boolean;
 }
 
 /** A hook that is switched on, as the page tells the worker. */
@@ -37,6 +39,11 @@ export interface HookChoice {
   readonly heads: readonly HeadPlace[];
   /** By the names of the kind's fields. */
   readonly values: Values;
+}
+
+/** Whether what a text is read with has seen, in its midst, what comes behind. */
+export function seesAhead(choices: readonly HookChoice[]): boolean {
+  return choices.some(({ kind }) => HOOK_KINDS.find(({ name }) => name === kind)?.seesAhead);
 }
 
 const strength = { kind: "number", min: 0, max: 1, step: 0.05 } as const;
@@ -101,6 +108,7 @@ export const HOOK_KINDS: readonly HookKind[] = [
       },
     ],
     initialHeads: "all",
+    seesAhead: true,
   },
   {
     name: "gain",

@@ -2,7 +2,7 @@ import { create } from "../common/create.js";
 import { element } from "../common/elements.js";
 import type { Values } from "../common/hash-values.js";
 import { HeadGrid } from "../common/head-grid.js";
-import { changeableHeads, formatHeads, type HeadPlace, type LayerHeads, readHeads } from "../common/heads.js";
+import { changeableHeads, type HeadPlace, headsValue, type LayerHeads, readHeads } from "../common/heads.js";
 import { HOOK_KINDS, type HookChoice, type HookKind } from "./hook-kinds.js";
 
 /** Values that a fresh page has, by names such as `mask`, `mask.heads` and `mask.into`. */
@@ -50,6 +50,8 @@ class HookPanel {
   readonly #grid: HeadGrid;
   readonly #inputs: ReadonlyMap<string, HTMLInputElement | HTMLSelectElement>;
   #layers: readonly LayerHeads[] = [];
+  /** As values last had them. */
+  #askedHeads = "";
 
   constructor(kind: HookKind, onChange: () => void) {
     const { name, title, summary, paper, fields } = kind;
@@ -89,7 +91,7 @@ class HookPanel {
     return {
       ...Object.fromEntries(own),
       [name]: this.#switch.checked ? "on" : "",
-      [`${name}.heads`]: this.#headsText,
+      [`${name}.heads`]: this.#headsValue,
     };
   }
 
@@ -106,14 +108,15 @@ class HookPanel {
     this.#switch.checked = values[name] === "on";
     this.#details.hidden = !this.#switch.checked;
     for (const [field, input] of this.#inputs) input.value = values[`${name}.${field}`] ?? input.value;
-    const heads = values[`${name}.heads`];
+    const heads = values[`${name}.heads`] ?? "";
+    this.#askedHeads = heads;
     this.#grid.show(layers, heads ? readHeads(heads, layers) : this.#initialHeads);
   }
 
-  get #headsText(): string {
-    const chosen = formatHeads(this.#grid.heads);
-    if (chosen === formatHeads(this.#initialHeads)) return "";
-    return chosen || "none";
+  get #headsValue(): string {
+    // A model that has no heads to choose keeps what was chosen for the next.
+    if (changeableHeads(this.#layers).length === 0) return this.#askedHeads;
+    return headsValue(this.#grid.heads, this.#initialHeads);
   }
 
   /** The second layer, where there is one: in the first, heads hardly look at the text yet. */

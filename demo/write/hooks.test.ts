@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from "vitest";
-import { HOOK_KINDS, type HookChoice } from "./hook-kinds.js";
+import { HOOK_KINDS, type HookChoice, seesAhead } from "./hook-kinds.js";
 import { hooksOf, KnownHooks } from "./hook-operations.js";
 
 // The real functions by themselves: the whole of the hooks would have every kernel compiled for this.
@@ -47,6 +47,11 @@ describe("hooks of the page", () => {
     expect(known.of([initial("mask")])).toBe(first);
     expect(known.of([initial("gain")])).not.toBe(first);
     expect(known.of([])).toEqual([]);
+  });
+
+  it("see ahead where they look for sinks", () => {
+    expect(seesAhead([initial("mask"), initial("calibrate")])).toBe(true);
+    expect(seesAhead([initial("mask"), initial("gain")])).toBe(false);
   });
 
   it("come with a paper and a sentence each", () => {

@@ -1,4 +1,6 @@
-import type { LanguageModel } from "webgpu-attention/transformer";
+import type { AttentionHook } from "webgpu-attention/hooks";
+import type { LanguageModel, PrefillOptions } from "webgpu-attention/transformer";
+import type { Progress } from "../common/worker-messages.js";
 import { candidates, divergence, softmax } from "./distribution.js";
 import type { HookChoice } from "./hook-kinds.js";
 import type { KnownHooks } from "./hook-operations.js";
@@ -21,20 +23,31 @@ export class LookingGlass {
     this.#hooks = hooks;
   }
 
-  /** @throws AttentionError as `LanguageModel.logits` */
+  /** @throws AttentionError as `LanguageModel.prefill` */
   async look(
     model: LanguageModel,
     { prompt, written }: Text,
     choices: readonly HookChoice[],
     signal: AbortSignal,
+    onProgress: (progress: Progress) => void,
   ): Promise<Looked> {
     const opening = promptIds(model, prompt);
     const ids = [...opening, ...written];
-    const before = this.#seen;
-    const isKnown = before?.model === model && before.ids.join() === ids.join();
-    const plain = isKnown ? before.plain : await model.logits(ids, { signal });
+    const known = this.#seen;
+    const isKnown = known?.model === model && known.ids.join() === ids.join();
     const hooks = this.#hooks.of(choices);
-    const hooked = hooks.length > 0 ? await model.logits(ids, { signal, hooks }) : undefined;
+    const total = (Number(!isKnown) + Number(hooks.length > 0)) * ids.length;
+    let before = 0;
+    const read = async (own: readonly AttentionHook[]) => {
+      const onRead = (done: number) => onProgress({ done: before + done, total });
+      const logits = await logitsOf(model, ids, { signal, hooks: own, onProgress: onRead });
+      before += ids.length;
+      return logits;
+    };
+    const plain = isKnown ? known.plain : await read([]);
+    const hooked = hooks.length > 0 ? await read(hooks) : undefined;
+    // What the page does not show must not be what it looks into.
+    signal.throwIfAborted();
     this.#seen = { model, ids, plain, ...(hooked && { hooked }) };
     return {
       tokens: tokenTexts(model, ids),
@@ -73,6 +86,23 @@ export function promptIds({ tokenizer, config }: LanguageModel, prompt: string):
   const ids = tokenizer.encode(prompt);
   const { bos } = config.tokens!;
   return ids.length === 0 && bos !== undefined ? [bos] : ids;
+}
+
+/**
+ * Logits of the token after each, [tokens, vocabulary], read in pieces, between which it can be stopped. Where hooks look for sinks, the whole
+ * text is one piece.
+ */
+async function logitsOf(
+  model: LanguageModel,
+  ids: readonly number[],
+  options: PrefillOptions,
+): Promise<Float32Array> {
+  const state = await model.createState({ capacity: ids.length });
+  try {
+    return await model.prefill(state, ids, { ...options, logitsOf: "all" });
+  } finally {
+    state.destroy();
+  }
 }
 
 function distributionsAt(

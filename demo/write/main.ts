@@ -5,8 +5,12 @@ import { megabytes } from "../common/format.js";
 import { fromHash, keepInAddress, type Values } from "../common/hash-values.js";
 import { KeptWorker } from "../common/kept-worker.js";
 import { PageTasks } from "../common/page-tasks.js";
+import { measureRunBar } from "../common/run-bar.js";
+import { unlessAborted } from "../common/unless-aborted.js";
 import type { WorkerClient } from "../common/worker-client.js";
+import { callOfChange, type Stage } from "./changes.js";
 import { ExpectedView } from "./expected-view.js";
+import { seesAhead } from "./hook-kinds.js";
 import { HooksView, INITIAL_HOOKS } from "./hooks-view.js";
 import { showModels } from "./models-view.js";
 import { INITIAL_SAMPLING, samplingOf } from "./sampling.js";
@@ -22,6 +26,15 @@ const EXAMPLES = [
 const FIELDS = { ...INITIAL_SAMPLING, prompt: EXAMPLES[0]!, maxTokens: "100" };
 /** Candidates of each of the two distributions. */
 const TOP = 8;
+
+/** What is being done. */
+interface UnderWay {
+  /** Whose work it is. */
+  readonly model: CatalogueModel;
+  /** The same from its beginning, by the model that is chosen then. */
+  readonly again: () => Promise<void>;
+  stage: Stage;
+}
 
 const form = element("writing", HTMLFormElement);
 const prompt = element("prompt", HTMLTextAreaElement);
@@ -41,7 +54,7 @@ const worker = new KeptWorker<WriteTasks>({
   },
   onLoss(loss) {
     adapter.value = "nothing: the device was lost";
-    tasks.fail(loss);
+    tasks.fail(loss, shown && runLook);
   },
 });
 const tasks = new PageTasks({
@@ -61,17 +74,22 @@ let model: CatalogueModel;
 let initial: Values = {};
 /** What the text on the page consists of, and the model that wrote it; nothing before the first look. */
 let shown: { readonly text: Text; readonly model: CatalogueModel } | undefined;
-let isWriting = false;
+/** Whose worker looked at it, and knows what was expected in it. */
+let lookedBy: WorkerClient<WriteTasks> | undefined;
+let underWay: UnderWay | undefined;
 
-async function start(signal: AbortSignal): Promise<void> {
+async function start(): Promise<void> {
   progress.begin("Finding the models");
-  const found = (await fetchCatalogue(signal)).filter(({ task }) => task === "language");
+  const found = (await fetchCatalogue()).filter(({ task }) => task === "language");
   if (found.length === 0)
     throw new Error("No language model was in demo/public/models when these pages were built.");
   // First what the others are compared with.
   models = found.sort((a, b) => Number(b.name === "lm-softmax") - Number(a.name === "lm-softmax"));
   initial = { ...FIELDS, ...INITIAL_HOOKS, model: models[0]!.name };
   showFromAddress();
+  for (const input of inputs)
+    input.addEventListener("change", input.id === prompt.id ? changed : keepAddress);
+  element("examples", HTMLUListElement).append(...EXAMPLES.map(exampleButton));
   write.disabled = false;
   look.disabled = false;
   window.addEventListener("hashchange", () => {
@@ -98,91 +116,141 @@ function chooseModel(chosen: CatalogueModel): void {
   const values = hooks.values;
   model = chosen;
   hooks.show(values, model.layers);
-  isWriting = false;
   changed();
 }
 
-/** Keeps what is shown of the next token up to date, once there is some; what is being written is left to its end. */
+/** Keeps what is shown of the next token up to date, once there is some or will be. */
 function changed(): void {
   keepAddress();
-  if (shown && !isWriting) void runLook();
+  const isOtherModel = underWay !== undefined && underWay.model !== model;
+  const call = callOfChange({ stage: underWay?.stage, isOtherModel, isShown: shown !== undefined });
+  if (call === "again") void underWay?.again();
+  if (call === "look") void runLook();
 }
 
 function keepAddress(): void {
   keepInAddress(valuesOf(), initial);
 }
 
-async function runWrite(): Promise<void> {
-  await tasks.run(async (signal) => {
+function runWrite(): Promise<void> {
+  return perform(runWrite, async (client, task, signal) => {
+    task.stage = "writing";
     const asked = { prompt: prompt.value, written: [] as number[] };
-    const client = await loadedModel(signal);
-    shown = { text: asked, model };
-    isWriting = true;
-    expected.hide();
-    text.begin(asked.prompt);
+    const values = valuesOf();
+    const maxTokens = Number(values.maxTokens);
     progress.begin("Reading the prompt; the first time, kernels are compiled");
     let first = 0;
     const { finished } = await client.ask(
       "write",
-      {
-        ...{ prompt: asked.prompt, maxTokens: Number(valuesOf().maxTokens) },
-        ...{ sampling: samplingOf(valuesOf()), hooks: hooks.choices },
-      },
+      { prompt: asked.prompt, maxTokens, sampling: samplingOf(values), hooks: hooks.choices },
       {
         signal,
         onReport(report) {
+          // Not before: what was shown stays when nothing comes of this.
+          if (shown?.text !== asked) beginText({ text: asked, model: task.model });
           if (report.kind === "prompt") {
-            progress.show(
-              `Reading the prompt: ${report.done} of ${report.total} tokens`,
-              report.done,
-              report.total,
-            );
+            const { done, total } = report;
+            progress.show(`Reading the prompt: ${done} of ${total} tokens`, done, total);
             return;
           }
-          progress.hide();
           asked.written.push(report.id);
           text.append(report.text);
           first ||= performance.now();
-          status.textContent = pace(asked.written.length, first);
+          progress.show(`Writing: ${pace(asked.written.length, first)}`, asked.written.length, maxTokens);
         },
       },
     );
     const written = `Wrote ${pace(asked.written.length, first)}${finished === "stop" ? ", to the end of the text" : ""}.`;
-    await lookAt(client, signal);
+    await lookAt(asked, client, task, signal);
     status.textContent = written;
   });
-  isWriting = false;
 }
 
 /** What could come next, behind the prompt, or behind what was written if that is still its continuation. */
 function runLook(): Promise<void> {
-  return tasks.run(async (signal) => {
-    const client = await loadedModel(signal);
-    const isSame = shown?.model === model && shown.text.prompt === prompt.value;
-    if (!isSame) shown = { model, text: { prompt: prompt.value, written: [] } };
-    await lookAt(client, signal);
+  return perform(runLook, (client, task, signal) => {
+    const isSame = shown?.model === task.model && shown.text.prompt === prompt.value;
+    return lookAt(isSame ? shown!.text : { prompt: prompt.value, written: [] }, client, task, signal);
   });
 }
 
-async function lookAt(client: WorkerClient<WriteTasks>, signal: AbortSignal): Promise<void> {
-  progress.begin("Computing what could come next");
-  text.show(await client.ask("look", { text: shown!.text, hooks: hooks.choices }, { signal }));
+/** Performs a task's work with its model, and knows of it meanwhile. @param again performs the task anew */
+function perform(
+  again: () => Promise<void>,
+  work: (client: WorkerClient<WriteTasks>, task: UnderWay, signal: AbortSignal) => Promise<void>,
+): Promise<void> {
+  return tasks.run(async (signal) => {
+    const task: UnderWay = { model, again, stage: "loading" };
+    underWay = task;
+    setOutdated(true);
+    try {
+      await work(await loadedModel(task.model, signal), task, signal);
+    } finally {
+      underWay = undefined;
+      text.end();
+    }
+  });
 }
 
+function beginText(begun: NonNullable<typeof shown>): void {
+  shown = begun;
+  expected.hide();
+  text.begin(begun.text.prompt);
+  setOutdated(false);
+}
+
+async function lookAt(
+  asked: Text,
+  client: WorkerClient<WriteTasks>,
+  task: UnderWay,
+  signal: AbortSignal,
+): Promise<void> {
+  task.stage = "looking";
+  progress.begin("Computing what could come next");
+  const { choices } = hooks;
+  const found = await client.ask(
+    "look",
+    { text: asked, hooks: choices },
+    {
+      signal,
+      onReport: ({ done, total }) =>
+        progress.show(`Computing what could come next: ${Math.round((100 * done) / total)} %`, done, total),
+    },
+  );
+  shown = { text: asked, model: task.model };
+  lookedBy = client;
+  text.show(found);
+  expected.setSeesAhead(seesAhead(choices));
+  await showExpected(client, text.place);
+  setOutdated(false);
+}
+
+/** What the user looks into: a look that is under way shows it when it ends. */
 async function expect(place: number): Promise<void> {
   try {
     const client = await worker.open();
-    expected.show(await client.ask("expect", { place, top: TOP }));
+    if (client === lookedBy) await showExpected(client, place);
+    else if (!underWay) await runLook();
   } catch (error) {
-    tasks.fail(error);
+    if (!underWay) tasks.fail(error, runLook);
   }
 }
 
-async function loadedModel(signal: AbortSignal): Promise<WorkerClient<WriteTasks>> {
+async function showExpected(client: WorkerClient<WriteTasks>, place: number): Promise<void> {
+  expected.show(await client.ask("expect", { place, top: TOP }));
+}
+
+/** What is shown belongs to other choices than those of the form until a look succeeds. */
+function setOutdated(outdated: boolean): void {
+  text.setOutdated(outdated);
+  expected.setOutdated(outdated);
+}
+
+async function loadedModel(chosen: CatalogueModel, signal: AbortSignal): Promise<WorkerClient<WriteTasks>> {
   progress.begin("Opening the device");
-  const client = await worker.open();
+  const client = await unlessAborted(worker.open(), signal);
   progress.begin("Loading the model");
-  await client.ask("load", modelPlace(model), {
+  await client.ask("load", modelPlace(chosen), {
     signal,
     onReport: ({ done, total }) =>
       progress.show(`Loading the model: ${megabytes(done)} of ${megabytes(total)}`, done, total),
@@ -205,11 +273,10 @@ function exampleButton(example: string): HTMLLIElement {
   return create("li", {}, button);
 }
 
-element("examples", HTMLUListElement).append(...EXAMPLES.map(exampleButton));
 form.addEventListener("submit", (event) => {
   event.preventDefault();
   void runWrite();
 });
-for (const input of inputs) input.addEventListener("change", input.id === prompt.id ? changed : keepAddress);
 look.addEventListener("click", () => void runLook());
-void tasks.run(start);
+measureRunBar();
+void tasks.prepare(start);

@@ -14,14 +14,18 @@ export class TextView {
   readonly #onPlace: (place: number) => void;
   #tokens: readonly HTMLElement[] = [];
 
-  /** @param onPlace called when another place is chosen: it is behind so many tokens */
+  /** @param onPlace called when the user chooses another place: it is behind so many tokens */
   constructor(onPlace: (place: number) => void) {
     this.#onPlace = onPlace;
-    this.#place.addEventListener("input", () => this.#choose(this.#place.valueAsNumber));
+    this.#place.addEventListener("input", () => this.#choose(this.place));
     this.#text.addEventListener("click", ({ target }) => {
       const place = this.#tokens.indexOf(target as HTMLElement);
       if (place > 0) this.#choose(place);
     });
+  }
+
+  get place(): number {
+    return this.#place.valueAsNumber;
   }
 
   /** A prompt whose continuation comes piece by piece. */
@@ -31,6 +35,16 @@ export class TextView {
     this.#place.disabled = true;
     this.#label.textContent = "Being written …";
     this.#section.hidden = false;
+  }
+
+  /** Nothing more comes, and what has come may not have been looked at. */
+  end(): void {
+    if (this.#place.disabled) this.#label.textContent = "Not looked at yet: ask what comes next";
+  }
+
+  /** Whether what is shown belongs to other settings than those of the form. */
+  setOutdated(outdated: boolean): void {
+    this.#text.classList.toggle("outdated", outdated);
   }
 
   append(text: string): void {
@@ -44,7 +58,7 @@ export class TextView {
         .slice(0, -1)
         .map(({ textContent }) => textContent)
         .join("\0") === tokens.join("\0");
-    const place = isSame ? this.#place.valueAsNumber : tokens.length;
+    const place = isSame ? this.place : tokens.length;
     const spans = tokens.map((text, n) => {
       const span = create("span", { class: n < promptTokens ? "token prompt" : "token" }, text);
       const shift = n > 0 ? shifts?.[n - 1] : undefined;
@@ -60,15 +74,19 @@ export class TextView {
     this.#place.value = String(place);
     this.#place.disabled = false;
     this.#section.hidden = false;
-    this.#choose(place);
+    this.#mark(place);
   }
 
   #choose(place: number): void {
+    this.#mark(place);
+    this.#onPlace(place);
+  }
+
+  #mark(place: number): void {
     const last = this.#tokens.length - 1;
     this.#place.value = String(place);
     for (const [n, token] of this.#tokens.entries()) token.classList.toggle("chosen", n === place);
     this.#label.textContent =
       place === last ? `Behind all ${last} tokens` : `Behind ${place} of ${last} tokens`;
-    this.#onPlace(place);
   }
 }

@@ -18,10 +18,10 @@ export interface WriteTasks {
     readonly reports: WriteReport;
     readonly gives: { readonly finished: "stop" | "length" };
   };
-  /** Distributions at all places of a text, kept in the worker. */
+  /** Distributions at all places of a text, kept in the worker. Progress is in tokens. */
   readonly look: {
     readonly asks: { readonly text: Text; readonly hooks: readonly HookChoice[] };
-    readonly reports: never;
+    readonly reports: Progress;
     readonly gives: Looked;
   };
   /** What the newest look found at a place. */

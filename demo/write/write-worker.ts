@@ -44,7 +44,7 @@ serve<WriteTasks>({
     }
     return { finished };
   },
-  look: ({ text, hooks: choices }, signal) => glass.look(theModel(), text, choices, signal),
+  look: ({ text, hooks: choices }, signal, report) => glass.look(theModel(), text, choices, signal, report),
   expect: async ({ place, top }) => glass.expect(place, top),
 });
 
