@@ -8,6 +8,8 @@ export class PointerWatch {
     for (const end of ["pointerup", "pointercancel"]) {
       document.addEventListener(end, () => this.#release(), true);
     }
+    // Lists that a system draws, and other windows, keep the end to themselves.
+    window.addEventListener("blur", () => this.#release());
   }
 
   /** Changes the page at once, or after the click that is being made. */

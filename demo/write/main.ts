@@ -76,6 +76,8 @@ let initial: Values = {};
 let shown: { readonly text: Text; readonly model: CatalogueModel } | undefined;
 /** Whose worker looked at it, and knows what was expected in it. */
 let lookedBy: WorkerClient<WriteTasks> | undefined;
+/** What it was asked for by; undefined where what is shown was not looked at. */
+let lookedFor: string | undefined;
 let underWay: UnderWay | undefined;
 
 async function start(): Promise<void> {
@@ -187,6 +189,7 @@ function perform(
       await work(await loadedModel(task.model, signal), task, signal);
     } finally {
       underWay = undefined;
+      setOutdated(lookedFor !== undefined && lookedFor !== asking());
       text.end();
     }
   });
@@ -194,6 +197,7 @@ function perform(
 
 function beginText(begun: NonNullable<typeof shown>): void {
   shown = begun;
+  lookedFor = undefined;
   expected.hide();
   text.begin(begun.text.prompt);
   setOutdated(false);
@@ -207,7 +211,7 @@ async function lookAt(
 ): Promise<void> {
   task.stage = "looking";
   progress.begin("Computing what could come next");
-  const { choices } = hooks;
+  const [{ choices }, asks] = [hooks, asking()];
   const found = await client.ask(
     "look",
     { text: asked, hooks: choices },
@@ -219,10 +223,10 @@ async function lookAt(
   );
   shown = { text: asked, model: task.model };
   lookedBy = client;
+  lookedFor = asks;
   text.show(found);
   expected.setSeesAhead(seesAhead(choices));
   await showExpected(client, text.place);
-  setOutdated(false);
 }
 
 /** What the user looks into: a look that is under way shows it when it ends. */
@@ -238,6 +242,11 @@ async function expect(place: number): Promise<void> {
 
 async function showExpected(client: WorkerClient<WriteTasks>, place: number): Promise<void> {
   expected.show(await client.ask("expect", { place, top: TOP }));
+}
+
+/** What a look depends on, of the form. */
+function asking(): string {
+  return JSON.stringify([model.name, prompt.value, hooks.choices]);
 }
 
 /** What is shown belongs to other choices than those of the form until a look succeeds. */

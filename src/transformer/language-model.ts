@@ -177,7 +177,8 @@ export class LanguageModel {
    * (speculative decoding, arXiv 2211.17192, where tokens are chosen by the same seed). The state goes on behind the last token that was
    * taken: the rest of the guess is undone. Where a layer is recurrent, what was taken of a guess that was not right is read once more, since
    * its state cannot be cut off. Tokens are read one by one with hooks that find attention sinks anew with each
-   * (`update: "running"`), and where the text's length changes how keys are turned (dynamic and LongRoPE scaling).
+   * (`update: "running"`), and where the text's length changes how keys are turned (dynamic and LongRoPE scaling): what was read before a failure or an
+   * abort then stays, and `state.totals` says how much.
    *
    * @param tokens the newest token of the text, which the state has not read, and behind it the guess
    * @returns what the text goes on with: as much of the guess as was right, and one token more. The state has read all but the last of

@@ -63,8 +63,9 @@ export class Decoding {
     const before = given ? [...given.totals] : prompts.map(() => 0);
     const longest = Math.max(...prompts.map(({ length }, b) => before[b]! + length));
     checkPositions(config, longest - 1 + maxTokens);
-    const searches = sinkSearches(config, options.hooks ?? [], { batches: prompts.length });
-    if (windowOf(options) && searches.length > 0) throw sinksMove();
+    const { hooks = [] } = options;
+    if (windowOf(options) && sinkSearches(config, hooks, { batches: prompts.length }).length > 0)
+      throw sinksMove();
     // What is wrong with the options is found before prompts are read.
     const choice = await TokenChoice.create(ctx, { prompts, before, vocabulary, sampling });
     try {
@@ -130,31 +131,29 @@ export class Decoding {
 
   /**
    * @param read steps whose tokens are part of the text: a state of the caller's is left behind the last of these, or where a sequence ended
-   * @throws AttentionError "limit"
    */
-  async end(read: number): Promise<void> {
+  end(read: number): void {
     const { state, choice, reader } = this.#parts;
     this.#pass?.release();
     choice.destroy();
     reader.destroy();
     try {
       if (!this.#options.state) state.destroy();
-      else if (state.isAlive) await this.#leaveAll(state, read);
+      else if (state.isAlive) this.#leaveAll(state, read);
     } finally {
       for (const { aside } of this.#left.values()) aside?.destroy();
     }
   }
 
-  async #leaveAll(state: SequenceState, read: number): Promise<void> {
+  #leaveAll(state: SequenceState, read: number): void {
     // No more than one step is ahead of what was read.
     if (this.steps > read) state.undo(1);
     const left = state.lengths.map((_, sequence) => this.#left.get(sequence));
     state.shorten(left.map((place) => (place && !place.aside ? read - place.read : 0)));
-    if (!left.some((place) => place?.aside)) return;
-    const ends = left.map((place, entry) =>
-      place?.aside ? { state: place.aside, entry: 0 } : { state, entry },
+    const asides = [...this.#left].flatMap(([sequence, { aside }]) =>
+      aside ? [[sequence, aside] as const] : [],
     );
-    state.become(await SequenceState.joinAsTheyAre(ends, state.capacity));
+    if (asides.length > 0) state.putBack(new Map(asides));
   }
 
   async #nextPass(): Promise<LanguagePass> {

@@ -50,7 +50,7 @@ export async function* generate(
         for (const { index, isFinished } of sequences) if (isFinished) await decoding.leave(index, read);
       }
     } finally {
-      await decoding.end(read);
+      decoding.end(read);
     }
   } finally {
     release?.();

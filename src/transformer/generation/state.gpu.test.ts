@@ -185,7 +185,9 @@ describe.each(["architectures/llama", "native/lm-lightning", "native/lm-flow"])(
     if (bounded) {
       await expect(model.prefill(state, Array(60).fill(1))).rejects.toMatchObject({ code: "shape" });
       await expect(state.copy(5)).rejects.toMatchObject({ code: "shape" });
-      await state.reserve(100);
+      const reserved = state.reserve(100);
+      await expect(model.prefill(state, prefix)).rejects.toMatchObject({ code: "unsupported" });
+      await reserved;
       expect(state.capacity).toBe(100);
       await model.prefill(state, Array(60).fill(1));
     }

@@ -34,7 +34,7 @@ export async function verify(
   const given = Array.from(tokens);
   checkRoom({ lengths: [state.lengths[0]! + given.length], capacity: state.capacity });
   checkPositions(model.config, state.totals[0]! + given.length);
-  const choosing = { hooks, sampling };
+  const choosing = { hooks, sampling, ...(signal && { signal }) };
   if (!isAlikeInOnePass(model, state, given.length, hooks))
     return await chooseOneByOne(model, state, given, choosing);
   const chosen = await chooseAll(model, state, given, choosing);
@@ -44,7 +44,7 @@ export async function verify(
   return chosen.slice(0, right + 1);
 }
 
-type Choosing = Required<Pick<VerifyOptions, "hooks" | "sampling">>;
+type Choosing = Required<Pick<VerifyOptions, "hooks" | "sampling">> & Pick<VerifyOptions, "signal">;
 
 /**
  * Whether a token is read in one pass with others as it is alone. It is not where sinks are found anew with each token, among what those before it have
@@ -61,7 +61,7 @@ function isAlikeInOnePass(
   return first === last && !searches.some(({ running }) => running);
 }
 
-/** Nothing is read of a guess that was not right. */
+/** Nothing is read of a guess that was not right; where it fails, the state has read the tokens before. */
 async function chooseOneByOne(
   model: LanguageModel,
   state: SequenceState,
@@ -71,6 +71,7 @@ async function chooseOneByOne(
   const chosen: number[] = [];
   for (const [n, token] of tokens.entries()) {
     if (n > 0 && chosen[n - 1] !== token) break;
+    throwIfAborted("verify", choosing.signal);
     chosen.push(...(await chooseAll(model, state, [token], choosing)));
   }
   return chosen;

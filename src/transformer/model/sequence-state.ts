@@ -133,6 +133,14 @@ export class SequenceState {
     }
   }
 
+  /** @internal Puts copies of sequences that are as they were taken out of this state back in their places. Submits the copies. */
+  putBack(sequences: ReadonlyMap<number, SequenceState>): void {
+    const { device } = this.#ctx;
+    const encoder = device.createCommandEncoder({ label: "put sequences back" });
+    for (const [index, state] of sequences) this.#copyEntry(encoder, index, { state, entry: 0 });
+    device.queue.submit([encoder.finish()]);
+  }
+
   #copyEntry(encoder: GPUCommandEncoder, index: number, { state, entry }: SequenceEntry): void {
     this.lengths[index] = state.lengths[entry]!;
     this.totals[index] = state.totals[entry]!;
@@ -173,8 +181,12 @@ export class SequenceState {
    */
   async reserve(capacity: number): Promise<void> {
     checkCount("capacity", capacity);
-    this.#assertFree();
-    await this.grow(capacity);
+    const release = this.take(this.#config);
+    try {
+      await this.grow(capacity);
+    } finally {
+      release();
+    }
   }
 
   /** @internal `reserve` within the call that works with the state. */
@@ -222,8 +234,10 @@ export class SequenceState {
     });
   }
 
-  /** @internal Takes over another state of as many sequences, which is none afterwards. */
+  /** @internal Takes over another state of as many sequences, which is none afterwards. @throws AttentionError "disposed" */
   become(other: SequenceState): void {
+    if (this.#destroyed) other.destroy();
+    this.assertAlive();
     free(this.#kept);
     this.#kept = other.#kept;
     this.#capacity = other.#capacity;

@@ -152,13 +152,18 @@ describe("a file that its server does not have", () => {
   const offline: Serving = { status: 0 };
   test.each<[string, Serving, Serving]>([
     ["without a connection", { status: 404 }, offline],
-    ["while the server is out of order", { status: 404 }, { status: 503 }],
     ["and was called gone", { status: 410 }, offline],
     ["and was refused, as by stores that do not list their files", { status: 403 }, offline],
   ])("is missing %s, too", async (_name, first, then) => {
     const cache = new MemoryCache();
     await open(cache, serve(small(1), first)).catch(() => {});
     expect(await open(cache, serve(small(1), then))).toBeUndefined();
+  });
+
+  test("may be there by now where the server fails", async () => {
+    const cache = new MemoryCache();
+    await open(cache, serve(small(1), { status: 404 }));
+    await expect(open(cache, serve(small(1), { status: 503 }))).rejects.toThrow("503");
   });
 
   test("is refused as before with a connection", async () => {
@@ -178,6 +183,22 @@ describe("a file that its server does not have", () => {
     if (headers === TAG) expect(isSame(await readAll(await again), small(1))).toBe(true);
     else await expect(again).rejects.toThrow("no connection");
   });
+});
+
+test("a refusal is no absence of a file that was there", async () => {
+  const cache = new MemoryCache();
+  const [given, refused] = [serve(small(1), { headers: TAG }), serve(small(1), { status: 403 })];
+  const read = async (path: string, later = given) => {
+    // Behind another file that was opened, a refused one is taken for absent.
+    const fetch = ((address: string, init?: RequestInit) =>
+      (address.endsWith("first.bin") ? given : later).fetch(address, init)) as typeof globalThis.fetch;
+    const opened = new OpenedFiles(await files(cache, { fetch }), {});
+    await opened.open("first.bin");
+    return opened.readOptional(path);
+  };
+  await read("model.bin");
+  await expect(read("model.bin", refused)).rejects.toThrow("was there before");
+  expect(await read("other.bin", refused)).toBeUndefined();
 });
 
 describe("damage", () => {

@@ -41,9 +41,17 @@ export async function openCached(
   try {
     source = await open();
   } catch (error) {
-    if (!seenLast && error instanceof HttpError && error.isRefusal) await keepNone(keys, cache);
+    if (error instanceof HttpError && error.isRefusal) {
+      if (!seenLast) await keepNone(keys, cache);
+      // Stores refuse what they do not have, but this they have.
+      if (known) throw new Error(`${error.message}, which was there before`, { cause: error });
+    }
     if (!seenLast || isAnswer(error)) throw error;
-    if (!known) return undefined;
+    if (!known) {
+      // A server that fails may have the file by now.
+      if (error instanceof HttpError) throw error;
+      return undefined;
+    }
     const offline: ByteSource["stream"] = () => {
       throw error;
     };

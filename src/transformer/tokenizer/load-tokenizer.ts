@@ -35,7 +35,7 @@ const OPTIONS = ["chat", "signal", ...MODEL_FILES_OPTIONS];
  * `@huggingface/gguf`).
  *
  * @throws AttentionError "format" for files that are missing or damaged, "unsupported" without one of these packages, or for a tokenizer
- *   of a kind that is not known; "aborted". Without `@huggingface/jinja`, or with a template that it cannot read, only conversations are
+ *   of a kind that is not known; "limit" for files larger than any tokenizer; "aborted". Without `@huggingface/jinja`, or with a template that it cannot read, only conversations are
  *   refused
  */
 export async function loadTokenizer(

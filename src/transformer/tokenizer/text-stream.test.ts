@@ -31,8 +31,7 @@ describe("goes on with tokens that stand before", () => {
     ["a text", encode("one"), " two", " two"],
     ["a long text", encode("one and one and one"), " two", " two"],
     ["a text that ends with a space", encode("one "), "two", "two"],
-    ["a special token", [...encode("one"), 0], " two", "two"],
-    ["a text behind a special token", [0, ...encode("one")], " two", " two"],
+    ["a text and a token without any", [...encode("one"), 0], " two", " two"],
     ["special tokens alone", [0, 0], " two", "two"],
   ])("%s", (_name, after, next, expected) => {
     const stream = new TextStream(silent, after);
@@ -48,6 +47,10 @@ describe("goes on with tokens that stand before", () => {
     const stream = new TextStream(silent, [...encode("a"), first!]);
     expect([...rest, 98].map((id) => stream.push(id))).toEqual(["", "€", "b"]);
   });
+});
+
+test.each([8, 9, 10, 18])("%d bytes that are no character are as many replacement characters", (count) => {
+  expect(pieces(Array<number>(count).fill(0xff)).join("")).toBe("\ufffd".repeat(count));
 });
 
 test("endless tokens without text, or of bytes that are no character, are not kept", () => {

@@ -2,7 +2,7 @@
 const REPLACEMENT = "\ufffd";
 
 /** Tokens that can matter to the next one's text: a character has four bytes, and a token of the first has text before them. */
-const LOOK_BACK = 8;
+export const LOOK_BACK = 8;
 
 /**
  * Text of tokens that arrive one by one: pieces that joined are the text of all tokens together. A character whose bytes are spread
@@ -16,6 +16,8 @@ export class TextStream {
   #pending: number[] = [];
   /** Characters of the pending tokens' text that are out already. */
   #shown = 0;
+  /** Whether the last character before the pending tokens is not out. */
+  #isWithheld = false;
 
   /**
    * @param decode text of tokens; a longer list's text begins with that of a shorter one, but for a character cut off at its end
@@ -23,7 +25,7 @@ export class TextStream {
    */
   constructor(decode: (ids: readonly number[]) => string, after: readonly number[] = []) {
     this.#decode = decode;
-    this.#before = this.#continued(after);
+    this.#before = after.slice(-LOOK_BACK);
   }
 
   /** The text that this token completes; empty where it ends within a character. */
@@ -35,6 +37,7 @@ export class TextStream {
     const piece = (isWhole ? text : text.slice(0, -1)).slice(this.#shown);
     this.#shown += piece.length;
     if (!isWhole && this.#pending.length <= LOOK_BACK) return piece;
+    this.#isWithheld = !isWhole;
     // Bytes that are no character for so long are none; tokens without text of their own (special ones) stand for no beginning.
     if (text !== "" || this.#decode(this.#before) === "")
       this.#before = [...this.#before, ...this.#pending].slice(-LOOK_BACK);
@@ -45,7 +48,9 @@ export class TextStream {
 
   /** What is left when no token follows: bytes that never became a character, as a replacement character. */
   end(): string {
-    const piece = this.#pendingText().slice(this.#shown);
+    const rest = this.#isWithheld ? REPLACEMENT : "";
+    const piece = this.#pending.length > 0 ? this.#pendingText().slice(this.#shown) : rest;
+    this.#isWithheld = false;
     this.#before = [];
     this.#pending = [];
     this.#shown = 0;
@@ -58,12 +63,5 @@ export class TextStream {
     // A text that breaks off within a character is gone on with from before it.
     const shown = before.endsWith(REPLACEMENT) ? before.length - 1 : before.length;
     return this.#decode([...this.#before, ...this.#pending]).slice(shown);
-  }
-
-  /** The last of these tokens, behind any without text: what follows a special token begins a text. */
-  #continued(after: readonly number[]): readonly number[] {
-    const last = after.slice(-LOOK_BACK);
-    const special = last.findLastIndex((id) => this.#decode([id]) === "");
-    return last.slice(special + 1);
   }
 }

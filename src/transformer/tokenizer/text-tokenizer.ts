@@ -1,7 +1,7 @@
 import { AttentionError } from "webgpu-attention";
 import { checkKnown } from "../check-arguments.js";
 import { type ChatMessage, type ChatOptions, type ChatTemplate, chatVariables } from "./chat-template.js";
-import { TextStream } from "./text-stream.js";
+import { LOOK_BACK, TextStream } from "./text-stream.js";
 
 export interface EncodeTextOptions {
   /** Whether the tokens that open and end a text by the tokenizer's own rule are added. Default true. */
@@ -82,7 +82,9 @@ export class TextTokenizer {
   /** Decodes tokens one by one, never showing half a character. */
   stream({ after = [], ...options }: StreamTextOptions = {}): TextStream {
     checkKnown("stream", options, ["specialTokens"]);
-    return new TextStream((ids) => this.decode(ids, options), Array.from(after));
+    const before = Array.from(after).slice(-LOOK_BACK);
+    const special = before.findLastIndex((id, place) => this.#isSpecial(id, place));
+    return new TextStream((ids) => this.decode(ids, options), before.slice(special + 1));
   }
 
   /** The id of a token by its spelling in the vocabulary: `"<|im_end|>"`. */
@@ -116,6 +118,12 @@ export class TextTokenizer {
   /** Token ids of `chatText`: the template writes the special tokens itself. */
   encodeChat(messages: readonly ChatMessage[], options: ChatOptions = {}): number[] {
     return this.encode(this.chatText(messages, options), { specialTokens: false });
+  }
+
+  /** Unlike a token of a space alone, which has no text at the beginning either, a special one does where it is written out. */
+  #isSpecial(id: number, place: number): boolean {
+    if (!this.#isKnown(id, place)) return false;
+    return this.decode([id]) === "" && this.decode([id], { specialTokens: true }) !== "";
   }
 
   #isKnown(id: number, place: number): boolean {

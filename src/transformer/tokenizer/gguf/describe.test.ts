@@ -78,6 +78,25 @@ describe("SentencePiece's scores", () => {
     }
   });
 
+  test("go on with a text wherever it is cut between characters", async () => {
+    const tokenizer = await load(sentencePiece());
+    for (const text of [...fixture.texts, "of  it", " of it"]) {
+      const ids = tokenizer.encode(text);
+      const whole = tokenizer.decode(ids);
+      for (let cut = 2; cut < ids.length; cut++) {
+        const before = tokenizer.decode(ids.slice(0, cut));
+        if (before.endsWith("\ufffd")) continue;
+        const stream = tokenizer.stream({ after: ids.slice(0, cut) });
+        const rest = ids.slice(cut).map((id) => stream.push(id));
+        expect(before + rest.join("") + stream.end()).toBe(whole);
+      }
+      // Behind a special token a text begins.
+      const answer = tokenizer.stream({ after: [...ids, 2] });
+      const own = tokenizer.encode(text, { specialTokens: false });
+      expect(own.map((id) => answer.push(id)).join("") + answer.end()).toBe(whole);
+    }
+  });
+
   test("texts begin without a space where the file says so", async () => {
     const tokenizer = await load(sentencePiece({ "tokenizer.ggml.add_space_prefix": false }));
     const [first] = tokenizer.encode("of", { specialTokens: false });
