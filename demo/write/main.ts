@@ -187,9 +187,13 @@ function perform(
     setOutdated(true);
     try {
       await work(await loadedModel(task.model, signal), task, signal);
+      setOutdated(hasChanged());
+    } catch (error) {
+      // What failed is not what is shown; what was only stopped leaves it as it was.
+      setOutdated(!signal.aborted || hasChanged());
+      throw error;
     } finally {
       underWay = undefined;
-      setOutdated(lookedFor !== undefined && lookedFor !== asking());
       text.end();
     }
   });
@@ -242,6 +246,11 @@ async function expect(place: number): Promise<void> {
 
 async function showExpected(client: WorkerClient<WriteTasks>, place: number): Promise<void> {
   expected.show(await client.ask("expect", { place, top: TOP }));
+}
+
+/** Since what is shown was looked at. */
+function hasChanged(): boolean {
+  return lookedFor !== undefined && lookedFor !== asking();
 }
 
 /** What a look depends on, of the form. */
