@@ -1,17 +1,16 @@
 import type { Capabilities } from "../../src/dispatch/capabilities.js";
-import { fail } from "../../src/dispatch/check.js";
 import { type BindablePlan, compilePlan } from "../../src/dispatch/compiled-plan.js";
 import type { AttentionContext } from "../../src/dispatch/context.js";
 import { cutWorkgroups } from "../../src/dispatch/cut-workgroups.js";
 import { dispatchFlops } from "../../src/dispatch/dispatch-budget.js";
 import { bytesOf, checkBindable, isVec4, transposed } from "../../src/dispatch/layout.js";
-import { mostLoopRounds } from "../../src/dispatch/loop-rounds.js";
 import type { Pass } from "../../src/dispatch/pass.js";
 import { runPasses } from "../../src/dispatch/run-passes.js";
 import { variantKey } from "../../src/dispatch/specialise.js";
 import { stridesOf, type TensorLayout, type TensorView } from "../../src/dispatch/tensor-view.js";
 import { bindingRange, checkLayout, checkOptions } from "../../src/dispatch/validate.js";
 import { ACTIVATIONS, type Activation, checkActivation } from "./activations.js";
+import { checkRounds, SPLIT_CHANNELS } from "./check-rounds.js";
 import { checkRows, checkShape } from "./layouts.js";
 import kernel from "./linear.wgsl";
 
@@ -89,22 +88,17 @@ export function checkLinear(problem: LinearProblem, capabilities: Capabilities):
   checkShape("out", out, [batches, tokens, 1, outer]);
   checkBindable({ x, weight, bias, residual, out }, capabilities);
   checkActivation("linear activation", activation);
-  checkRounds(dim, capabilities);
+  checkChannels(dim, capabilities);
   return { x, weight, bias, residual, out, activation };
 }
 
-/** @throws AttentionError "unsupported" where a driver would end the loop over the channels before it is through */
-function checkRounds(inner: number, capabilities: Capabilities): void {
+/** Of the loop over the channels. @throws AttentionError "unsupported" */
+function checkChannels(inner: number, capabilities: Capabilities): void {
   // Four channels a round; then each four sums of a thread, whose bias, residual and output are up to four rounds apiece.
   const rounds = Math.ceil(inner / 4) + (QUAD_TILE.rows * COLUMNS * (1 + 3 * 4)) / 4;
-  if (rounds <= mostLoopRounds(capabilities)) return;
-  fail(
-    "unsupported",
-    "x.shape[3] (dim)",
-    "fewer channels, on this driver",
-    inner,
-    "Multiply elsewhere, or split x along its channels and add up.",
-  );
+  checkRounds(rounds, capabilities, {
+    ...{ subject: "x.shape[3] (dim)", fewer: "channels", got: inner, fix: SPLIT_CHANNELS },
+  });
 }
 
 /** The passes of a checked problem. Pure: the same problem gives the same passes. */

@@ -67,12 +67,7 @@ export function matmulPasses(
     },
     capabilities,
   );
-  const bindings = {
-    x: projected,
-    gate: outScale ? { tensor: "outScale" } : { unused: true as const },
-    residual: residual ? { tensor: "residual" } : { unused: true as const },
-    out: { tensor: "out" },
-  };
+  const bindings = { ...gate.bindings, x: projected, ...(outScale && { gate: { tensor: "outScale" } }) };
   return [...passes, { ...gate, bindings }];
 }
 

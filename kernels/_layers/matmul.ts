@@ -4,10 +4,10 @@ import { type BindablePlan, compilePlan } from "../../src/dispatch/compiled-plan
 import type { AttentionContext } from "../../src/dispatch/context.js";
 import { dispatchFlops } from "../../src/dispatch/dispatch-budget.js";
 import { broadcastLayout, checkBindable } from "../../src/dispatch/layout.js";
-import { mostLoopRounds } from "../../src/dispatch/loop-rounds.js";
 import type { TensorLayout, TensorView } from "../../src/dispatch/tensor-view.js";
 import { checkOptions } from "../../src/dispatch/validate.js";
 import { type Activation, checkActivation } from "./activations.js";
+import { checkRounds, SPLIT_CHANNELS } from "./check-rounds.js";
 import { checkShape } from "./layouts.js";
 import { matmulPasses } from "./matmul-passes.js";
 import { checkVector, packVectors, type Vectors } from "./pack-vectors.js";
@@ -91,18 +91,13 @@ export async function planMatmul(
   );
 }
 
-/** @throws AttentionError "unsupported" where a driver would end the loop over the columns, and that for statistics, before they are through */
-function checkRounds(columns: number, capabilities: Capabilities): void {
+/** Of the loop over the columns, and that for statistics. @throws AttentionError "unsupported" */
+function checkColumns(columns: number, capabilities: Capabilities): void {
   // Of f32 weights, a vec4 of columns a round; eight rows' statistics, twice over, by eight threads that add up in one run.
   const rounds = Math.ceil(columns / 4) + 2 * 8 * (Math.ceil(columns / 4 / 8) + 8 + 1);
-  if (rounds <= mostLoopRounds(capabilities)) return;
-  fail(
-    "unsupported",
-    "weight.columns",
-    "fewer channels, on this driver",
-    columns,
-    "Multiply elsewhere, or split x along its channels and add up.",
-  );
+  checkRounds(rounds, capabilities, {
+    ...{ subject: "weight.columns", fewer: "channels", got: columns, fix: SPLIT_CHANNELS },
+  });
 }
 
 /** A plan that owns its packed vectors: they go with it, or with the failure to compile it. */
@@ -171,7 +166,7 @@ export function checkMatmul(problem: MatmulProblem, capabilities: Capabilities):
   checkShape("out", out, full);
   const { x, scale, shift } = prologue;
   checkBindable({ x, scale, shift, outScale, residual, out }, capabilities);
-  checkRounds(prologue.inner, capabilities);
+  checkColumns(prologue.inner, capabilities);
   return {
     ...stacked,
     prologue,

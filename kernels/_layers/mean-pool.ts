@@ -1,11 +1,10 @@
 import type { Capabilities } from "../../src/dispatch/capabilities.js";
-import { fail } from "../../src/dispatch/check.js";
 import type { AttentionContext } from "../../src/dispatch/context.js";
 import { bytesOf, checkBindable } from "../../src/dispatch/layout.js";
-import { mostLoopRounds } from "../../src/dispatch/loop-rounds.js";
 import { type Pass, spreadWorkgroups } from "../../src/dispatch/pass.js";
 import { stridesOf, type TensorLayout, type TensorView } from "../../src/dispatch/tensor-view.js";
 import { bindingRange, checkOptions } from "../../src/dispatch/validate.js";
+import { checkRounds } from "./check-rounds.js";
 import { compileLayer, type LayerPlan, layerPlanWith } from "./layer-plan.js";
 import { checkRows, checkShape } from "./layouts.js";
 import kernel from "./mean_pool.wgsl";
@@ -59,14 +58,10 @@ function checkMeanPool(problem: MeanPoolProblem, capabilities: Capabilities): Me
   const out = problem.out ?? { dtype: "f32", shape: [batches, 1, 1, dim] };
   checkShape("out", out, [batches, 1, 1, dim]);
   checkBindable({ x, out }, capabilities);
-  if (tokens > mostLoopRounds(capabilities))
-    fail(
-      "unsupported",
-      "x.shape[1] (tokens)",
-      "fewer tokens, on this driver",
-      tokens,
-      "Pool elsewhere, or pool shorter parts and weigh their means by their lengths.",
-    );
+  checkRounds(tokens, capabilities, {
+    ...{ subject: "x.shape[1] (tokens)", fewer: "tokens", got: tokens },
+    fix: "Pool elsewhere, or pool shorter parts and weigh their means by their lengths.",
+  });
   return { x, out };
 }
 

@@ -2,7 +2,6 @@ import type { Capabilities } from "../../src/dispatch/capabilities.js";
 import { checkBoolean, checkNumber, checkUsage, fail } from "../../src/dispatch/check.js";
 import type { AttentionContext } from "../../src/dispatch/context.js";
 import { bytesOf, checkBindable } from "../../src/dispatch/layout.js";
-import { mostLoopRounds } from "../../src/dispatch/loop-rounds.js";
 import { type Pass, spreadWorkgroups } from "../../src/dispatch/pass.js";
 import {
   type Shape4,
@@ -11,6 +10,7 @@ import {
   type TensorView,
 } from "../../src/dispatch/tensor-view.js";
 import { bindingRange, checkOptions } from "../../src/dispatch/validate.js";
+import { checkRounds } from "./check-rounds.js";
 import { compileLayer, type LayerPlan, layerPlanWith } from "./layer-plan.js";
 import { checkRows } from "./layouts.js";
 import { checkLengths } from "./lengths.js";
@@ -113,14 +113,10 @@ export function checkSampling(problem: SamplingProblem, capabilities: Capabiliti
   if (advance && (!lengths || tokens !== 1))
     fail("unsupported", "advance", "lengths, and one row of logits", `${tokens} rows`, "Leave it out.");
   const rounds = Math.ceil(vocabulary / THREADS) * 22 + mostPenalised({ history, ...options }) + FIXED_ROUNDS;
-  if (rounds > mostLoopRounds(capabilities))
-    fail(
-      "unsupported",
-      "logits.shape[3] (dim)",
-      "fewer tokens, or a shorter history, on this driver",
-      vocabulary,
-      "Sample elsewhere.",
-    );
+  checkRounds(rounds, capabilities, {
+    ...{ subject: "logits.shape[3] (dim)", fewer: "tokens, or a shorter history", got: vocabulary },
+    fix: "Sample elsewhere.",
+  });
   return { ...problem, ...options, advance };
 }
 
