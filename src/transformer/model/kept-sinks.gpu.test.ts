@@ -1,36 +1,20 @@
 import { readFile } from "node:fs/promises";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { AttentionContext } from "webgpu-attention";
+import { describe, expect, test } from "vitest";
 import type { AttentionHook, HeadOperation, ShiftOperation } from "webgpu-attention/hooks";
 import { difference } from "../../../test/support/compare.js";
-import { testContext } from "../../../test/support/gpu.js";
+import { HEADS, HIDDEN, halved, ids, next, useLlama } from "../../../test/support/shifted-llama.js";
 import type { GenerateOptions } from "../generation/options.js";
 import { LanguageModel } from "../language-model.js";
 import type { SequenceState } from "./sequence-state.js";
 
-const FOLDER = new URL("../../../test/fixtures/architectures/llama/", import.meta.url);
-const ids = [1, 17, 30, 5, 41, 8, 2, 9, 33];
-const next = [12, 3, 40];
 const FLOW = new URL("../../../test/fixtures/native/lm-flow/", import.meta.url);
-const HIDDEN = { hidden: { dims: [4, 17], tau: 1.4 } };
-const HEADS = [0, 1, 2];
+const hidden = { hidden: HIDDEN };
 const received = (update?: "prefill" | "running", theta = 0.2) =>
   ({ received: "abs", theta, ...(update && { update }) }) as const;
 
-let ctx: AttentionContext;
-let model: LanguageModel;
-beforeAll(async () => {
-  ctx = await testContext();
-  model = await LanguageModel.load(ctx, FOLDER);
-});
-afterAll(() => model.destroy());
+const llama = useLlama();
 
 type Sinks = ShiftOperation["sinks"];
-
-/** Takes half of the weight of sinks. */
-function halved(sinks: Sinks): ShiftOperation {
-  return { kind: "shift", sinks, keep: 0.5, recipients: "nonsinks", protect: [] };
-}
 
 function headsOf(sinks: readonly (Sinks | undefined)[]): ReadonlyMap<number, HeadOperation> {
   return new Map(sinks.flatMap((rule, head) => (rule ? [[head, halved(rule)] as const] : [])));
@@ -61,7 +45,11 @@ const all = (sinks: Sinks) => HEADS.map(() => sinks);
 
 async function written(prompts: readonly (readonly number[])[], options: GenerateOptions) {
   const texts = prompts.map((): number[] => []);
-  for await (const { sequence, id } of model.generate(prompts, { stopIds: [], maxTokens: 6, ...options }))
+  for await (const { sequence, id } of llama.model.generate(prompts, {
+    stopIds: [],
+    maxTokens: 6,
+    ...options,
+  }))
     texts[sequence]!.push(id);
   return texts;
 }
@@ -71,7 +59,9 @@ async function withStates<Result>(
   count: number,
   use: (...states: SequenceState[]) => Promise<Result>,
 ): Promise<Result> {
-  const states = await Promise.all(Array.from({ length: count }, () => model.createState({ capacity: 64 })));
+  const states = await Promise.all(
+    Array.from({ length: count }, () => llama.model.createState({ capacity: 64 })),
+  );
   try {
     return await use(...states);
   } finally {
@@ -86,14 +76,17 @@ function expectSame(a: Float32Array, b: Float32Array): void {
 describe("sinks by hidden states", () => {
   test("are those of the text, whatever was read before with the same buffers", () =>
     withStates(3, async (long, short, named) => {
-      const hooks = [shift(all(HIDDEN))];
+      const hooks = [shift(all(hidden))];
       // The rows that a longer text left would be sinks of what comes at their places.
-      const longText = Array.from({ length: 40 }, (_, n) => (7 * n + 3) % model.config.tokens!.vocabulary);
-      await model.prefill(short, ids, { hooks });
-      const expected = await model.prefill(short, next, { hooks });
-      await model.prefill(long, longText, { hooks });
-      await model.prefill(named, ids, { hooks });
-      expectSame(await model.prefill(named, next, { hooks }), expected);
+      const longText = Array.from(
+        { length: 40 },
+        (_, n) => (7 * n + 3) % llama.model.config.tokens!.vocabulary,
+      );
+      await llama.model.prefill(short, ids, { hooks });
+      const expected = await llama.model.prefill(short, next, { hooks });
+      await llama.model.prefill(long, longText, { hooks });
+      await llama.model.prefill(named, ids, { hooks });
+      expectSame(await llama.model.prefill(named, next, { hooks }), expected);
     }));
 });
 
@@ -103,25 +96,27 @@ describe("named sinks beside those that are found", () => {
 
   test("act in what is written behind a prompt", () =>
     withStates(2, async (mixed, apart) => {
-      await model.prefill(mixed, ids, { hooks: [shift(both)] });
-      const logits = await model.prefill(mixed, next, { hooks: [shift(both)] });
+      await llama.model.prefill(mixed, ids, { hooks: [shift(both)] });
+      const logits = await llama.model.prefill(mixed, next, { hooks: [shift(both)] });
       // The same by two hooks, of which one names its own.
       const hooks = [shift([received()]), shift([undefined, { keys: [1, 3] }])];
-      await model.prefill(apart, ids, { hooks });
-      expectSame(await model.prefill(apart, next, { hooks }), logits);
-      const whole = await model.logits([...ids, ...next], { hooks: [shift(both)] });
+      await llama.model.prefill(apart, ids, { hooks });
+      expectSame(await llama.model.prefill(apart, next, { hooks }), logits);
+      const whole = await llama.model.logits([...ids, ...next], { hooks: [shift(both)] });
       expect(whole.length).toBeGreaterThan(logits.length);
-      const changed = await model.prefill(await mixed.copy(), [5], { hooks: [shift([received()])] });
-      const kept = await model.prefill(await mixed.copy(), [5], { hooks: [shift(both)] });
+      const changed = await llama.model.prefill(await mixed.copy(), [5], { hooks: [shift([received()])] });
+      const kept = await llama.model.prefill(await mixed.copy(), [5], { hooks: [shift(both)] });
       expect(difference(changed, kept).maxRelative).toBeGreaterThan(1e-4);
     }));
 
   test("are what they are called, also where others were named before", () =>
     withStates(2, async (renamed, named) => {
-      await model.prefill(renamed, ids, { hooks: [shift([received(), { keys: [0] }])] });
-      await model.prefill(named, ids, { hooks: [shift([received(), { keys: [0] }])] });
-      const other = await model.prefill(named, [5], { hooks: [shift([received(), { keys: [0] }])] });
-      const logits = await model.prefill(renamed, [5], { hooks: [shift([received(), { keys: [2, 4, 6] }])] });
+      await llama.model.prefill(renamed, ids, { hooks: [shift([received(), { keys: [0] }])] });
+      await llama.model.prefill(named, ids, { hooks: [shift([received(), { keys: [0] }])] });
+      const other = await llama.model.prefill(named, [5], { hooks: [shift([received(), { keys: [0] }])] });
+      const logits = await llama.model.prefill(renamed, [5], {
+        hooks: [shift([received(), { keys: [2, 4, 6] }])],
+      });
       expect(difference(logits, other).maxRelative).toBeGreaterThan(1e-4);
     }));
 
@@ -138,9 +133,9 @@ describe("named sinks beside those that are found", () => {
     expect(await written(prompts, { hooks: [shiftEach(...rules)] })).toEqual(alone);
     await withStates(2, async (mixed, named) => {
       for (const id of ids) {
-        const logits = await model.verify(mixed, [id], { hooks: [shift([received(), { keys: [0] }])] });
+        const logits = await llama.model.verify(mixed, [id], { hooks: [shift([received(), { keys: [0] }])] });
         expect(logits).toEqual(
-          await model.verify(named, [id], { hooks: [shift([undefined, { keys: [0] }])] }),
+          await llama.model.verify(named, [id], { hooks: [shift([undefined, { keys: [0] }])] }),
         );
       }
     });
@@ -152,33 +147,35 @@ describe("sums of what keys have received", () => {
 
   test("verify a guess as it would have been written", () =>
     withStates(2, async (writing, guessing) => {
-      await model.prefill(writing, ids, { hooks: running });
-      await model.prefill(guessing, ids, { hooks: running });
+      await llama.model.prefill(writing, ids, { hooks: running });
+      await llama.model.prefill(guessing, ids, { hooks: running });
       const [text] = await written([[5]], { hooks: running, state: writing, maxTokens: 8 });
       const [a, b, c, d] = text as [number, number, number, number];
-      const wrong = (c + 1) % model.config.tokens!.vocabulary;
-      expect(await model.verify(guessing, [5, a, b, wrong, d], { hooks: running })).toEqual([a, b, c]);
+      const wrong = (c + 1) % llama.model.config.tokens!.vocabulary;
+      expect(await llama.model.verify(guessing, [5, a, b, wrong, d], { hooks: running })).toEqual([a, b, c]);
       expect(guessing.totals).toEqual([ids.length + 3]);
-      expect(await model.verify(guessing, text!.slice(2, 7), { hooks: running })).toEqual(text!.slice(3));
+      expect(await llama.model.verify(guessing, text!.slice(2, 7), { hooks: running })).toEqual(
+        text!.slice(3),
+      );
     }));
 
   test("go on behind a step that is undone, also where the state has grown since", () =>
     withStates(1, async (state) => {
-      await model.prefill(state, ids, { hooks: running });
+      await llama.model.prefill(state, ids, { hooks: running });
       const before = await state.copy();
-      await model.prefill(state, [7], { hooks: running });
+      await llama.model.prefill(state, [7], { hooks: running });
       await state.reserve(128);
       state.undo(1);
       expectSame(
-        await model.prefill(state, [5], { hooks: running }),
-        await model.prefill(before, [5], { hooks: running }),
+        await llama.model.prefill(state, [5], { hooks: running }),
+        await llama.model.prefill(before, [5], { hooks: running }),
       );
       before.destroy();
     }));
 
   test("that lack tokens are not taken for those of the whole text", async () => {
     const [P, R] = [all(received()), all(received("running"))];
-    const state = await model.createState({ capacity: 64, batches: 2 });
+    const state = await llama.model.createState({ capacity: 64, batches: 2 });
     await written([ids, ids.slice(2)], { hooks: [shiftEach(P, R)], state });
     await written([[5], [6]], { hooks: [shiftEach(P, [])], state, maxTokens: 1 });
     await expect(written([[5], [6]], { hooks: [shiftEach(P, R)], state })).rejects.toThrow(/another rule/);
@@ -199,14 +196,14 @@ describe("sums of what keys have received", () => {
 
   test("stay what they were where a pass fails", () =>
     withStates(1, async (state) => {
-      await model.prefill(state, ids, { hooks: running });
+      await llama.model.prefill(state, ids, { hooks: running });
       const failing: AttentionHook = {
         activation() {
           throw new Error("a hook's own");
         },
       };
-      await expect(model.prefill(state, next, { hooks: [failing] })).rejects.toThrow("a hook's own");
-      await model.prefill(state, next, { hooks: running });
+      await expect(llama.model.prefill(state, next, { hooks: [failing] })).rejects.toThrow("a hook's own");
+      await llama.model.prefill(state, next, { hooks: running });
       expect(state.totals).toEqual([ids.length + next.length]);
     }));
 });
@@ -214,23 +211,23 @@ describe("sums of what keys have received", () => {
 describe("the search for sinks", () => {
   test("is the same however it is written", () =>
     withStates(1, async (state) => {
-      await model.prefill(state, ids, { hooks: [shift([received()])] });
+      await llama.model.prefill(state, ids, { hooks: [shift([received()])] });
       const same: ShiftOperation = {
         ...halved({ update: "prefill", theta: 0.2, received: "abs" } as never),
         keep: 0.25,
       };
       const heads = new Map([[0, same]]);
-      await model.prefill(state, next, {
+      await llama.model.prefill(state, next, {
         hooks: [{ prepare: ({ layer }) => (layer === 0 ? { heads } : undefined) }],
       });
       await expect(
-        model.prefill(state, next, { hooks: [shift([received("prefill", 0.3)])] }),
+        llama.model.prefill(state, next, { hooks: [shift([received("prefill", 0.3)])] }),
       ).rejects.toMatchObject({ code: "unsupported" });
     }));
 
   test("leaves a state where a guess was wrong as where it was right, also one that cannot be cut", async () => {
     const hooks = [shift(all(received(undefined, 0.05)))];
-    const mixed = await LanguageModel.load(ctx, softmaxThenFlow);
+    const mixed = await LanguageModel.load(llama.ctx, softmaxThenFlow);
     const [right, wrong] = [
       await mixed.createState({ capacity: 64 }),
       await mixed.createState({ capacity: 64 }),
@@ -254,8 +251,8 @@ describe("the search for sinks", () => {
   });
 
   test("says that a state is gone", async () => {
-    const state = await model.createState({ capacity: 64 });
-    const reading = model.prefill(state, ids, { hooks: [shift(all(received()))] });
+    const state = await llama.model.createState({ capacity: 64 });
+    const reading = llama.model.prefill(state, ids, { hooks: [shift(all(received()))] });
     state.destroy();
     await expect(reading).rejects.toMatchObject({ code: "disposed" });
   });
