@@ -119,7 +119,7 @@ export class Decoding {
    */
   async leave(sequence: number, read: number): Promise<void> {
     const { state } = this.#parts;
-    if (!this.#options.state || this.#left.has(sequence)) return;
+    if (!this.#options.state) return;
     if (state.canBeCut && !windowOf(this.#options)) {
       this.#left.set(sequence, { read });
       return;
@@ -148,12 +148,12 @@ export class Decoding {
   #leaveAll(state: SequenceState, read: number): void {
     // No more than one step is ahead of what was read.
     if (this.steps > read) state.undo(1);
-    const left = state.lengths.map((_, sequence) => this.#left.get(sequence));
-    state.shorten(left.map((place) => (place && !place.aside ? read - place.read : 0)));
-    const asides = [...this.#left].flatMap(([sequence, { aside }]) =>
-      aside ? [[sequence, aside] as const] : [],
-    );
-    if (asides.length > 0) state.putBack(new Map(asides));
+    const asides = new Map<number, SequenceState>();
+    for (const [sequence, { read: own, aside }] of this.#left) {
+      if (aside) asides.set(sequence, aside);
+      else state.shorten(sequence, read - own);
+    }
+    if (asides.size > 0) state.putBack(asides);
   }
 
   async #nextPass(): Promise<LanguagePass> {

@@ -37,17 +37,16 @@ export async function* generate(
         while (decoding.waiting < AHEAD && decoding.steps < maxTokens) await decoding.step();
         const { ids: chosen, logits } = await decoding.next();
         read++;
-        for (const sequence of sequences) {
-          if (sequence.isFinished) continue;
+        const writing = sequences.filter(({ isFinished }) => !isFinished);
+        for (const sequence of writing) {
           const found = sequence.push(chosen[sequence.index]!, read === maxTokens);
           const piece =
             candidates > 0 ? { ...found, candidates: rated(logits, found, candidates, model) } : found;
           onToken?.(piece);
           yield piece;
         }
-        const going = sequences.filter(({ isFinished }) => !isFinished);
-        if (going.length === 0) return;
-        for (const { index, isFinished } of sequences) if (isFinished) await decoding.leave(index, read);
+        if (sequences.every(({ isFinished }) => isFinished)) return;
+        for (const { index, isFinished } of writing) if (isFinished) await decoding.leave(index, read);
       }
     } finally {
       decoding.end(read);

@@ -25,9 +25,9 @@ export function encodePrompts(
 ): EncodedPrompt[] {
   const several = isPrompt(prompts) ? [prompts] : Array.from(prompts);
   return several.map((prompt, n) => {
-    const ids = idsOf(model, prompt, n, chat);
-    model.checkIds(`prompt ${n}`, ids);
-    return { ids, goesOn: typeof prompt === "string" || !isMessage(prompt[0]) };
+    const encoded = encodePrompt(model, prompt, n, chat);
+    model.checkIds(`prompt ${n}`, encoded.ids);
+    return encoded;
   });
 }
 
@@ -41,16 +41,16 @@ function isMessage(value: unknown): value is ChatMessage {
   return typeof value === "object" && value !== null && "role" in value;
 }
 
-function idsOf(
+function encodePrompt(
   model: LanguageModel,
   prompt: Prompt,
   n: number,
   chat: ChatOptions | undefined,
-): ArrayLike<number> {
+): EncodedPrompt {
   if (typeof prompt === "string") {
     const ids = tokenizerOf(model).encode(prompt);
     const { bos } = model.config.tokens!;
-    return ids.length === 0 && bos !== undefined ? [bos] : ids;
+    return { ids: ids.length === 0 && bos !== undefined ? [bos] : ids, goesOn: true };
   }
   if (typeof prompt?.length !== "number")
     throw new AttentionError("shape", {
@@ -59,8 +59,8 @@ function idsOf(
       ...{ got: String(prompt), fix: 'For example "Once", or [{ role: "user", content: "Hello" }].' },
     });
   return isMessage(prompt[0])
-    ? tokenizerOf(model).encodeChat(prompt as readonly ChatMessage[], chat)
-    : (prompt as ArrayLike<number>);
+    ? { ids: tokenizerOf(model).encodeChat(prompt as readonly ChatMessage[], chat), goesOn: false }
+    : { ids: prompt as ArrayLike<number>, goesOn: true };
 }
 
 function tokenizerOf({ tokenizer, tokenizerRefusal }: LanguageModel): TextTokenizer {

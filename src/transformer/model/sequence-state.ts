@@ -1,12 +1,10 @@
 import { type AttentionContext, AttentionError } from "webgpu-attention";
-import { BUFFER_USAGE } from "../buffer-usage.js";
 import type { ModelConfig } from "../config/model-config.js";
+import { copyLayer } from "./copy-layer.js";
 import { dropRows } from "./drop-rows.js";
 import {
-  allocator,
   type CacheDType,
   checkCacheDType,
-  emptyLayer,
   hasCache,
   type LayerState,
   rowBytes,
@@ -14,23 +12,15 @@ import {
   type Turn,
   turnOf,
 } from "./layer-state.js";
-import { type FoundSinks, type KnownRules, type LayerRoom, layersOf, SinkMemory } from "./sink-memory.js";
+import { type FoundSinks, type KnownRules, type LayerRoom, layersOf } from "./sink-memory.js";
 import type { SinkSearch } from "./sink-search.js";
+import { freeBuffers, madeInRoom, makeBuffers, moveRoom, type StateBuffers } from "./state-buffers.js";
 
 /** One sequence of a state. */
 export interface SequenceEntry {
   readonly state: SequenceState;
   /** Which of its sequences. */
   readonly entry: number;
-}
-
-/** Buffers of a state, which come and go together. */
-interface Kept {
-  readonly layers: readonly LayerState[];
-  readonly buffers: readonly GPUBuffer[];
-  readonly sinks: SinkMemory;
-  /** What rows are moved through, as wide as the widest of a sequence; made by the first eviction. */
-  room?: GPUBuffer;
 }
 
 /** Where the sequences of a state stand: what tells which part of its buffers is theirs. */
@@ -48,7 +38,7 @@ interface Standing {
 export class SequenceState {
   readonly #ctx: AttentionContext;
   readonly #config: ModelConfig;
-  #kept: Kept;
+  #kept: StateBuffers;
   #capacity: number;
   #destroyed = false;
   #isTaken = false;
@@ -61,7 +51,7 @@ export class SequenceState {
   /** Which of the two tensors of a recurrent layer holds what is left: changes with every pass. */
   turn: Turn = 0;
 
-  private constructor(ctx: AttentionContext, config: ModelConfig, options: StateOptions, kept: Kept) {
+  private constructor(ctx: AttentionContext, config: ModelConfig, options: StateOptions, kept: StateBuffers) {
     this.#ctx = ctx;
     this.#config = config;
     this.#kept = kept;
@@ -88,7 +78,7 @@ export class SequenceState {
     // Without caches there is always room.
     const isBounded = config.layers.some(({ attention }) => hasCache(attention));
     const sized = isBounded ? options : { ...options, capacity: Number.POSITIVE_INFINITY };
-    return new SequenceState(ctx, config, sized, await keep(ctx, config, sized));
+    return new SequenceState(ctx, config, sized, await makeBuffers(ctx, config, sized));
   }
 
   /**
@@ -238,7 +228,7 @@ export class SequenceState {
   become(other: SequenceState): void {
     if (this.#destroyed) other.destroy();
     this.assertAlive();
-    free(this.#kept);
+    freeBuffers(this.#kept);
     this.#kept = other.#kept;
     this.#capacity = other.#capacity;
     this.restore(other.standing);
@@ -251,12 +241,10 @@ export class SequenceState {
     this.turn = turnOf(this.turn, 1);
   }
 
-  /** @internal Forgets the last tokens of each sequence, so many of each, where they can be. */
-  shorten(counts: readonly number[]): void {
-    for (const [entry, count] of counts.entries()) {
-      this.lengths[entry]! -= count;
-      this.totals[entry]! -= count;
-    }
+  /** @internal Forgets the last tokens of a sequence, where they can be. */
+  shorten(entry: number, tokens: number): void {
+    this.lengths[entry]! -= tokens;
+    this.totals[entry]! -= tokens;
   }
 
   /** @internal */
@@ -313,17 +301,12 @@ export class SequenceState {
     // Nothing asks the driver in passes that make no room.
     if (layers.length === 0) return;
     const { sinks } = this.#kept;
-    const drop = (buffers: readonly GPUBuffer[]) => {
-      for (const buffer of buffers) buffer.destroy();
-    };
-    const made = await madeInRoom(
-      this.#ctx,
-      this,
+    const made = await this.#made(
       () => sinks.makeRoom(this.#ctx, layers),
-      ({ buffers }) => drop(buffers),
+      ({ buffers }) => {
+        for (const buffer of buffers) buffer.destroy();
+      },
     );
-    if (this.#destroyed) drop(made.buffers);
-    this.assertAlive();
     sinks.add(made);
   }
 
@@ -350,15 +333,18 @@ export class SequenceState {
     const rows = this.layers.flatMap((layer) => (layer.kind === "cache" ? [rowBytes(layer.k)] : []));
     if (rows.length === 0 || this.#kept.room) return;
     const bytes = this.capacity * Math.max(...rows);
-    const made = await madeInRoom(
-      this.#ctx,
-      this,
+    this.#kept.room = await this.#made(
       () => moveRoom(this.#ctx, bytes),
       (room) => room.destroy(),
     );
-    if (this.#destroyed) made.destroy();
+  }
+
+  /** What `make` makes of new buffers, which `drop` takes back where there is no room for them, or the state is gone by then. */
+  async #made<Made>(make: () => Made, drop: (made: Made) => void): Promise<Made> {
+    const made = await madeInRoom(this.#ctx, this, make, drop);
+    if (this.#destroyed) drop(made);
     this.assertAlive();
-    this.#kept.room = made;
+    return made;
   }
 
   get bytes(): number {
@@ -376,85 +362,8 @@ export class SequenceState {
   }
 
   destroy(): void {
-    if (!this.#destroyed) free(this.#kept);
+    if (!this.#destroyed) freeBuffers(this.#kept);
     this.#destroyed = true;
-  }
-}
-
-/** Buffers of all layers, or none of them. */
-async function keep(ctx: AttentionContext, config: ModelConfig, options: StateOptions): Promise<Kept> {
-  const buffers: GPUBuffer[] = [];
-  try {
-    const allocate = allocator(ctx, (buffer) => buffers.push(buffer));
-    const layers = await madeInRoom(ctx, options, () =>
-      config.layers.map(({ attention }) => emptyLayer(allocate, attention, options)),
-    );
-    return { layers, buffers, sinks: new SinkMemory(options) };
-  } catch (error) {
-    for (const buffer of buffers) buffer.destroy();
-    throw error;
-  }
-}
-
-/**
- * What `make` makes of new buffers.
- *
- * @param drop takes it back
- * @throws AttentionError "limit" where the driver has no room for them, and what `make` throws
- */
-async function madeInRoom<Made>(
-  { device }: AttentionContext,
-  sizes: Pick<StateOptions, "batches" | "capacity">,
-  make: () => Made,
-  drop?: (made: Made) => void,
-): Promise<Made> {
-  device.pushErrorScope("out-of-memory");
-  let result: { readonly made: Made } | { readonly thrown: unknown };
-  try {
-    result = { made: make() };
-  } catch (thrown) {
-    result = { thrown };
-  }
-  const full = await device.popErrorScope().catch(() => null);
-  if ("thrown" in result) throw result.thrown;
-  if (!full) return result.made;
-  drop?.(result.made);
-  throw noRoom(sizes, full.message);
-}
-
-function free(kept: Kept): void {
-  for (const buffer of kept.buffers) buffer.destroy();
-  kept.sinks.destroy();
-  kept.room?.destroy();
-}
-
-/** A buffer cannot be copied within itself. */
-function moveRoom({ device }: AttentionContext, bytes: number): GPUBuffer {
-  const usage = BUFFER_USAGE.COPY_SRC | BUFFER_USAGE.COPY_DST;
-  return device.createBuffer({ size: 4 * Math.ceil(bytes / 4), usage, label: "moved keys" });
-}
-
-interface Places extends SequenceEntry {
-  readonly joined: SequenceState;
-  readonly index: number;
-}
-
-function copyLayer(encoder: GPUCommandEncoder, from: LayerState, to: LayerState, places: Places): void {
-  const { state, entry, joined, index } = places;
-  if (from.kind === "cache" && to.kind === "cache") {
-    for (const name of ["k", "v"] as const) {
-      const row = rowBytes(from[name]);
-      const [source, target] = [entry * state.capacity * row, index * joined.capacity * row];
-      const bytes = state.lengths[entry]! * row;
-      encoder.copyBufferToBuffer(from[name].buffer, source, to[name].buffer, target, bytes);
-    }
-  } else if (from.kind === "recurrent" && to.kind === "recurrent") {
-    // The other turn too: the last pass may have to be undone.
-    for (const back of [0, 1] as const) {
-      const [source, target] = [from.turns[turnOf(state.turn, back)], to.turns[turnOf(joined.turn, back)]];
-      const bytes = 4 * source.shape[1] * source.shape[2] * source.shape[3];
-      encoder.copyBufferToBuffer(source.buffer, entry * bytes, target.buffer, index * bytes, bytes);
-    }
   }
 }
 
@@ -469,15 +378,4 @@ function checkCount(name: string, count: number): void {
 
 function wrong(subject: string, expected: string, got: string): AttentionError {
   return new AttentionError("shape", { subject, expected, got, fix: "Correct it." });
-}
-
-function noRoom(
-  { batches, capacity }: Pick<StateOptions, "batches" | "capacity">,
-  got: string,
-): AttentionError {
-  return new AttentionError("limit", {
-    subject: `caches of ${batches} sequences of ${capacity} tokens`,
-    ...{ expected: "enough GPU memory", got },
-    fix: "Ask for a smaller capacity, keep keys and values in f16 or q8, or free other buffers.",
-  });
 }

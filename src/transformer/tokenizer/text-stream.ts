@@ -21,11 +21,11 @@ export class TextStream {
 
   /**
    * @param decode text of tokens; a longer list's text begins with that of a shorter one, but for a character cut off at its end
-   * @param after tokens whose text these go on with. Default none: they begin one
+   * @param after tokens whose text these go on with, of which no more than `LOOK_BACK` matter. Default none: they begin one
    */
   constructor(decode: (ids: readonly number[]) => string, after: readonly number[] = []) {
     this.#decode = decode;
-    this.#before = after.slice(-LOOK_BACK);
+    this.#before = after;
   }
 
   /** The text that this token completes; empty where it ends within a character. */
